@@ -1,0 +1,116 @@
+//! `/_sim/…`: what tests and people may do to the local cloud that nobody may do to AWS. The underscore is illegal in
+//! bucket names, so these paths never meet an S3 request.
+
+use super::faults::{FaultRule, Faults};
+use super::moment::Moment;
+use super::resources;
+use super::wire::{Answer, Request};
+use super::world::{Place, World};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+pub(crate) fn answer(world: &mut World, path: &str, request: &Request) -> Answer {
+    let reply = match path {
+        "reset" => {
+            world.reset();
+            Ok(json!({}))
+        }
+        "advance" => advance(world, &request.body),
+        "state" => serde_json::to_value(&*world).map_err(|error| error.to_string()),
+        "faults" => plan_faults(world, &request.body),
+        "fired" => Ok(json!(world.faults.fired)),
+        "journal" => Ok(json!(world.journal)),
+        "touch" => touch(world, &request.body),
+        "health" => Ok(json!({"now": world.now().to_string()})),
+        _ => Err(format!(
+            "`/_sim/{path}` is not known: reset, advance, state, faults, fired, journal, touch, health are"
+        )),
+    };
+    match reply {
+        Ok(value) => Answer::new(200, "application/json", value.to_string()),
+        Err(message) => Answer::new(
+            400,
+            "application/json",
+            json!({"error": message}).to_string(),
+        ),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    /// Virtual seconds; without it, time goes on until nothing is under way.
+    seconds: Option<u64>,
+}
+
+fn advance(world: &mut World, body: &[u8]) -> Result<Value, String> {
+    /// No honest operation takes so many transitions: a world that needs more is stuck in a circle.
+    const TRANSITIONS_MAX: usize = 100_000;
+    let wanted: Advance = read(body)?;
+    match wanted.seconds {
+        Some(seconds) => {
+            let to = Moment(world.now().0).after_seconds(seconds);
+            world.advance(to);
+        }
+        None if !world.come_to_rest(TRANSITIONS_MAX) => {
+            return Err("the world does not come to rest".to_owned());
+        }
+        None => {}
+    }
+    world.mark_changed();
+    Ok(json!({"now": world.now().to_string()}))
+}
+
+fn plan_faults(world: &mut World, body: &[u8]) -> Result<Value, String> {
+    let rules: Vec<FaultRule> = read(body)?;
+    world.faults = Faults::plan(rules);
+    world.mark_changed();
+    Ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Touch {
+    account: String,
+    region: String,
+    stack: String,
+    logical_id: String,
+    /// Properties to set; null removes one.
+    #[serde(default)]
+    set: Map<String, Value>,
+    #[serde(default)]
+    delete: bool,
+}
+
+/// Changes or deletes a resource behind CloudFormation's back.
+fn touch(world: &mut World, body: &[u8]) -> Result<Value, String> {
+    let wanted: Touch = read(body)?;
+    let place = Place::new(&wanted.account, &wanted.region);
+    let services = world
+        .services_at(&place)
+        .ok_or("there is nothing in this account and Region")?;
+    let stack = services
+        .cloudformation
+        .live_stack(&wanted.stack)
+        .ok_or("no such stack")?;
+    let resource = stack
+        .resources
+        .get(&wanted.logical_id)
+        .ok_or("no such resource")?;
+    let (type_name, id) = (
+        resource.type_name.clone(),
+        resource.physical_id.clone().unwrap_or_default(),
+    );
+    if wanted.delete {
+        resources::vanish(world, &place, &type_name, &id);
+    } else {
+        resources::tamper(world, &place, &type_name, &id, &wanted.set)?;
+    }
+    world.mark_changed();
+    Ok(json!({"type": type_name, "physical_id": id}))
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}

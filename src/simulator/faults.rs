@@ -1,0 +1,321 @@
+//! Faults on purpose: calls that are throttled, lost or slow, and resources that fail. A plan is a list of rules; each
+//! names what it matches, when, and what happens. Firings are kept for tests to look at.
+
+use super::identifiers::Identifiers;
+use super::moment::Moment;
+use super::refusal::Refusal;
+use super::wire::{Call, Delivery, Protocol, Service};
+use serde::{Deserialize, Serialize};
+
+/// The plan, and what of it has happened.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Faults {
+    rules: Vec<Rule>,
+    pub(crate) fired: Vec<Firing>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Rule {
+    #[serde(flatten)]
+    wanted: FaultRule,
+    #[serde(default)]
+    seen: u64,
+    #[serde(default)]
+    fired: u64,
+}
+
+/// One rule, as it is written. What is left out matches everything.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct FaultRule {
+    service: Option<String>,
+    operation: Option<String>,
+    stack: Option<String>,
+    logical_id: Option<String>,
+    #[serde(rename = "type")]
+    type_name: Option<String>,
+    /// Only the nth match, counted from 1.
+    nth: Option<u64>,
+    /// At most so many firings.
+    times: Option<u64>,
+    /// Every so many matches.
+    every: Option<u64>,
+    /// So many matches in a hundred, by dice from the seed.
+    percent: Option<u64>,
+    /// Only from this virtual moment on (milliseconds since 1970).
+    after: Option<Moment>,
+    effect: Effect,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Effect {
+    #[default]
+    Throttle,
+    Error {
+        code: String,
+        #[serde(default)]
+        message: String,
+        status: u16,
+    },
+    LostResponse,
+    LostRequest,
+    TruncatedBody,
+    Delay {
+        milliseconds: u64,
+    },
+    Hang,
+    ExpiredCredentials,
+    StaleRead {
+        seconds: u64,
+    },
+    FailResource {
+        /// `create`, `update`, `delete`, `rollback`.
+        during: Work,
+        reason: String,
+    },
+    Unreadable,
+}
+
+/// What was being done to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Work {
+    Create,
+    Update,
+    Delete,
+    Rollback,
+}
+
+/// A rule that took effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Firing {
+    pub(crate) rule: usize,
+    pub(crate) at: Moment,
+    pub(crate) subject: String,
+}
+
+/// What is to become of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Verdict {
+    Deliver(Delivery),
+    Refuse(Refusal),
+    Lose,
+    Stale(u64),
+}
+
+impl Verdict {
+    pub(crate) fn delivery(&self) -> Delivery {
+        match self {
+            Self::Deliver(delivery) => *delivery,
+            Self::Refuse(_) | Self::Stale(_) => Delivery::Whole,
+            Self::Lose => Delivery::Closed,
+        }
+    }
+}
+
+/// A resource in the middle of an operation.
+pub(crate) struct ResourceWork<'a> {
+    pub(crate) stack: &'a str,
+    pub(crate) logical_id: &'a str,
+    pub(crate) type_name: &'a str,
+    pub(crate) during: Work,
+}
+
+impl Faults {
+    pub(crate) fn plan(rules: Vec<FaultRule>) -> Self {
+        let rules = rules
+            .into_iter()
+            .map(|wanted| Rule {
+                wanted,
+                seen: 0,
+                fired: 0,
+            })
+            .collect();
+        Self {
+            rules,
+            fired: Vec::new(),
+        }
+    }
+
+    pub(crate) fn has_stale_reads(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| matches!(rule.wanted.effect, Effect::StaleRead { .. }))
+    }
+
+    /// What the first rule that matches a call says.
+    pub(crate) fn verdict(&mut self, call: &Call, now: Moment, dice: &mut Identifiers) -> Verdict {
+        let stack = call
+            .parameters
+            .get("StackName")
+            .and_then(serde_json::Value::as_str);
+        for place in 0..self.rules.len() {
+            let Some(rule) = self.rules.get_mut(place) else {
+                break;
+            };
+            let matches = !rule.wanted.effect.is_about_resources()
+                && agrees(rule.wanted.service.as_deref(), call.service.name())
+                && agrees(rule.wanted.operation.as_deref(), &call.operation)
+                && rule
+                    .wanted
+                    .stack
+                    .as_deref()
+                    .is_none_or(|wanted| stack == Some(wanted));
+            if matches && rule.fires(now, dice) {
+                let verdict = rule.wanted.effect.verdict(call.service);
+                self.note(place, now, &call.operation);
+                return verdict;
+            }
+        }
+        Verdict::Deliver(Delivery::Whole)
+    }
+
+    /// Why work on a resource fails, if a rule says so.
+    pub(crate) fn resource_failure(
+        &mut self,
+        work: &ResourceWork<'_>,
+        now: Moment,
+        dice: &mut Identifiers,
+    ) -> Option<String> {
+        for place in 0..self.rules.len() {
+            let rule = self.rules.get_mut(place)?;
+            let Effect::FailResource { during, reason } = rule.wanted.effect.clone() else {
+                continue;
+            };
+            if during == work.during && rule.is_about(work) && rule.fires(now, dice) {
+                self.note(place, now, work.logical_id);
+                return Some(reason);
+            }
+        }
+        None
+    }
+
+    /// Whether drift detection must not be able to read a resource.
+    pub(crate) fn is_unreadable(
+        &mut self,
+        work: &ResourceWork<'_>,
+        now: Moment,
+        dice: &mut Identifiers,
+    ) -> bool {
+        for place in 0..self.rules.len() {
+            let Some(rule) = self.rules.get_mut(place) else {
+                break;
+            };
+            if rule.wanted.effect == Effect::Unreadable
+                && rule.is_about(work)
+                && rule.fires(now, dice)
+            {
+                self.note(place, now, work.logical_id);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn note(&mut self, rule: usize, at: Moment, subject: &str) {
+        self.fired.push(Firing {
+            rule,
+            at,
+            subject: subject.to_owned(),
+        });
+    }
+}
+
+impl Rule {
+    fn is_about(&self, work: &ResourceWork<'_>) -> bool {
+        agrees(self.wanted.stack.as_deref(), work.stack)
+            && agrees(self.wanted.logical_id.as_deref(), work.logical_id)
+            && agrees(self.wanted.type_name.as_deref(), work.type_name)
+    }
+
+    /// Counts a match and says whether the rule takes effect this time.
+    fn fires(&mut self, now: Moment, dice: &mut Identifiers) -> bool {
+        if self.wanted.after.is_some_and(|after| now < after) {
+            return false;
+        }
+        self.seen += 1;
+        let fires = self.wanted.nth.is_none_or(|nth| self.seen == nth)
+            && self.wanted.times.is_none_or(|times| self.fired < times)
+            && self
+                .wanted
+                .every
+                .is_none_or(|every| self.seen.is_multiple_of(every.max(1)))
+            && self
+                .wanted
+                .percent
+                .is_none_or(|percent| dice.below(100) < percent);
+        self.fired += u64::from(fires);
+        fires
+    }
+}
+
+fn agrees(wanted: Option<&str>, found: &str) -> bool {
+    wanted.is_none_or(|wanted| wanted == found)
+}
+
+impl Effect {
+    fn is_about_resources(&self) -> bool {
+        match self {
+            Self::FailResource { .. } | Self::Unreadable => true,
+            Self::Throttle
+            | Self::Error { .. }
+            | Self::LostResponse
+            | Self::LostRequest
+            | Self::TruncatedBody
+            | Self::Delay { .. }
+            | Self::Hang
+            | Self::ExpiredCredentials
+            | Self::StaleRead { .. } => false,
+        }
+    }
+
+    fn verdict(&self, service: Service) -> Verdict {
+        match self {
+            Self::Throttle => Verdict::Refuse(throttled(service)),
+            Self::Error {
+                code,
+                message,
+                status,
+            } => Verdict::Refuse(Refusal::new(code, message.clone()).with_status(*status)),
+            Self::LostResponse => Verdict::Deliver(Delivery::Closed),
+            Self::LostRequest => Verdict::Lose,
+            Self::TruncatedBody => Verdict::Deliver(Delivery::Truncated),
+            Self::Delay { milliseconds } => Verdict::Deliver(Delivery::Delayed(*milliseconds)),
+            Self::Hang => Verdict::Deliver(Delivery::Hung),
+            Self::ExpiredCredentials => Verdict::Refuse(expired(service)),
+            Self::StaleRead { seconds } => Verdict::Stale(*seconds),
+            Self::FailResource { .. } | Self::Unreadable => Verdict::Deliver(Delivery::Whole),
+        }
+    }
+}
+
+/// Each service refuses too many calls in its own words.
+fn throttled(service: Service) -> Refusal {
+    match service {
+        Service::Ec2 => {
+            Refusal::new("RequestLimitExceeded", "Request limit exceeded.").with_status(503)
+        }
+        Service::S3 => {
+            Refusal::new("SlowDown", "Please reduce your request rate.").with_status(503)
+        }
+        Service::Ssm | Service::SecretsManager => {
+            Refusal::new("ThrottlingException", "Rate exceeded")
+        }
+        Service::CloudFormation | Service::Rds | Service::Sts | Service::Other(_) => {
+            Refusal::new("Throttling", "Rate exceeded")
+        }
+    }
+}
+
+fn expired(service: Service) -> Refusal {
+    let message = "The security token included in the request is expired";
+    match service.protocol() {
+        Protocol::Json => Refusal::new("ExpiredTokenException", message),
+        Protocol::RestXml => Refusal::new("ExpiredToken", message),
+        Protocol::Query | Protocol::Ec2Query => {
+            Refusal::new("ExpiredToken", message).with_status(403)
+        }
+    }
+}

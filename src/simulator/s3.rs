@@ -1,0 +1,240 @@
+//! S3: buckets made by CloudFormation and the objects in them. Path style only, which is what SDKs use with an address.
+
+use super::moment::Moment;
+use super::refusal::Refusal;
+use super::resources;
+use super::wire::{self, Answer, Protocol, Request, percent_decoded};
+use super::world::{Place, World};
+use base64::Engine;
+use md5::{Digest, Md5};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The objects of a bucket by key.
+pub(crate) type Objects = BTreeMap<String, StoredObject>;
+
+/// An object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredObject {
+    /// Base64, because the state file is JSON.
+    body: String,
+    content_type: String,
+    modified: Moment,
+}
+
+impl StoredObject {
+    fn bytes(&self) -> Vec<u8> {
+        base64::engine::general_purpose::STANDARD
+            .decode(&self.body)
+            .unwrap_or_default()
+    }
+
+    fn etag(&self) -> String {
+        let digest = Md5::digest(self.bytes());
+        digest.iter().fold(String::from("\""), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        }) + "\""
+    }
+}
+
+pub(crate) fn answer(
+    world: &mut World,
+    place: &Place,
+    request: &Request,
+    request_id: &str,
+) -> Answer {
+    let path = percent_decoded(request.path.trim_start_matches('/'));
+    let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
+    let outcome = if bucket.is_empty() {
+        Err(wire::unknown_operation(Protocol::RestXml, &request.method))
+    } else if resources::object(world, place, "AWS::S3::Bucket", bucket).is_none() {
+        Err(Refusal::new("NoSuchBucket", "The specified bucket does not exist").with_status(404))
+    } else if key.is_empty() {
+        of_bucket(world, place, request, bucket)
+    } else {
+        of_object(world, place, request, bucket, key)
+    };
+    let answer =
+        outcome.unwrap_or_else(|refusal| wire::refused(Protocol::RestXml, &refusal, request_id));
+    let mut answer = answer.with_header("x-amz-request-id", request_id);
+    if request.method == "HEAD" {
+        answer.body = Vec::new();
+    }
+    answer
+}
+
+fn objects<'a>(world: &'a World, place: &Place, bucket: &str) -> Option<&'a Objects> {
+    world
+        .services_at(&place.home_of("AWS::S3::Bucket"))?
+        .buckets
+        .get(bucket)
+}
+
+fn of_bucket(
+    world: &World,
+    place: &Place,
+    request: &Request,
+    bucket: &str,
+) -> Result<Answer, Refusal> {
+    match request.method.as_str() {
+        "HEAD" => Ok(Answer::new(200, "application/xml", "")
+            .with_header("x-amz-bucket-region", &place.region)),
+        "GET" => Ok(Answer::new(
+            200,
+            "application/xml",
+            listing(world, place, request, bucket),
+        )),
+        method => Err(wire::unknown_operation(Protocol::RestXml, method)),
+    }
+}
+
+fn listing(world: &World, place: &Place, request: &Request, bucket: &str) -> String {
+    let prefix = request
+        .query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("prefix="))
+        .map(percent_decoded)
+        .unwrap_or_default();
+    let entries: Vec<(&String, &StoredObject)> = objects(world, place, bucket)
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| key.starts_with(&prefix))
+        .collect();
+    let mut body = format!(
+        "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>{bucket}</Name><Prefix>{}</Prefix><KeyCount>{}</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>",
+        wire::escaped(&prefix),
+        entries.len()
+    );
+    for (key, object) in entries {
+        let _ = write!(
+            body,
+            "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>{}</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
+            wire::escaped(key),
+            object.modified,
+            wire::escaped(&object.etag()),
+            object.bytes().len()
+        );
+    }
+    body.push_str("</ListBucketResult>");
+    wire::document(&body)
+}
+
+fn of_object(
+    world: &mut World,
+    place: &Place,
+    request: &Request,
+    bucket: &str,
+    key: &str,
+) -> Result<Answer, Refusal> {
+    match request.method.as_str() {
+        "PUT" => Ok(put(world, place, request, bucket, key)),
+        "GET" | "HEAD" => {
+            let object = objects(world, place, bucket).and_then(|objects| objects.get(key));
+            let object = object.ok_or_else(|| {
+                Refusal::new("NoSuchKey", "The specified key does not exist.").with_status(404)
+            })?;
+            let answer = Answer::new(200, &object.content_type, object.bytes());
+            Ok(answer
+                .with_header("etag", &object.etag())
+                .with_header("last-modified", &object.modified.http_date()))
+        }
+        "DELETE" => {
+            let home = place.home_of("AWS::S3::Bucket");
+            if let Some(objects) = world.services(&home).buckets.get_mut(bucket) {
+                objects.remove(key);
+            }
+            Ok(Answer::new(204, "application/xml", ""))
+        }
+        method => Err(wire::unknown_operation(Protocol::RestXml, method)),
+    }
+}
+
+fn put(world: &mut World, place: &Place, request: &Request, bucket: &str, key: &str) -> Answer {
+    let is_chunked = request
+        .header("content-encoding")
+        .is_some_and(|encoding| encoding.contains("aws-chunked"))
+        || request
+            .header("x-amz-content-sha256")
+            .is_some_and(|digest| digest.starts_with("STREAMING-"));
+    let body = if is_chunked {
+        unchunked(&request.body)
+    } else {
+        request.body.clone()
+    };
+    let object = StoredObject {
+        body: base64::engine::general_purpose::STANDARD.encode(body),
+        content_type: request
+            .header("content-type")
+            .unwrap_or("binary/octet-stream")
+            .to_owned(),
+        modified: world.now(),
+    };
+    let etag = object.etag();
+    let home = place.home_of("AWS::S3::Bucket");
+    world
+        .services(&home)
+        .buckets
+        .entry(bucket.to_owned())
+        .or_default()
+        .insert(key.to_owned(), object);
+    Answer::new(200, "application/xml", "").with_header("etag", &etag)
+}
+
+/// Takes the content out of `aws-chunked`: `size[;signature]\r\n`, so many bytes, `\r\n`, until a chunk of size 0.
+/// Trailing checksums follow that and are not verified.
+fn unchunked(body: &[u8]) -> Vec<u8> {
+    let mut content = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
+        let line = String::from_utf8_lossy(rest.get(..end).unwrap_or_default()).into_owned();
+        let size = line
+            .split(';')
+            .next()
+            .and_then(|digits| usize::from_str_radix(digits.trim(), 16).ok())
+            .unwrap_or(0);
+        let start = end + 2;
+        let Some(chunk) = rest
+            .get(start..start.saturating_add(size))
+            .filter(|_| size > 0)
+        else {
+            break;
+        };
+        content.extend_from_slice(chunk);
+        rest = rest.get(start + size + 2..).unwrap_or_default();
+    }
+    content
+}
+
+/// The template at a URL of S3, virtual-hosted or path style; the error is S3's sentence.
+pub(crate) fn template_at(world: &World, place: &Place, url: &str) -> Result<String, String> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split('?').next().unwrap_or_default();
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = percent_decoded(path);
+    let of_host = host.split_once(".s3").map(|(bucket, _)| bucket);
+    let (bucket, key) = match of_host {
+        Some(bucket) => (bucket, path.as_str()),
+        None => path.split_once('/').unwrap_or((&path, "")),
+    };
+    if resources::object(world, place, "AWS::S3::Bucket", bucket).is_none() {
+        return Err("The specified bucket does not exist".to_owned());
+    }
+    let object = objects(world, place, bucket).and_then(|objects| objects.get(key));
+    let object = object.ok_or("The specified key does not exist.")?;
+    String::from_utf8(object.bytes()).map_err(|_| "The template is not UTF-8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // API: the aws-chunked encoding that SDKs use for bodies with trailing checksums.
+    #[test]
+    fn takes_content_out_of_chunks() {
+        let body = b"5\r\nhello\r\n6;chunk-signature=x\r\n world\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
+        assert_eq!(unchunked(body), b"hello world");
+        assert_eq!(unchunked(b"ffff\r\nshort"), b"");
+    }
+}
