@@ -86,7 +86,9 @@ pub fn interpolate_node(node: &mut Node, words: &Words, mistakes: &mut Vec<Mista
             Err(fault) => mistakes.push(mistake(node, &fault)),
         },
         Content::Sequence(items) => items.iter_mut().for_each(|item| interpolate_node(item, words, mistakes)),
-        Content::Mapping(entries) => entries.iter_mut().for_each(|entry| interpolate_node(&mut entry.value, words, mistakes)),
+        Content::Mapping(entries) => {
+            entries.iter_mut().for_each(|entry| interpolate_node(&mut entry.value, words, mistakes));
+        }
     }
 }
 
@@ -104,12 +106,21 @@ mod tests {
     use super::*;
 
     fn words() -> Words {
-        Words { project: "sync".into(), environment: "scratch-jane".into(), stack: "db".into(), account: "1".into(), region: "r".into() }
+        Words {
+            project: "sync".into(),
+            environment: "scratch-jane".into(),
+            stack: "db".into(),
+            account: "1".into(),
+            region: "r".into(),
+        }
     }
 
     #[test]
     fn words_are_replaced() {
-        assert_eq!(interpolate("${project}-${environment}-${stack}/${account}${region}", &words()).ok().as_deref(), Some("sync-scratch-jane-db/1r"));
+        assert_eq!(
+            interpolate("${project}-${environment}-${stack}/${account}${region}", &words()).ok().as_deref(),
+            Some("sync-scratch-jane-db/1r")
+        );
     }
 
     #[test]

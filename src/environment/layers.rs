@@ -57,13 +57,16 @@ impl<'a> Walk<'a> {
             let Some(parent_file) = self.files.get(parent) else {
                 let mistake = Mistake::at(*span, &LayerFault::UnknownParent(parent.clone()));
                 let known = self.files.keys().map(String::as_str);
-                let hint = did_you_mean(parent, known).unwrap_or_else(|| format!("there is no environments/{parent}.yaml"));
+                let hint =
+                    did_you_mean(parent, known).unwrap_or_else(|| format!("there is no environments/{parent}.yaml"));
                 self.mistakes.push(mistake.hint(hint));
                 continue;
             };
             if let Some(position) = self.open.iter().position(|open| open == parent) {
                 let cycle = [&self.open[position..], &[parent.as_str()]].concat().join(" → ");
-                self.mistakes.push(Mistake::at(*span, &LayerFault::Cycle(parent.clone(), cycle)).hint("one of them must not inherit"));
+                self.mistakes.push(
+                    Mistake::at(*span, &LayerFault::Cycle(parent.clone(), cycle)).hint("one of them must not inherit"),
+                );
                 continue;
             }
             if !self.done.iter().any(|done| done.name == *parent) {
@@ -204,7 +207,9 @@ fn drop_idle_nulls(node: &mut Node, path: &mut Vec<String>, merged: &mut Merged)
 fn nothing_to_remove(entry: &crate::environment::Entry, path: &[String]) -> Mistake {
     let mistake = Mistake::at(entry.key_span, &LayerFault::NothingToRemove(path.join(".")));
     match path {
-        [stacks, name] if stacks == "stacks" => mistake.hint(format!("a stack that needs no settings is written `{name}: {{}}`")),
+        [stacks, name] if stacks == "stacks" => {
+            mistake.hint(format!("a stack that needs no settings is written `{name}: {{}}`"))
+        }
         _ => mistake.hint("give it a value, or take the line out"),
     }
 }
@@ -242,7 +247,8 @@ mod tests {
             Content::Scalar(scalar) => scalar.text.clone(),
             Content::Sequence(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),
             Content::Mapping(entries) => {
-                let entries: Vec<_> = entries.iter().map(|entry| format!("{}: {}", entry.key, written(&entry.value))).collect();
+                let entries: Vec<_> =
+                    entries.iter().map(|entry| format!("{}: {}", entry.key, written(&entry.value))).collect();
                 format!("{{{}}}", entries.join(", "))
             }
         }
@@ -273,7 +279,8 @@ mod tests {
     fn cycles_and_unknown_parents_are_told_with_their_way() {
         let files = files(&[("a", "inherits: b"), ("b", "inherits: [a, bsae]"), ("base", "abstract: true")]);
         let mistakes = lineage("a", &files).expect_err("mistakes");
-        let messages: Vec<_> = mistakes.iter().map(|mistake| (mistake.message.as_str(), mistake.hint.as_deref())).collect();
+        let messages: Vec<_> =
+            mistakes.iter().map(|mistake| (mistake.message.as_str(), mistake.hint.as_deref())).collect();
         assert_eq!(
             messages,
             [
@@ -308,7 +315,10 @@ mod tests {
             ("production", "inherits: base\naccount: '222222222222'\nprotected: true\nowner: us"),
             ("staging", "inherits: production"),
         ];
-        assert_eq!(merged("staging", &texts), "{account: 111111111111, region: eu-west-1, owner: us, inherits: production}");
+        assert_eq!(
+            merged("staging", &texts),
+            "{account: 111111111111, region: eu-west-1, owner: us, inherits: production}"
+        );
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct Mistake {
     pub notes: Vec<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether the text at the place is a secret and must not be shown.
+    pub is_concealed: bool,
 }
 
 impl Mistake {
@@ -60,6 +62,7 @@ impl Mistake {
             related: Vec::new(),
             notes: Vec::new(),
             hint: None,
+            is_concealed: false,
         }
     }
 
@@ -104,6 +107,12 @@ impl Mistake {
         Self { hint: hint.or(self.hint), ..self }
     }
 
+    /// Keeps the text at the place from being shown.
+    #[must_use]
+    pub fn concealed(self) -> Self {
+        Self { is_concealed: true, ..self }
+    }
+
     /// Makes it one that is shown and stops nothing.
     #[must_use]
     pub fn warning(self) -> Self {
@@ -117,7 +126,9 @@ impl Mistake {
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (strsim::normalized_damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate)
+        })
         .filter(|(likeness, _)| *likeness > 0.5)
         .max_by(|left, right| left.0.total_cmp(&right.0).then_with(|| right.1.cmp(left.1)))
         .map(|(_, candidate)| candidate)

@@ -282,7 +282,19 @@ mod tests {
     #[test]
     fn other_names_are_refused() {
         let long = format!("scratch@{}", "a".repeat(33));
-        for text in ["", "@jane", "../x", ".schema", "scratch@", "scratch@Jane", "scratch@a b", "scratch@-a", "scratch@a-", "a@b@c", &long] {
+        for text in [
+            "",
+            "@jane",
+            "../x",
+            ".schema",
+            "scratch@",
+            "scratch@Jane",
+            "scratch@a b",
+            "scratch@-a",
+            "scratch@a-",
+            "a@b@c",
+            &long,
+        ] {
             assert!(text.parse::<EnvironmentName>().is_err(), "{text}");
         }
     }

@@ -55,7 +55,10 @@ mod tests {
 
     fn needs(pairs: &[(&str, &[&str])]) -> (Vec<String>, Needs) {
         let order = pairs.iter().map(|(name, _)| (*name).to_string()).collect();
-        let needs = pairs.iter().map(|(name, needs)| ((*name).to_string(), needs.iter().map(|it| (*it).to_string()).collect())).collect();
+        let needs = pairs
+            .iter()
+            .map(|(name, needs)| ((*name).to_string(), needs.iter().map(|it| (*it).to_string()).collect()))
+            .collect();
         (order, needs)
     }
 

@@ -84,7 +84,10 @@ pub fn find(start: &Path) -> Result<PathBuf, Box<Mistake>> {
     let found = start.ancestors().find(|directory| directory.join(ENVIRONMENTS).is_dir());
     found.map(Path::to_path_buf).ok_or_else(|| {
         let fault = ProjectFault::NoProject(start.display().to_string());
-        Box::new(Mistake::new(&fault).hint("`greenroom init NAME` writes a project to start from; `--project DIR` names one"))
+        Box::new(
+            Mistake::new(&fault)
+                .hint("`greenroom init NAME` writes a project to start from; `--project DIR` names one"),
+        )
     })
 }
 
@@ -98,19 +101,24 @@ pub fn load(root: &Path) -> Result<Project, Box<Mistake>> {
         let fault = ProjectFault::NotAProject(root.display().to_string());
         return Err(Box::new(Mistake::new(&fault).hint("`greenroom init NAME` writes a project to start from")));
     }
-    let mut project = Project { root: root.to_path_buf(), sources: Sources::default(), files: Files::new(), mistakes: Vec::new() };
+    let mut project =
+        Project { root: root.to_path_buf(), sources: Sources::default(), files: Files::new(), mistakes: Vec::new() };
     for path in listing(&directory).map_err(Box::new)? {
         project.add(&path);
     }
     if project.files.is_empty() && project.mistakes.is_empty() {
-        project.mistakes.push(Mistake::new(&ProjectFault::NoEnvironments).hint("`greenroom init NAME` shows what they look like"));
+        project
+            .mistakes
+            .push(Mistake::new(&ProjectFault::NoEnvironments).hint("`greenroom init NAME` shows what they look like"));
     }
     Ok(project)
 }
 
 /// The files of a directory that are not hidden, in order of their names.
 pub(crate) fn listing(directory: &Path) -> Result<Vec<PathBuf>, Mistake> {
-    let cannot = |error: std::io::Error| Mistake::new(&ProjectFault::CannotList(directory.display().to_string(), sentence(&error)));
+    let cannot = |error: std::io::Error| {
+        Mistake::new(&ProjectFault::CannotList(directory.display().to_string(), sentence(&error)))
+    };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(cannot)? {
         let entry = entry.map_err(cannot)?;
@@ -154,8 +162,10 @@ impl Project {
     /// When there is none; with the nearest one.
     pub fn file(&self, name: &str) -> Result<&EnvironmentFile, Box<Mistake>> {
         self.files.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.files.values().filter(|file| !file.is_abstract).map(|file| file.name.as_str()).collect();
-            let hint = did_you_mean(name, known.iter().copied()).unwrap_or_else(|| format!("there are: {}", known.join(", ")));
+            let known: Vec<&str> =
+                self.files.values().filter(|file| !file.is_abstract).map(|file| file.name.as_str()).collect();
+            let hint =
+                did_you_mean(name, known.iter().copied()).unwrap_or_else(|| format!("there are: {}", known.join(", ")));
             Box::new(Mistake::new(&ProjectFault::UnknownEnvironment(name.to_string())).hint(hint))
         })
     }
@@ -172,7 +182,9 @@ pub fn read_environment(name: &str, source: SourceId, text: &str) -> Environment
         _ => {
             if mistakes.is_empty() {
                 let hint = "an environment says at least `inherits:`, or its account, Region and stacks";
-                mistakes.push(Mistake::at(beginning, &ProjectFault::Empty(format!("{ENVIRONMENTS}/{name}.yaml"))).hint(hint));
+                mistakes.push(
+                    Mistake::at(beginning, &ProjectFault::Empty(format!("{ENVIRONMENTS}/{name}.yaml"))).hint(hint),
+                );
             }
             Node::empty_mapping(beginning)
         }

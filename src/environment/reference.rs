@@ -53,7 +53,9 @@ impl Reference {
     pub fn dynamic(&self) -> Option<String> {
         match self {
             Self::Ssm { path } => Some(format!("{{{{resolve:ssm:{path}}}}}")),
-            Self::Secret { name, key: Some(key) } => Some(format!("{{{{resolve:secretsmanager:{name}:SecretString:{key}}}}}")),
+            Self::Secret { name, key: Some(key) } => {
+                Some(format!("{{{{resolve:secretsmanager:{name}:SecretString:{key}}}}}"))
+            }
             Self::Secret { name, key: None } => Some(format!("{{{{resolve:secretsmanager:{name}}}}}")),
             Self::Output { .. } | Self::Export { .. } | Self::Previous => None,
         }
@@ -63,7 +65,9 @@ impl Reference {
 impl std::fmt::Display for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Output { environment: Some(environment), stack, output } => write!(f, "{{output: {environment}/{stack}.{output}}}"),
+            Self::Output { environment: Some(environment), stack, output } => {
+                write!(f, "{{output: {environment}/{stack}.{output}}}")
+            }
             Self::Output { environment: None, stack, output } => write!(f, "{{output: {stack}.{output}}}"),
             Self::Export { name } => write!(f, "{{export: {name}}}"),
             Self::Previous => f.write_str("{previous: true}"),
@@ -138,7 +142,9 @@ fn parse_kind(node: &Node, kind: &'static str) -> Result<Reference, Mistake> {
         "secret" => {
             let key = match node.get("key") {
                 None => None,
-                Some(key) => Some(key.as_text().ok_or_else(|| Mistake::at(key.span, &ReferenceFault::NotText))?.to_string()),
+                Some(key) => {
+                    Some(key.as_text().ok_or_else(|| Mistake::at(key.span, &ReferenceFault::NotText))?.to_string())
+                }
             };
             Ok(Reference::Secret { name: text, key })
         }
@@ -153,7 +159,8 @@ fn parse_output(node: &Node, text: &str) -> Result<Reference, Mistake> {
         Some((environment, rest)) => (Some(environment), rest),
         None => (None, text),
     };
-    let (stack, output) = rest.split_once('.').filter(|(stack, output)| !stack.is_empty() && !output.is_empty()).ok_or_else(fault)?;
+    let (stack, output) =
+        rest.split_once('.').filter(|(stack, output)| !stack.is_empty() && !output.is_empty()).ok_or_else(fault)?;
     let environment = match environment {
         Some(name) => Some(name.parse::<EnvironmentName>().map_err(|_| fault())?),
         None => None,

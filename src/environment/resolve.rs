@@ -7,8 +7,8 @@ use crate::environment::interpolate::{interpolate, interpolate_node};
 use crate::environment::layers::{Layer, Merged, layers, lineage, merge, overlay_values};
 use crate::environment::shape::{Withheld, is_name, parse_date, parse_duration};
 use crate::environment::{
-    ClonePolicy, CloneSettings, Content, DeploySettings, Environment, EnvironmentFile, EnvironmentName, Exception, Mistake, Node,
-    Project, SnapshotChoice, Span, Spanned, Stack, Value, Words,
+    ClonePolicy, CloneSettings, Content, DeploySettings, Environment, EnvironmentFile, EnvironmentName, Exception,
+    Mistake, Node, Project, SnapshotChoice, Span, Spanned, Stack, Value, Words,
 };
 
 /// How long a stack's name may be (CloudFormation API Reference, `CreateChangeSet`).
@@ -16,6 +16,9 @@ pub const STACK_NAME_CHARACTERS_MAX: usize = 128;
 
 /// How many tags a stack takes (CloudFormation User Guide, "CloudFormation quotas").
 pub const TAGS_MAX: usize = 50;
+
+/// Which one of many is tried out when nobody says which.
+const INSTANCE_TO_TRY: &str = "example";
 
 /// The pattern of stack names where no file gives one.
 const STACK_NAME_PATTERN: &str = "${project}-${environment}-${stack}";
@@ -52,7 +55,9 @@ pub enum EnvironmentFault {
     #[error("`{0}` stands for itself alone: `@{1}` says nothing")]
     NotNamed(String, String),
     /// A stack name that CloudFormation does not take.
-    #[error("`{0}` is no name for a stack: letters, digits and hyphens, beginning with a letter, at most {STACK_NAME_CHARACTERS_MAX}")]
+    #[error(
+        "`{0}` is no name for a stack: letters, digits and hyphens, beginning with a letter, at most {STACK_NAME_CHARACTERS_MAX}"
+    )]
     NotAStackName(String),
     /// Two stacks of one environment with one name.
     #[error("the stacks `{0}` and `{1}` would both be called `{2}`")]
@@ -93,6 +98,18 @@ impl Resolution {
 
 /// Makes an environment of its files.
 pub fn resolve(project: &Project, name: &EnvironmentName) -> Resolution {
+    resolve_as(project, name, None)
+}
+
+/// The name under which a file is tried out: one of many, where it stands for many.
+pub fn name_to_try(project: &Project, file: &str) -> EnvironmentName {
+    let merged = lineage(file, &project.files).map(|lineage| merge(&layers(&lineage)));
+    let is_named = merged.is_ok_and(|merged| merged.root.get("named").and_then(Node::as_text) == Some("true"));
+    EnvironmentName { file: file.to_string(), instance: is_named.then(|| INSTANCE_TO_TRY.to_string()) }
+}
+
+/// Makes an environment of its files, but with another's words: so that two differ in meaning only and not by name.
+pub fn resolve_as(project: &Project, name: &EnvironmentName, words: Option<&Words>) -> Resolution {
     let file = match project.file(&name.file) {
         Ok(file) => file,
         Err(mistake) => return Resolution::failed(vec![*mistake]),
@@ -117,7 +134,7 @@ pub fn resolve(project: &Project, name: &EnvironmentName) -> Resolution {
     let layers = layers(&lineage);
     let mut merged = merge(&layers);
     mistakes.append(&mut merged.mistakes);
-    let mut resolver = Resolver { name, file, layers: &layers, merged: &merged, mistakes };
+    let mut resolver = Resolver { name, file, layers: &layers, merged: &merged, words, mistakes };
     resolver.check_name();
     let environment = resolver.environment();
     Resolution { environment, mistakes: resolver.mistakes }
@@ -129,7 +146,8 @@ fn other_version(file: &EnvironmentFile) -> Option<Mistake> {
     let wanted = semver::VersionReq::parse(node.as_text()?).ok()?;
     let version = semver::Version::parse(ours).ok()?;
     let fault = EnvironmentFault::OtherVersion { wanted: wanted.to_string(), ours };
-    (!wanted.matches(&version)).then(|| Mistake::at(node.span, &fault).hint("install that version: `cargo install greenroom --version …`"))
+    (!wanted.matches(&version))
+        .then(|| Mistake::at(node.span, &fault).hint("install that version: `cargo install greenroom --version …`"))
 }
 
 struct Resolver<'a> {
@@ -137,6 +155,8 @@ struct Resolver<'a> {
     file: &'a EnvironmentFile,
     layers: &'a [Layer],
     merged: &'a Merged,
+    /// The words of another environment.
+    words: Option<&'a Words>,
     mistakes: Vec<Mistake>,
 }
 
@@ -163,16 +183,18 @@ impl Resolver<'_> {
             self.missing("stacks");
         }
         let (project, region, account) = (project?, region?, account?);
-        let words = Words {
+        let words = self.words.cloned().unwrap_or_else(|| Words {
             project: project.value.clone(),
             environment: self.name.word(),
             stack: String::new(),
             account: account.value.clone(),
             region: region.value.clone(),
-        };
+        });
         let lifetime = self.root().get("lifetime").and_then(duration);
         let is_protected = self.root().get("protected").and_then(Node::as_text) == Some("true");
-        let marks = Marks { lifetime: lifetime.as_ref().and_then(|_| self.merged.root.get("lifetime")).and_then(Node::as_text) };
+        let marks = Marks {
+            lifetime: lifetime.as_ref().and_then(|_| self.merged.root.get("lifetime")).and_then(Node::as_text),
+        };
         let stacks = self.stacks(&words, &marks);
         let environment = Environment {
             name: self.name.clone(),
@@ -215,7 +237,9 @@ impl Resolver<'_> {
         let beginning = Span { end: beginning.start, ..beginning };
         if let Some((layer, withheld)) = self.withheld(&[key]) {
             let fault = EnvironmentFault::IdentityNotInherited { environment, ancestor: layer.name.clone(), key };
-            self.mistakes.push(Mistake::at(beginning, &fault).related(withheld.span, format!("`{}` says it for itself", layer.name)));
+            self.mistakes.push(
+                Mistake::at(beginning, &fault).related(withheld.span, format!("`{}` says it for itself", layer.name)),
+            );
             return;
         }
         let mistake = Mistake::at(beginning, &EnvironmentFault::MissingKey { environment, key });
@@ -229,7 +253,10 @@ impl Resolver<'_> {
     /// What the nearest concrete ancestor says at a path, for itself alone.
     fn withheld(&self, path: &[&str]) -> Option<(&Layer, &Withheld)> {
         self.layers.iter().rev().find_map(|layer| {
-            let withheld = layer.withheld.iter().find(|withheld| withheld.path.iter().map(String::as_str).eq(path.iter().copied()))?;
+            let withheld = layer
+                .withheld
+                .iter()
+                .find(|withheld| withheld.path.iter().map(String::as_str).eq(path.iter().copied()))?;
             Some((layer, withheld))
         })
     }
@@ -254,9 +281,14 @@ impl Resolver<'_> {
     fn stack(&mut self, name: &str, span: Span, node: &Node, words: &Words, marks: &Marks<'_>) -> Option<Stack> {
         let own = |key: &str| node.get(key).and_then(spanned);
         let environment = |key: &str| self.root().get(key).and_then(spanned);
+        let words = Words {
+            stack: name.to_string(),
+            account: own("account").map_or_else(|| words.account.clone(), |own| own.value),
+            region: own("region").map_or_else(|| words.region.clone(), |own| own.value),
+            ..words.clone()
+        };
         let account = own("account").or_else(|| environment("account"))?;
         let region = own("region").or_else(|| environment("region"))?;
-        let words = Words { stack: name.to_string(), account: account.value.clone(), region: region.value.clone(), ..words.clone() };
         let stack_name = self.stack_name(node, span, &words)?;
         let deploy_role = self.root().at(["deploy", "role"]).and_then(spanned);
         let role = own("role").or(deploy_role).map(|role| self.replaced(&role, &words));
@@ -272,7 +304,13 @@ impl Resolver<'_> {
             role,
             tags,
             deploy: self.deploy_settings(&words),
-            needs: node.get("needs").and_then(Node::as_sequence).unwrap_or_default().iter().filter_map(spanned).collect(),
+            needs: node
+                .get("needs")
+                .and_then(Node::as_sequence)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(spanned)
+                .collect(),
             values: self.values(node, &words),
             words,
         })
@@ -307,7 +345,8 @@ impl Resolver<'_> {
         let mut place = None;
         for entry in written.into_iter().flatten().filter_map(Node::as_mapping).flatten() {
             place = Some(entry.key_span);
-            if let Some(reserved) = ["aws:", "greenroom:"].into_iter().find(|reserved| entry.key.starts_with(reserved)) {
+            if let Some(reserved) = ["aws:", "greenroom:"].into_iter().find(|reserved| entry.key.starts_with(reserved))
+            {
                 self.mistakes.push(Mistake::at(entry.key_span, &EnvironmentFault::ReservedTag(reserved)));
             }
             if let Some(value) = spanned(&entry.value) {
@@ -398,7 +437,8 @@ impl Resolver<'_> {
         let from = self.part(node, "from")?;
         let snapshot = node.get("snapshot").map_or(SnapshotChoice::Newest { within: None }, snapshot_choice);
         let quiesce = node.get("quiesce").and_then(Node::as_mapping).unwrap_or_default();
-        let quiesce = quiesce.iter().filter_map(|entry| Some((entry.key.clone(), entry.value.as_text()?.to_string()))).collect();
+        let quiesce =
+            quiesce.iter().filter_map(|entry| Some((entry.key.clone(), entry.value.as_text()?.to_string()))).collect();
         let list = |key: &str| node.get(key).map(texts).unwrap_or_default();
         let max_cost = node.get("max_cost").and_then(Node::as_text).and_then(|text| text.parse().ok());
         Some(CloneSettings { from, snapshot, quiesce, share: list("share"), reach: list("reach"), max_cost })
@@ -425,7 +465,9 @@ fn snapshot_choice(node: &Node) -> SnapshotChoice {
         Some("newest") => SnapshotChoice::Newest { within: None },
         Some("fresh") => SnapshotChoice::Fresh,
         Some(id) => SnapshotChoice::Id(id.to_string()),
-        None => SnapshotChoice::Newest { within: node.get("newest_within").and_then(duration).map(|duration| duration.value) },
+        None => SnapshotChoice::Newest {
+            within: node.get("newest_within").and_then(duration).map(|duration| duration.value),
+        },
     }
 }
 
@@ -442,9 +484,11 @@ fn duration(node: &Node) -> Option<Spanned<Duration>> {
     Some(Spanned { value, span: node.span })
 }
 
-/// Whether text holds one of the five words, so that a pattern tells environments apart.
-pub fn mentions(text: &str, word: &str) -> bool {
-    let marker = Words { environment: "\u{1}".into(), stack: "\u{2}".into(), ..Words::default() };
-    let sign = marker.get(word).unwrap_or_default().to_string();
-    !sign.is_empty() && interpolate(text, &marker).is_ok_and(|text| text.contains(&sign))
+/// Whether the name of a stack tells one `scratch@NAME` from the other.
+pub fn mentions_instance(environment: &Environment, stack: &Stack) -> bool {
+    let document = &environment.document;
+    let own = document.at(["stacks", &stack.name, "stack_name"]);
+    let pattern = own.or_else(|| document.get("stack_name")).and_then(Node::as_text).unwrap_or(STACK_NAME_PATTERN);
+    let sign = Words { environment: "\u{1}".into(), ..Words::default() };
+    interpolate(pattern, &sign).is_ok_and(|name| name.contains(&sign.environment))
 }

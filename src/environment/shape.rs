@@ -106,18 +106,38 @@ pub static ENVIRONMENT: &[Key] = &[
     key("stack_name", Always, ANY, "The pattern of stack names, of ${project}, ${environment} and ${stack}."),
     key("region", Always, REGION, "The AWS Region."),
     key("owner", Always, ANY, "Who answers for it: a mail address or a team."),
-    key("tags", Always, TAGS, "Tags of every stack and so of every resource. A changed tag is a change of every resource."),
+    key(
+        "tags",
+        Always,
+        TAGS,
+        "Tags of every stack and so of every resource. A changed tag is a change of every resource.",
+    ),
     key("account", FromAbstract, ACCOUNT, "The AWS account, in twelve digits."),
-    key("protected", FromAbstract, Shape::Boolean, "Termination protection, no destroy, no clone into it, a typed confirmation."),
+    key(
+        "protected",
+        FromAbstract,
+        Shape::Boolean,
+        "Termination protection, no destroy, no clone into it, a typed confirmation.",
+    ),
     key("lifetime", FromAbstract, DURATION, "How long it lives after its creation: 8h, 2d."),
     key("named", FromAbstract, Shape::Boolean, "Many of a kind: scratch@jane, scratch@pr-812."),
     key("deploy", Always, Shape::Record(DEPLOY), "How stacks are brought to AWS."),
     key("values", Always, Shape::Values, "Values for every stack that declares the input."),
     key("stacks", Always, Shape::Map(&Shape::Record(STACK)), "The stacks, by name; null removes an inherited one."),
     key("drift", FromAbstract, Shape::Record(DRIFT), "What may differ from the template."),
-    key("clone_policy", FromAbstract, Shape::Record(CLONE_POLICY), "What may be cloned from here; without it, nothing."),
+    key(
+        "clone_policy",
+        FromAbstract,
+        Shape::Record(CLONE_POLICY),
+        "What may be cloned from here; without it, nothing.",
+    ),
     key("clone", FromAbstract, Shape::Record(CLONE), "How this environment is made from another's data."),
-    key("differences", FromAbstract, Shape::List(&Shape::Record(EXCEPTION)), "Where this environment differs on purpose."),
+    key(
+        "differences",
+        FromAbstract,
+        Shape::List(&Shape::Record(EXCEPTION)),
+        "Where this environment differs on purpose.",
+    ),
 ];
 
 static DEPLOY: &[Key] = &[
@@ -125,7 +145,12 @@ static DEPLOY: &[Key] = &[
     key("service_role", Always, ANY, "CloudFormation's own role; it sticks to the stack."),
     key("template_bucket", Always, ANY, "The bucket for templates over 51,200 bytes."),
     key("package_bucket", Always, ANY, "The bucket for function packages."),
-    key("capabilities", Always, Shape::List(&Shape::Text(Text::Word(CAPABILITIES))), "What a template may be allowed to do."),
+    key(
+        "capabilities",
+        Always,
+        Shape::List(&Shape::Text(Text::Word(CAPABILITIES))),
+        "What a template may be allowed to do.",
+    ),
     key("notify", Always, TEXTS, "ARNs of topics that receive stack events."),
     key("rollback_alarms", Always, TEXTS, "ARNs of alarms that roll an update back."),
     key("stack_policy", Always, Shape::Document, "CloudFormation's stack policy, as a document."),
@@ -143,8 +168,12 @@ static STACK: &[Key] = &[
     key("tags", Always, TAGS, "Tags of this stack, beyond the environment's."),
 ];
 
-static DRIFT: &[Key] =
-    &[key("ignore", FromAbstract, Shape::List(&Shape::Record(EXCEPTION)), "Differences that are not reported, each with a reason and an end.")];
+static DRIFT: &[Key] = &[key(
+    "ignore",
+    FromAbstract,
+    Shape::List(&Shape::Record(EXCEPTION)),
+    "Differences that are not reported, each with a reason and an end.",
+)];
 
 static EXCEPTION: &[Key] = &[
     key("path", FromAbstract, ANY, "STACK/RESOURCE/PROPERTY or STACK/INPUT."),
@@ -159,14 +188,25 @@ static CLONE_POLICY: &[Key] = &[
 
 static CLONE: &[Key] = &[
     key("from", FromAbstract, NAME, "The environment whose data it gets."),
-    key("snapshot", FromAbstract, Shape::Either(&ANY, &Shape::Record(SNAPSHOT)), "newest, fresh, a snapshot's id, or an age."),
+    key(
+        "snapshot",
+        FromAbstract,
+        Shape::Either(&ANY, &Shape::Record(SNAPSHOT)),
+        "newest, fresh, a snapshot's id, or an age.",
+    ),
     key("quiesce", FromAbstract, Shape::Map(&ANY), "By database: the SQL that stops its outboxes and queues, or none."),
     key("share", FromAbstract, TEXTS, "Secrets, topics and names that both environments may use."),
-    key("reach", FromAbstract, TEXTS, "From where the quarantined database is reached: CIDR blocks or security groups."),
+    key(
+        "reach",
+        FromAbstract,
+        TEXTS,
+        "From where the quarantined database is reached: CIDR blocks or security groups.",
+    ),
     key("max_cost", FromAbstract, Shape::Number, "The most it may cost per day, in the currency of prices.yaml."),
 ];
 
-static SNAPSHOT: &[Key] = &[key("newest_within", FromAbstract, DURATION, "The newest automated snapshot, if it is no older than this.")];
+static SNAPSHOT: &[Key] =
+    &[key("newest_within", FromAbstract, DURATION, "The newest automated snapshot, if it is no older than this.")];
 
 /// What CloudFormation calls capabilities (API Reference, `CreateChangeSet`).
 pub const CAPABILITIES: &[&str] = &["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"];
@@ -313,7 +353,8 @@ fn check_scalar(node: &Node, mistakes: &mut Vec<Mistake>, expected: &str, fits: 
         return;
     }
     let is_quoted = scalar.style != Style::Plain && fits(&scalar.text, Style::Plain);
-    let mistake = Mistake::at(node.span, &ShapeFault::WrongText { expected: expected.into(), text: scalar.text.clone() });
+    let mistake =
+        Mistake::at(node.span, &ShapeFault::WrongText { expected: expected.into(), text: scalar.text.clone() });
     mistakes.push(mistake.maybe_hint(is_quoted.then(|| "without the quotes".into())));
 }
 
@@ -359,13 +400,12 @@ impl Text {
     fn schema(self) -> Json {
         match self {
             // Editors read `account: 222222222222` and `8.19` as numbers; greenroom keeps their text.
-            Self::Any => json!({"type": ["string", "number"]}),
+            Self::Any | Self::VersionRange => json!({"type": ["string", "number"]}),
             Self::Account => json!({"type": ["string", "integer"], "pattern": "^[0-9]{12}$"}),
             Self::Region => json!({"type": "string", "pattern": "^[a-z]{2,4}(-[a-z]+)+-[0-9]+$"}),
             Self::Name => json!({"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9-]*$"}),
             Self::Duration => json!({"type": "string", "pattern": "^[0-9]+[mhd]$"}),
             Self::Date => json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}),
-            Self::VersionRange => json!({"type": ["string", "number"]}),
             Self::Word(words) => json!({"enum": words}),
         }
     }
@@ -481,7 +521,8 @@ pub fn json_schema(values: &Json, stacks: &[(String, Json)]) -> Json {
         "properties": named,
         "additionalProperties": any,
     });
-    let mut whole = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "An environment of greenroom"});
+    let mut whole =
+        json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "An environment of greenroom"});
     if let (Some(whole), Some(schema)) = (whole.as_object_mut(), schema.as_object()) {
         whole.extend(schema.clone());
     }

@@ -78,6 +78,9 @@ pub struct Sources {
 
 impl Sources {
     /// Keeps a text and names it.
+    ///
+    /// # Panics
+    /// Beyond four thousand million texts.
     pub fn add(&mut self, path: String, text: String) -> SourceId {
         let id = SourceId(u32::try_from(self.all.len()).expect("fewer than four thousand million files"));
         self.all.push(Source { path, text });

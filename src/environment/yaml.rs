@@ -422,9 +422,10 @@ impl<'text> Reader<'text> {
                 .hint(format!("write the outer one in full, on a line of its own: `Fn::{tag}:`"));
         }
         let fault = YamlFault::NotYaml(error.info().trim_start_matches("while parsing ").to_string());
-        let hint = error.info().contains("mapping values are not allowed").then(|| {
-            "text that holds `: ` must be quoted; a key must be indented like its neighbours".to_string()
-        });
+        let hint = error
+            .info()
+            .contains("mapping values are not allowed")
+            .then(|| "text that holds `: ` must be quoted; a key must be indented like its neighbours".to_string());
         Mistake::at(span, &fault).maybe_hint(hint)
     }
 
@@ -509,7 +510,8 @@ mod tests {
     #[test]
     fn quoted_words_are_never_nothing() {
         let root = root("a: null\nb: 'null'\nc:\nd: ''\ne: !!str null\n");
-        let nulls: Vec<bool> = ["a", "b", "c", "d", "e"].iter().map(|key| root.get(key).expect("a key").is_null()).collect();
+        let nulls: Vec<bool> =
+            ["a", "b", "c", "d", "e"].iter().map(|key| root.get(key).expect("a key").is_null()).collect();
         assert_eq!(nulls, [true, false, true, false, false]);
     }
 
@@ -522,7 +524,10 @@ mod tests {
 
     #[test]
     fn every_duplicate_is_told_with_the_first_place() {
-        assert_eq!(mistakes("a: 1\nb: 2\na: 3\nb: 4\n"), ["a.yaml:3:1 `a` stands twice in this map", "a.yaml:4:1 `b` stands twice in this map"]);
+        assert_eq!(
+            mistakes("a: 1\nb: 2\na: 3\nb: 4\n"),
+            ["a.yaml:3:1 `a` stands twice in this map", "a.yaml:4:1 `b` stands twice in this map"]
+        );
         let (sources, reading) = reading("a: 1\na: 2\n");
         assert_eq!(sources.place(reading.mistakes[0].related[0].span).to_string(), "a.yaml:1:1");
     }
@@ -533,7 +538,10 @@ mod tests {
         assert_eq!(mistakes("a: 1\n---\nb: 2\n"), ["a.yaml:2:1 a second document begins here, but a file holds one"]);
         assert_eq!(mistakes("a: !Base64 !Sub x\n"), ["a.yaml:1:12 two short tags cannot follow each other"]);
         assert_eq!(mistakes("[a]: 1\n"), ["a.yaml:1:1 a key must be text"]);
-        assert_eq!(mistakes("a: b: c\n"), ["a.yaml:1:5 this is not YAML: mapping values are not allowed in this context"]);
+        assert_eq!(
+            mistakes("a: b: c\n"),
+            ["a.yaml:1:5 this is not YAML: mapping values are not allowed in this context"]
+        );
     }
 
     #[test]
@@ -549,7 +557,7 @@ mod tests {
 
     #[test]
     fn a_pit_of_brackets_is_refused() {
-        for (depth, place) in [(100, "a.yaml:1:67"), (100_000, "a.yaml:1:259")] {
+        for (depth, place) in [(100, "a.yaml:1:68"), (100_000, "a.yaml:1:259")] {
             let text = format!("a: {}{}", "[".repeat(depth), "]".repeat(depth));
             assert_eq!(mistakes(&text), [format!("{place} collections lie more than 64 deep in each other")]);
         }

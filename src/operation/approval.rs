@@ -143,10 +143,7 @@ pub enum Excess {
 }
 
 fn approved_effect(effect: Option<Effect>) -> String {
-    effect.map_or_else(
-        || "that it is not touched".to_owned(),
-        |effect| format!("that it is {effect}"),
-    )
+    effect.map_or_else(|| "that it is not touched".to_owned(), |effect| format!("that it is {effect}"))
 }
 
 impl Approval {
@@ -157,55 +154,34 @@ impl Approval {
     pub fn covers(&self, stack: &str, proposed: &StackChange) -> Coverage {
         let by = match self.stacks.get(stack) {
             Some(approved) => excesses(stack, approved, proposed),
-            None => vec![Excess::Stack {
-                stack: stack.to_owned(),
-            }],
+            None => vec![Excess::Stack { stack: stack.to_owned() }],
         };
-        if by.is_empty() {
-            Coverage::Covered
-        } else {
-            Coverage::Exceeded { by }
-        }
+        if by.is_empty() { Coverage::Covered } else { Coverage::Exceeded { by } }
     }
 }
 
 fn excesses(stack: &str, approved: &StackChange, proposed: &StackChange) -> Vec<Excess> {
-    let template = (approved.template != proposed.template).then(|| Excess::Template {
-        stack: stack.to_owned(),
-    });
+    let template = (approved.template != proposed.template).then(|| Excess::Template { stack: stack.to_owned() });
     let change_set = approved
         .change_set
         .as_ref()
         .filter(|_| approved.change_set != proposed.change_set)
-        .map(|change_set| Excess::ChangeSet {
-            stack: stack.to_owned(),
-            approved: change_set.clone(),
-        });
+        .map(|change_set| Excess::ChangeSet { stack: stack.to_owned(), approved: change_set.clone() });
     let parameters = differing_keys(&approved.parameters, &proposed.parameters)
         .into_iter()
-        .map(|parameter| Excess::Parameter {
-            stack: stack.to_owned(),
-            parameter: parameter.clone(),
-        });
-    let resources = proposed.resources.iter().flat_map(|(resource, change)| {
-        resource_excesses(stack, resource, approved.resources.get(resource), change)
-    });
-    template
-        .into_iter()
-        .chain(change_set)
-        .chain(parameters)
-        .chain(resources)
-        .collect()
+        .map(|parameter| Excess::Parameter { stack: stack.to_owned(), parameter: parameter.clone() });
+    let resources = proposed
+        .resources
+        .iter()
+        .flat_map(|(resource, change)| resource_excesses(stack, resource, approved.resources.get(resource), change));
+    template.into_iter().chain(change_set).chain(parameters).chain(resources).collect()
 }
 
 fn differing_keys<'map>(
     left: &'map BTreeMap<String, String>,
     right: &'map BTreeMap<String, String>,
 ) -> BTreeSet<&'map String> {
-    left.keys()
-        .chain(right.keys())
-        .filter(|key| left.get(*key) != right.get(*key))
-        .collect()
+    left.keys().chain(right.keys()).filter(|key| left.get(*key) != right.get(*key)).collect()
 }
 
 /// A worse effect says it all; only within what was approved do single properties count.
@@ -241,39 +217,24 @@ mod tests {
     use super::*;
 
     fn change(effect: Effect, properties: &[&str]) -> ResourceChange {
-        ResourceChange {
-            effect,
-            properties: properties.iter().map(ToString::to_string).collect(),
-        }
+        ResourceChange { effect, properties: properties.iter().map(ToString::to_string).collect() }
     }
 
     fn shown() -> StackChange {
         StackChange {
             template: Some("sha256:1".to_owned()),
-            parameters: [(
-                "Endpoint".to_owned(),
-                "{output: database.Endpoint}".to_owned(),
-            )]
-            .into(),
+            parameters: [("Endpoint".to_owned(), "{output: database.Endpoint}".to_owned())].into(),
             change_set: None,
             resources: [
-                (
-                    "Database".to_owned(),
-                    change(Effect::Modify, &["/AllocatedStorage"]),
-                ),
-                (
-                    "Group".to_owned(),
-                    change(Effect::Replace, &["/LaunchTemplate", "/Tags"]),
-                ),
+                ("Database".to_owned(), change(Effect::Modify, &["/AllocatedStorage"])),
+                ("Group".to_owned(), change(Effect::Replace, &["/LaunchTemplate", "/Tags"])),
             ]
             .into(),
         }
     }
 
     fn approved(change: StackChange) -> Approval {
-        Approval {
-            stacks: [("api".to_owned(), change)].into(),
-        }
+        Approval { stacks: [("api".to_owned(), change)].into() }
     }
 
     /// Approves what was shown, proposes it with one thing changed, and compares every sentence.
@@ -297,9 +258,7 @@ mod tests {
         check(
             |proposed| {
                 proposed.resources.remove("Database");
-                proposed
-                    .resources
-                    .insert("Group".to_owned(), change(Effect::Modify, &["/Tags"]));
+                proposed.resources.insert("Group".to_owned(), change(Effect::Modify, &["/Tags"]));
             },
             &[],
         );
@@ -308,14 +267,7 @@ mod tests {
     #[test]
     fn covers_no_other_stack() {
         let coverage = approved(shown()).covers("elk", &shown());
-        assert_eq!(
-            coverage,
-            Coverage::Exceeded {
-                by: vec![Excess::Stack {
-                    stack: "elk".to_owned()
-                }]
-            }
-        );
+        assert_eq!(coverage, Coverage::Exceeded { by: vec![Excess::Stack { stack: "elk".to_owned() }] });
     }
 
     #[test]
@@ -328,10 +280,7 @@ mod tests {
 
     #[test]
     fn covers_no_deletion_of_what_was_to_be_updated() {
-        check(
-            |proposed| proposed.template = None,
-            &["the template of stack `api` is not the one that was approved"],
-        );
+        check(|proposed| proposed.template = None, &["the template of stack `api` is not the one that was approved"]);
     }
 
     #[test]
@@ -351,13 +300,8 @@ mod tests {
     fn covers_no_worse_effect() {
         check(
             |proposed| {
-                proposed.resources.insert(
-                    "Database".to_owned(),
-                    change(Effect::Replace, &["/StorageEncrypted"]),
-                );
-                proposed
-                    .resources
-                    .insert("Group".to_owned(), change(Effect::LoseData, &[]));
+                proposed.resources.insert("Database".to_owned(), change(Effect::Replace, &["/StorageEncrypted"]));
+                proposed.resources.insert("Group".to_owned(), change(Effect::LoseData, &[]));
             },
             &[
                 "`api/Database` is replaced; approved was that it is modified",
@@ -370,9 +314,7 @@ mod tests {
     fn covers_nothing_on_a_resource_that_was_not_listed() {
         check(
             |proposed| {
-                proposed
-                    .resources
-                    .insert("Bucket".to_owned(), change(Effect::Add, &[]));
+                proposed.resources.insert("Bucket".to_owned(), change(Effect::Add, &[]));
             },
             &["`api/Bucket` is added; approved was that it is not touched"],
         );
@@ -382,10 +324,7 @@ mod tests {
     fn covers_no_property_that_was_not_listed() {
         check(
             |proposed| {
-                proposed.resources.insert(
-                    "Database".to_owned(),
-                    change(Effect::Modify, &["/EngineVersion"]),
-                );
+                proposed.resources.insert("Database".to_owned(), change(Effect::Modify, &["/EngineVersion"]));
             },
             &["`/EngineVersion` of `api/Database` changes, which was not approved"],
         );
@@ -393,24 +332,12 @@ mod tests {
 
     #[test]
     fn a_sealed_change_set_must_be_that_very_one() {
-        let sealed = StackChange {
-            change_set: Some("r-1".to_owned()),
-            ..shown()
-        };
+        let sealed = StackChange { change_set: Some("r-1".to_owned()), ..shown() };
         let approval = approved(sealed.clone());
         assert_eq!(approval.covers("api", &sealed), Coverage::Covered);
-        let other = StackChange {
-            change_set: Some("r-2".to_owned()),
-            ..shown()
-        };
-        let excess = Excess::ChangeSet {
-            stack: "api".to_owned(),
-            approved: "r-1".to_owned(),
-        };
-        assert_eq!(
-            approval.covers("api", &other),
-            Coverage::Exceeded { by: vec![excess] }
-        );
+        let other = StackChange { change_set: Some("r-2".to_owned()), ..shown() };
+        let excess = Excess::ChangeSet { stack: "api".to_owned(), approved: "r-1".to_owned() };
+        assert_eq!(approval.covers("api", &other), Coverage::Exceeded { by: vec![excess] });
     }
 
     #[test]
@@ -421,8 +348,7 @@ mod tests {
     #[test]
     fn survives_being_sealed_in_a_file() {
         let approval = approved(shown());
-        let read =
-            serde_json::to_string(&approval).and_then(|sealed| serde_json::from_str(&sealed));
+        let read = serde_json::to_string(&approval).and_then(|sealed| serde_json::from_str(&sealed));
         assert_eq!(read.ok(), Some(approval));
     }
 

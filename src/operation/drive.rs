@@ -13,18 +13,12 @@ use tokio::time::sleep;
 
 use super::event::Teller;
 use super::pace::Patience;
-use super::{
-    About, CannotReach, Cause, Event, Fault, Hold, Operation, Outcome, Pace, Plan, Subject, chain,
-};
+use super::{About, CannotReach, Cause, Event, Fault, Hold, Operation, Outcome, Pace, Plan, Subject, chain};
 
 type PlanOf<O> = Plan<<O as Operation>::Step, <O as Operation>::Reason>;
 type CauseOf<O> = Cause<<O as Operation>::Step, <O as Operation>::Reason, <O as Operation>::Fault>;
-type OutcomeOf<O> = Outcome<
-    <O as Operation>::World,
-    <O as Operation>::Step,
-    <O as Operation>::Reason,
-    <O as Operation>::Fault,
->;
+type OutcomeOf<O> =
+    Outcome<<O as Operation>::World, <O as Operation>::Step, <O as Operation>::Reason, <O as Operation>::Fault>;
 
 /// What a part of a turn leads to: on with it, or the end of the run.
 type Flow<O, Next = ()> = ControlFlow<OutcomeOf<O>, Next>;
@@ -126,10 +120,7 @@ where
         }
         self.hear(&plan);
         match plan {
-            Plan::Converged => ControlFlow::Break(Outcome::Converged {
-                first: first.clone(),
-                now,
-            }),
+            Plan::Converged => ControlFlow::Break(Outcome::Converged { first: first.clone(), now }),
             Plan::Going { now: steps, .. } => self.go_on(steps).await,
             Plan::Refused { because, .. } => self.wind_down(Verdict::Refused { because }).await,
             Plan::Failed { causes, .. } => self.wind_down(Verdict::Failed { causes }).await,
@@ -213,25 +204,18 @@ where
     /// good.
     fn weigh(&mut self, faults: Vec<(usize, &O::Step, O::Fault)>) -> Flow<O> {
         let (permanent, momentary): (Vec<_>, Vec<_>) = faults.into_iter().partition(is_permanent);
-        self.undone.extend(
-            momentary
-                .into_iter()
-                .map(|(_, step, fault)| (step.clone(), cannot_reach(step.subject(), &fault))),
-        );
+        self.undone
+            .extend(momentary.into_iter().map(|(_, step, fault)| (step.clone(), cannot_reach(step.subject(), &fault))));
         if permanent.is_empty() {
             return ControlFlow::Continue(());
         }
-        let apply = |(_, step, fault)| Cause::Apply {
-            step: O::Step::clone(step),
-            fault,
-        };
+        let apply = |(_, step, fault)| Cause::Apply { step: O::Step::clone(step), fault };
         self.fail(permanent.into_iter().map(apply).collect())
     }
 
     /// Starts nothing more, and follows what runs to its end.
     async fn wind_down(&mut self, verdict: Verdict<O::Reason>) -> Flow<O> {
-        let has_touched_nothing =
-            !self.has_started_any && matches!(verdict, Verdict::Refused { .. });
+        let has_touched_nothing = !self.has_started_any && matches!(verdict, Verdict::Refused { .. });
         if has_touched_nothing || self.waiting.is_empty() {
             return ControlFlow::Break(self.conclude(verdict));
         }
@@ -270,10 +254,7 @@ where
 
     /// Ends a run that could have gone on. A verdict that was reached before says more than that it
     /// was stopped.
-    fn stop<Next>(
-        &mut self,
-        otherwise: impl FnOnce(Vec<Hold<O::Reason>>) -> OutcomeOf<O>,
-    ) -> Flow<O, Next> {
+    fn stop<Next>(&mut self, otherwise: impl FnOnce(Vec<Hold<O::Reason>>) -> OutcomeOf<O>) -> Flow<O, Next> {
         ControlFlow::Break(match self.verdict.take() {
             Some(verdict) => self.conclude(verdict),
             None => otherwise(self.holds()),
@@ -284,10 +265,7 @@ where
         let waiting = self.holds();
         match verdict {
             Verdict::Refused { because } => Outcome::Refused { because, waiting },
-            Verdict::Failed { causes } => Outcome::Failed {
-                causes: seen::<O>(causes),
-                waiting,
-            },
+            Verdict::Failed { causes } => Outcome::Failed { causes: seen::<O>(causes), waiting },
         }
     }
 
@@ -298,10 +276,7 @@ where
             Some(Verdict::Refused { .. }) | None => Vec::new(),
         };
         all.extend(causes);
-        ControlFlow::Break(Outcome::Failed {
-            causes: all,
-            waiting: self.holds(),
-        })
+        ControlFlow::Break(Outcome::Failed { causes: all, waiting: self.holds() })
     }
 
     fn holds(&self) -> Vec<Hold<O::Reason>> {
@@ -313,10 +288,7 @@ where
 }
 
 /// Waits for the work, or for nothing once the interruption has come.
-async fn unless<T>(
-    interrupt: impl Future<Output = ()>,
-    work: impl Future<Output = T>,
-) -> Option<T> {
+async fn unless<T>(interrupt: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         () = interrupt => None,
@@ -329,10 +301,7 @@ fn is_permanent<Step, F: Fault>((_, _, fault): &(usize, Step, F)) -> bool {
 }
 
 fn cannot_reach(subject: Subject, fault: &impl Fault) -> CannotReach {
-    CannotReach {
-        subject,
-        cause: chain(fault),
-    }
+    CannotReach { subject, cause: chain(fault) }
 }
 
 fn seen<O: Operation>(causes: Vec<O::Reason>) -> Vec<CauseOf<O>> {
@@ -401,10 +370,7 @@ mod tests {
 
     impl About for Said {
         fn subject(&self) -> Subject {
-            Subject {
-                stack: self.0.split(' ').next().map(ToOwned::to_owned),
-                resource: None,
-            }
+            Subject { stack: self.0.split(' ').next().map(ToOwned::to_owned), resource: None }
         }
     }
 
@@ -419,28 +385,15 @@ mod tests {
         now: [&'static str; STEPS],
         waiting: [&'static str; REASONS],
     ) -> SaidPlan {
-        Plan::Going {
-            now: said(now),
-            waiting: said(waiting),
-            then: Vec::new(),
-        }
+        Plan::Going { now: said(now), waiting: said(waiting), then: Vec::new() }
     }
 
-    fn refused<const COUNT: usize>(
-        because: &'static str,
-        waiting: [&'static str; COUNT],
-    ) -> SaidPlan {
-        Plan::Refused {
-            because: said([because]),
-            waiting: said(waiting),
-        }
+    fn refused<const COUNT: usize>(because: &'static str, waiting: [&'static str; COUNT]) -> SaidPlan {
+        Plan::Refused { because: said([because]), waiting: said(waiting) }
     }
 
     fn failed<const COUNT: usize>(cause: &'static str, waiting: [&'static str; COUNT]) -> SaidPlan {
-        Plan::Failed {
-            causes: said([cause]),
-            waiting: said(waiting),
-        }
+        Plan::Failed { causes: said([cause]), waiting: said(waiting) }
     }
 
     fn planned<const COUNT: usize>(reasons: [&'static str; COUNT]) -> Vec<Hold<Said>> {
@@ -448,14 +401,8 @@ mod tests {
     }
 
     fn out_of_reach(stack: Option<&str>) -> Hold<Said> {
-        let subject = Subject {
-            stack: stack.map(ToOwned::to_owned),
-            resource: None,
-        };
-        Hold::CannotReach(CannotReach {
-            subject,
-            cause: "rate exceeded".to_owned(),
-        })
+        let subject = Subject { stack: stack.map(ToOwned::to_owned), resource: None };
+        Hold::CannotReach(CannotReach { subject, cause: "rate exceeded".to_owned() })
     }
 
     /// Sees one plan after the other, the last for ever. Its world is the number of the look.
@@ -475,9 +422,7 @@ mod tests {
             Self::with_faulty_looks(looks.into_iter().map(Ok))
         }
 
-        fn with_faulty_looks(
-            looks: impl IntoIterator<Item = Result<SaidPlan, ModelFault>>,
-        ) -> Self {
+        fn with_faulty_looks(looks: impl IntoIterator<Item = Result<SaidPlan, ModelFault>>) -> Self {
             Self {
                 looks: looks.into_iter().collect(),
                 looked: Cell::new(0),
@@ -499,9 +444,7 @@ mod tests {
         }
 
         fn note(&self, what: &str) {
-            self.journal
-                .borrow_mut()
-                .push(format!("{}s {what}", self.began.elapsed().as_secs()));
+            self.journal.borrow_mut().push(format!("{}s {what}", self.began.elapsed().as_secs()));
         }
 
         async fn drive(&self) -> SaidOutcome {
@@ -526,11 +469,7 @@ mod tests {
     /// An event in one line.
     fn told(event: &Event) -> String {
         let list = |statements: &[Statement]| {
-            statements
-                .iter()
-                .map(|statement| statement.sentence.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
+            statements.iter().map(|statement| statement.sentence.as_str()).collect::<Vec<_>>().join(", ")
         };
         match event {
             Event::Began { schema } => format!("began: {schema}"),
@@ -543,10 +482,7 @@ mod tests {
             }
             Event::Started { step } => format!("started: {}", step.sentence),
             Event::Ended { step, error: None } => format!("ended: {}", step.sentence),
-            Event::Ended {
-                step,
-                error: Some(error),
-            } => format!("ended: {}: {error}", step.sentence),
+            Event::Ended { step, error: Some(error) } => format!("ended: {}: {error}", step.sentence),
             Event::Refused { because } => format!("refused: {}", list(because)),
             Event::Failed { causes } => format!("failed: {}", list(causes)),
         }
@@ -561,20 +497,12 @@ mod tests {
         async fn observe(&self) -> Result<usize, ModelFault> {
             self.note("look");
             assert!(self.looked.get() < 10_000, "this run has no end");
-            let look = self
-                .looked
-                .replace(self.looked.get() + 1)
-                .min(self.looks.len() - 1);
-            self.looks[look]
-                .as_ref()
-                .map(|_| look)
-                .map_err(Clone::clone)
+            let look = self.looked.replace(self.looked.get() + 1).min(self.looks.len() - 1);
+            self.looks[look].as_ref().map(|_| look).map_err(Clone::clone)
         }
 
         fn plan(&self, _first: &usize, now: &usize) -> SaidPlan {
-            self.looks[*now]
-                .clone()
-                .expect("only what was seen is planned for")
+            self.looks[*now].clone().expect("only what was seen is planned for")
         }
 
         async fn apply(&self, step: &Said) -> Result<(), ModelFault> {
@@ -592,24 +520,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_goal_already_reached_is_looked_at_once_and_left_alone() {
         let script = Script::new([Plan::Converged]);
-        assert_eq!(
-            script.drive().await,
-            Outcome::Converged { first: 0, now: 0 }
-        );
+        assert_eq!(script.drive().await, Outcome::Converged { first: 0, now: 0 });
         script.check(["0s look"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn keeps_the_first_observation() {
-        let script = Script::new([
-            going(["a start"], []),
-            going([], ["a busy"]),
-            Plan::Converged,
-        ]);
-        assert_eq!(
-            script.drive().await,
-            Outcome::Converged { first: 0, now: 2 }
-        );
+        let script = Script::new([going(["a start"], []), going([], ["a busy"]), Plan::Converged]);
+        assert_eq!(script.drive().await, Outcome::Converged { first: 0, now: 2 });
     }
 
     #[tokio::test(start_paused = true)]
@@ -622,16 +540,7 @@ mod tests {
             Plan::Converged,
         ]);
         script.drive().await;
-        script.check([
-            "0s look",
-            "0s a start",
-            "0s look",
-            "0s b start",
-            "0s look",
-            "1s look",
-            "1s c start",
-            "1s look",
-        ]);
+        script.check(["0s look", "0s a start", "0s look", "0s b start", "0s look", "1s look", "1s c start", "1s look"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -643,46 +552,24 @@ mod tests {
             Plan::Converged,
         ]);
         script.drive().await;
-        script.check([
-            "0s look",
-            "0s a start",
-            "0s look",
-            "1s look",
-            "1s a start",
-            "1s b start",
-            "1s look",
-        ]);
+        script.check(["0s look", "0s a start", "0s look", "1s look", "1s a start", "1s b start", "1s look"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_step_asked_for_again_does_not_hold_up_a_new_one() {
-        let script = Script::new([
-            going(["a start"], []),
-            going(["a start", "b start"], []),
-            Plan::Converged,
-        ]);
+        let script = Script::new([going(["a start"], []), going(["a start", "b start"], []), Plan::Converged]);
         script.drive().await;
         script.check(["0s look", "0s a start", "0s look", "0s b start", "0s look"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn applies_independent_steps_at_the_same_time_but_bounded() {
-        let script = Script::new([
-            going(["a start", "b start", "c start", "d start"], []),
-            Plan::Converged,
-        ])
-        .takes("a", seconds(10))
-        .takes("b", seconds(2))
-        .takes("c", seconds(3));
+        let script = Script::new([going(["a start", "b start", "c start", "d start"], []), Plan::Converged])
+            .takes("a", seconds(10))
+            .takes("b", seconds(2))
+            .takes("c", seconds(3));
         script.drive().await;
-        script.check([
-            "0s look",
-            "0s a start",
-            "0s b start",
-            "2s c start",
-            "5s d start",
-            "10s look",
-        ]);
+        script.check(["0s look", "0s a start", "0s b start", "2s c start", "5s d start", "10s look"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -693,19 +580,8 @@ mod tests {
             .fault("b start", ModelFault::Denied);
         let outcome = script.drive_telling().await;
         let causes = said(["a start", "b start"]).into_iter();
-        let causes = causes
-            .map(|step| Cause::Apply {
-                step,
-                fault: ModelFault::Denied,
-            })
-            .collect();
-        assert_eq!(
-            outcome,
-            Outcome::Failed {
-                causes,
-                waiting: planned(["c busy"])
-            }
-        );
+        let causes = causes.map(|step| Cause::Apply { step, fault: ModelFault::Denied }).collect();
+        assert_eq!(outcome, Outcome::Failed { causes, waiting: planned(["c busy"]) });
         script.check([
             "0s began: 1",
             "0s look",
@@ -726,33 +602,17 @@ mod tests {
             .takes("b", seconds(5))
             .fault("a start", ModelFault::Denied);
         let outcome = script.drive().await;
-        let causes = vec![Cause::Apply {
-            step: Said("a start"),
-            fault: ModelFault::Denied,
-        }];
-        assert_eq!(
-            outcome,
-            Outcome::Failed {
-                causes,
-                waiting: vec![]
-            }
-        );
+        let causes = vec![Cause::Apply { step: Said("a start"), fault: ModelFault::Denied }];
+        assert_eq!(outcome, Outcome::Failed { causes, waiting: vec![] });
         script.check(["0s look", "0s a start", "0s b start"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_step_that_failed_for_a_moment_is_waited_out_and_done_again() {
-        let script = Script::new([
-            going(["a start"], []),
-            going(["a start"], []),
-            going(["a start"], []),
-            Plan::Converged,
-        ])
-        .fault("a start", ModelFault::Throttled);
-        assert_eq!(
-            script.drive_telling().await,
-            Outcome::Converged { first: 0, now: 3 }
-        );
+        let script =
+            Script::new([going(["a start"], []), going(["a start"], []), going(["a start"], []), Plan::Converged])
+                .fault("a start", ModelFault::Throttled);
+        assert_eq!(script.drive_telling().await, Outcome::Converged { first: 0, now: 3 });
         script.check([
             "0s began: 1",
             "0s look",
@@ -773,14 +633,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_step_that_did_not_get_through_is_no_longer_waited_for_once_it_is_not_needed() {
-        let script = Script::new([going(["a start"], []), going([], ["b busy"])])
-            .fault("a start", ModelFault::Throttled);
-        assert_eq!(
-            script.drive().await,
-            Outcome::Unfinished {
-                waiting: planned(["b busy"])
-            }
-        );
+        let script =
+            Script::new([going(["a start"], []), going([], ["b busy"])]).fault("a start", ModelFault::Throttled);
+        assert_eq!(script.drive().await, Outcome::Unfinished { waiting: planned(["b busy"]) });
     }
 
     #[tokio::test(start_paused = true)]
@@ -800,10 +655,7 @@ mod tests {
             Err(ModelFault::Throttled),
             Ok(Plan::Converged),
         ]);
-        assert_eq!(
-            script.drive_telling().await,
-            Outcome::Converged { first: 1, now: 3 }
-        );
+        assert_eq!(script.drive_telling().await, Outcome::Converged { first: 1, now: 3 });
         script.check([
             "0s began: 1",
             "0s look",
@@ -822,54 +674,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_cloud_that_stays_out_of_reach_ends_unfinished() {
         let script = Script::with_faulty_looks([Err(ModelFault::Throttled)]);
-        assert_eq!(
-            script.drive().await,
-            Outcome::Unfinished {
-                waiting: vec![out_of_reach(None)]
-            }
-        );
+        assert_eq!(script.drive().await, Outcome::Unfinished { waiting: vec![out_of_reach(None)] });
         assert_eq!(script.began.elapsed(), seconds(60));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_look_that_fails_for_good_ends_the_run() {
-        let script =
-            Script::with_faulty_looks([Ok(going([], ["a busy"])), Err(ModelFault::Denied)]);
-        let causes = vec![Cause::Observe {
-            fault: ModelFault::Denied,
-        }];
-        assert_eq!(
-            script.drive().await,
-            Outcome::Failed {
-                causes,
-                waiting: planned(["a busy"])
-            }
-        );
+        let script = Script::with_faulty_looks([Ok(going([], ["a busy"])), Err(ModelFault::Denied)]);
+        let causes = vec![Cause::Observe { fault: ModelFault::Denied }];
+        assert_eq!(script.drive().await, Outcome::Failed { causes, waiting: planned(["a busy"]) });
     }
 
     #[tokio::test(start_paused = true)]
     async fn patience_is_renewed_by_progress() {
         let percents = ["a 1 %", "a 2 %", "a 3 %"];
-        let looks = percents
-            .into_iter()
-            .flat_map(|percent| vec![going([], [percent]); 50]);
+        let looks = percents.into_iter().flat_map(|percent| vec![going([], [percent]); 50]);
         let script = Script::new(looks.chain([Plan::Converged]));
-        assert_eq!(
-            script.drive().await,
-            Outcome::Converged { first: 0, now: 150 }
-        );
+        assert_eq!(script.drive().await, Outcome::Converged { first: 0, now: 150 });
         assert_eq!(script.began.elapsed(), seconds(150));
     }
 
     #[tokio::test(start_paused = true)]
     async fn patience_runs_out_over_a_world_that_stands_still() {
         let script = Script::new([going([], ["a 43 %"])]);
-        assert_eq!(
-            script.drive().await,
-            Outcome::Unfinished {
-                waiting: planned(["a 43 %"])
-            }
-        );
+        assert_eq!(script.drive().await, Outcome::Unfinished { waiting: planned(["a 43 %"]) });
         assert_eq!(script.began.elapsed(), seconds(60));
     }
 
@@ -877,10 +705,7 @@ mod tests {
     async fn patience_runs_out_over_a_world_that_goes_round_in_circles() {
         let circle = [going(["a there"], []), going(["a back"], [])];
         let script = Script::new(circle.into_iter().cycle().take(1_000));
-        assert_eq!(
-            script.drive().await,
-            Outcome::Unfinished { waiting: vec![] }
-        );
+        assert_eq!(script.drive().await, Outcome::Unfinished { waiting: vec![] });
         assert_eq!(script.began.elapsed(), seconds(60));
     }
 
@@ -888,13 +713,7 @@ mod tests {
     async fn a_refusal_before_the_first_step_stops_everything() {
         let script = Script::new([refused("a is protected", ["b busy"])]);
         let outcome = script.drive().await;
-        assert_eq!(
-            outcome,
-            Outcome::Refused {
-                because: said(["a is protected"]),
-                waiting: planned(["b busy"])
-            }
-        );
+        assert_eq!(outcome, Outcome::Refused { because: said(["a is protected"]), waiting: planned(["b busy"]) });
         script.check(["0s look"]);
     }
 
@@ -907,13 +726,7 @@ mod tests {
             refused("b is protected", []),
         ]);
         let outcome = script.drive_telling().await;
-        assert_eq!(
-            outcome,
-            Outcome::Refused {
-                because: said(["b is protected"]),
-                waiting: vec![]
-            }
-        );
+        assert_eq!(outcome, Outcome::Refused { because: said(["b is protected"]), waiting: vec![] });
         script.check([
             "0s began: 1",
             "0s look",
@@ -939,30 +752,15 @@ mod tests {
             going(["b start"], ["a busy"]),
         ]);
         let outcome = script.drive().await;
-        assert_eq!(
-            outcome,
-            Outcome::Refused {
-                because: said(["b is protected"]),
-                waiting: planned(["a busy"])
-            }
-        );
+        assert_eq!(outcome, Outcome::Refused { because: said(["b is protected"]), waiting: planned(["a busy"]) });
         script.check(["0s look", "0s a start", "0s look", "1s look"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_stays_the_verdict_when_patience_runs_out() {
-        let script = Script::new([
-            going(["a start"], []),
-            refused("b is protected", ["a busy"]),
-        ]);
+        let script = Script::new([going(["a start"], []), refused("b is protected", ["a busy"])]);
         let outcome = script.drive().await;
-        assert_eq!(
-            outcome,
-            Outcome::Refused {
-                because: said(["b is protected"]),
-                waiting: planned(["a busy"])
-            }
-        );
+        assert_eq!(outcome, Outcome::Refused { because: said(["b is protected"]), waiting: planned(["a busy"]) });
         assert_eq!(script.began.elapsed(), seconds(60));
     }
 
@@ -974,13 +772,7 @@ mod tests {
             failed("a rolled back", []),
         ]);
         let outcome = script.drive_telling().await;
-        assert_eq!(
-            outcome,
-            Outcome::Failed {
-                causes: vec![Cause::Seen(Said("a rolled back"))],
-                waiting: vec![]
-            }
-        );
+        assert_eq!(outcome, Outcome::Failed { causes: vec![Cause::Seen(Said("a rolled back"))], waiting: vec![] });
         assert_eq!(
             script.journal.borrow()[8..],
             [
@@ -1002,13 +794,7 @@ mod tests {
             failed("a rolled back", []),
         ]);
         let causes = vec![Cause::Seen(Said("a rolled back"))];
-        assert_eq!(
-            script.drive().await,
-            Outcome::Failed {
-                causes,
-                waiting: vec![]
-            }
-        );
+        assert_eq!(script.drive().await, Outcome::Failed { causes, waiting: vec![] });
     }
 
     #[tokio::test(start_paused = true)]
@@ -1018,60 +804,29 @@ mod tests {
             Ok(failed("a rolled back", ["b busy"])),
             Err(ModelFault::Denied),
         ]);
-        let causes = vec![
-            Cause::Seen(Said("a rolled back")),
-            Cause::Observe {
-                fault: ModelFault::Denied,
-            },
-        ];
-        assert_eq!(
-            script.drive().await,
-            Outcome::Failed {
-                causes,
-                waiting: planned(["b busy"])
-            }
-        );
+        let causes = vec![Cause::Seen(Said("a rolled back")), Cause::Observe { fault: ModelFault::Denied }];
+        assert_eq!(script.drive().await, Outcome::Failed { causes, waiting: planned(["b busy"]) });
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_goal_found_reached_after_all_sets_a_verdict_aside() {
-        let script = Script::new([
-            going(["a start"], []),
-            refused("b is protected", ["a busy"]),
-            Plan::Converged,
-        ]);
-        assert_eq!(
-            script.drive().await,
-            Outcome::Converged { first: 0, now: 2 }
-        );
+        let script = Script::new([going(["a start"], []), refused("b is protected", ["a busy"]), Plan::Converged]);
+        assert_eq!(script.drive().await, Outcome::Converged { first: 0, now: 2 });
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_plan_that_cannot_be_followed_is_named_as_a_bug() {
         let script = Script::new([going([], [])]);
         let outcome = script.drive().await;
-        assert_eq!(
-            outcome,
-            Outcome::Failed {
-                causes: vec![Cause::Flaw(Flaw::Aimless)],
-                waiting: vec![]
-            }
-        );
+        assert_eq!(outcome, Outcome::Failed { causes: vec![Cause::Flaw(Flaw::Aimless)], waiting: vec![] });
         script.check(["0s look"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_interruption_ends_a_pause_at_once() {
         let script = Script::new([going([], ["a busy"])]);
-        let outcome = script
-            .drive_until(sleep(Duration::from_millis(10_500)))
-            .await;
-        assert_eq!(
-            outcome,
-            Outcome::Interrupted {
-                waiting: planned(["a busy"])
-            }
-        );
+        let outcome = script.drive_until(sleep(Duration::from_millis(10_500))).await;
+        assert_eq!(outcome, Outcome::Interrupted { waiting: planned(["a busy"]) });
         assert_eq!(script.began.elapsed(), Duration::from_millis(10_500));
     }
 
@@ -1081,52 +836,30 @@ mod tests {
             .takes("a", seconds(10))
             .takes("b", seconds(4));
         let outcome = script.drive_until(sleep(seconds(2))).await;
-        assert_eq!(
-            outcome,
-            Outcome::Interrupted {
-                waiting: planned(["d busy"])
-            }
-        );
+        assert_eq!(outcome, Outcome::Interrupted { waiting: planned(["d busy"]) });
         script.check(["0s look", "0s a start", "0s b start"]);
         assert_eq!(script.began.elapsed(), seconds(10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_interruption_does_not_hide_the_failure_of_a_step_in_flight() {
-        let script = Script::new([going(["a start"], [])])
-            .takes("a", seconds(10))
-            .fault("a start", ModelFault::Denied);
+        let script = Script::new([going(["a start"], [])]).takes("a", seconds(10)).fault("a start", ModelFault::Denied);
         let outcome = script.drive_until(sleep(seconds(2))).await;
-        let causes = vec![Cause::Apply {
-            step: Said("a start"),
-            fault: ModelFault::Denied,
-        }];
-        assert_eq!(
-            outcome,
-            Outcome::Failed {
-                causes,
-                waiting: vec![]
-            }
-        );
+        let causes = vec![Cause::Apply { step: Said("a start"), fault: ModelFault::Denied }];
+        assert_eq!(outcome, Outcome::Failed { causes, waiting: vec![] });
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_interruption_before_the_first_look_touches_nothing() {
         let script = Script::new([going(["a start"], [])]);
-        assert_eq!(
-            script.drive_until(async {}).await,
-            Outcome::Interrupted { waiting: vec![] }
-        );
+        assert_eq!(script.drive_until(async {}).await, Outcome::Interrupted { waiting: vec![] });
         script.check([]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_interruption_does_not_wait_for_a_look() {
         let cloud = RefCell::new(Cloud::of([("api", Stack::new(&[], seconds(30)))]));
-        let deployment = Deployment {
-            cloud: &cloud,
-            latency: seconds(60),
-        };
+        let deployment = Deployment { cloud: &cloud, latency: seconds(60) };
         let began = Instant::now();
         let outcome = drive(&deployment, pace(), sleep(seconds(5)), |_| ()).await;
         assert_eq!(outcome, Outcome::Interrupted { waiting: vec![] });
@@ -1159,21 +892,11 @@ mod tests {
     impl Stack {
         fn new(needs: &[&'static str], takes: Duration) -> Self {
             let needs = needs.to_vec();
-            Self {
-                needs,
-                takes,
-                rolls_back: false,
-                status: Status::Old,
-                over_at: None,
-                operations: 0,
-            }
+            Self { needs, takes, rolls_back: false, status: Status::Old, over_at: None, operations: 0 }
         }
 
         fn that_rolls_back(self) -> Self {
-            Self {
-                rolls_back: true,
-                ..self
-            }
+            Self { rolls_back: true, ..self }
         }
 
         /// Lets the time pass that has passed.
@@ -1182,11 +905,7 @@ mod tests {
                 return;
             }
             self.over_at = None;
-            self.status = if self.rolls_back {
-                Status::RolledBack
-            } else {
-                Status::Updated
-            };
+            self.status = if self.rolls_back { Status::RolledBack } else { Status::Updated };
         }
     }
 
@@ -1217,26 +936,15 @@ mod tests {
 
     impl Cloud {
         fn of<const COUNT: usize>(stacks: [(&'static str, Stack); COUNT]) -> Self {
-            Self {
-                stacks: stacks.into(),
-                mischief: None,
-                last_seen: None,
-                broken_rules: Vec::new(),
-            }
+            Self { stacks: stacks.into(), mischief: None, last_seen: None, broken_rules: Vec::new() }
         }
 
         fn one_in(&mut self, sides: u64) -> bool {
-            self.mischief
-                .as_mut()
-                .is_some_and(|dice| dice.roll(sides) == 0)
+            self.mischief.as_mut().is_some_and(|dice| dice.roll(sides) == 0)
         }
 
         fn throttle(&mut self) -> Result<(), ModelFault> {
-            if self.one_in(6) {
-                Err(ModelFault::Throttled)
-            } else {
-                Ok(())
-            }
+            if self.one_in(6) { Err(ModelFault::Throttled) } else { Ok(()) }
         }
 
         fn look(&mut self) -> Stacks {
@@ -1256,10 +964,7 @@ mod tests {
             if stack.operations != step.after_operation {
                 return;
             }
-            let is_early = stack
-                .needs
-                .iter()
-                .any(|need| self.stacks[need].status != Status::Updated);
+            let is_early = stack.needs.iter().any(|need| self.stacks[need].status != Status::Updated);
             if is_early || stack.status == Status::Updating {
                 self.broken_rules.push(step.to_string());
             }
@@ -1273,10 +978,7 @@ mod tests {
         }
 
         fn end_state(&self) -> Vec<(&'static str, Status, u32)> {
-            self.stacks
-                .iter()
-                .map(|(name, stack)| (*name, stack.status, stack.operations))
-                .collect()
+            self.stacks.iter().map(|(name, stack)| (*name, stack.status, stack.operations)).collect()
         }
     }
 
@@ -1288,20 +990,13 @@ mod tests {
 
     impl fmt::Display for Execute {
         fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(
-                formatter,
-                "execute the change set of `{}` after operation {}",
-                self.stack, self.after_operation
-            )
+            write!(formatter, "execute the change set of `{}` after operation {}", self.stack, self.after_operation)
         }
     }
 
     impl About for Execute {
         fn subject(&self) -> Subject {
-            Subject {
-                stack: Some(self.stack.to_owned()),
-                resource: None,
-            }
+            Subject { stack: Some(self.stack.to_owned()), resource: None }
         }
     }
 
@@ -1326,10 +1021,7 @@ mod tests {
     impl About for Why {
         fn subject(&self) -> Subject {
             let (Self::Updating { stack } | Self::RolledBack { stack }) = self;
-            Subject {
-                stack: Some((*stack).to_owned()),
-                resource: None,
-            }
+            Subject { stack: Some((*stack).to_owned()), resource: None }
         }
     }
 
@@ -1356,13 +1048,9 @@ mod tests {
 
         fn plan(&self, first: &Stacks, now: &Stacks) -> Plan<Execute, Why> {
             let with = |status: Status| now.iter().filter(move |(_, stack)| stack.status == status);
-            let waiting = with(Status::Updating)
-                .map(|(stack, _)| Why::Updating { stack })
-                .collect();
-            let has_just_ended = |name: &str| {
-                (first[name].status, first[name].operations)
-                    != (now[name].status, now[name].operations)
-            };
+            let waiting = with(Status::Updating).map(|(stack, _)| Why::Updating { stack }).collect();
+            let has_just_ended =
+                |name: &str| (first[name].status, first[name].operations) != (now[name].status, now[name].operations);
             let causes: Vec<_> = with(Status::RolledBack)
                 .filter(|(name, _)| has_just_ended(name))
                 .map(|(stack, _)| Why::RolledBack { stack })
@@ -1375,26 +1063,14 @@ mod tests {
             }
             let (ready, blocked): (Vec<_>, Vec<_>) = with(Status::Old)
                 .chain(with(Status::RolledBack))
-                .partition(|(_, stack)| {
-                    stack
-                        .needs
-                        .iter()
-                        .all(|need| now[need].status == Status::Updated)
-                });
+                .partition(|(_, stack)| stack.needs.iter().all(|need| now[need].status == Status::Updated));
             let steps = |stacks: Vec<(&&'static str, &Stack)>| {
                 stacks
                     .into_iter()
-                    .map(|(name, stack)| Execute {
-                        stack: name,
-                        after_operation: stack.operations,
-                    })
+                    .map(|(name, stack)| Execute { stack: name, after_operation: stack.operations })
                     .collect()
             };
-            Plan::Going {
-                now: steps(ready),
-                waiting,
-                then: steps(blocked),
-            }
+            Plan::Going { now: steps(ready), waiting, then: steps(blocked) }
         }
 
         async fn apply(&self, step: &Execute) -> Result<(), ModelFault> {
@@ -1408,26 +1084,11 @@ mod tests {
     }
 
     async fn deploy(cloud: &RefCell<Cloud>) -> Outcome<Stacks, Execute, Why, ModelFault> {
-        let deployment = Deployment {
-            cloud,
-            latency: Duration::from_millis(50),
-        };
-        drive(
-            &deployment,
-            Pace {
-                patience: seconds(600),
-                ..pace()
-            },
-            pending(),
-            |_| (),
-        )
-        .await
+        let deployment = Deployment { cloud, latency: Duration::from_millis(50) };
+        drive(&deployment, Pace { patience: seconds(600), ..pace() }, pending(), |_| ()).await
     }
 
-    fn is_failure_of<World>(
-        outcome: &Outcome<World, Execute, Why, ModelFault>,
-        name: &str,
-    ) -> bool {
+    fn is_failure_of<World>(outcome: &Outcome<World, Execute, Why, ModelFault>, name: &str) -> bool {
         matches!(outcome, Outcome::Failed { causes, .. }
             if matches!(&causes[..], [Cause::Seen(Why::RolledBack { stack })] if *stack == name))
     }
@@ -1435,26 +1096,16 @@ mod tests {
     /// A planner without the first observation, tried, executed a failing update 500 times.
     #[tokio::test(start_paused = true)]
     async fn a_failure_of_this_run_ends_it_once() {
-        let cloud = RefCell::new(Cloud::of([(
-            "api",
-            Stack::new(&[], seconds(30)).that_rolls_back(),
-        )]));
+        let cloud = RefCell::new(Cloud::of([("api", Stack::new(&[], seconds(30)).that_rolls_back())]));
         assert!(is_failure_of(&deploy(&cloud).await, "api"));
         assert_eq!(cloud.borrow().end_state(), [("api", Status::RolledBack, 1)]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_same_world_is_a_fair_start_for_the_next_run() {
-        let cloud = RefCell::new(Cloud::of([(
-            "api",
-            Stack::new(&[], seconds(30)).that_rolls_back(),
-        )]));
+        let cloud = RefCell::new(Cloud::of([("api", Stack::new(&[], seconds(30)).that_rolls_back())]));
         assert!(is_failure_of(&deploy(&cloud).await, "api"));
-        cloud
-            .borrow_mut()
-            .stacks
-            .entry("api")
-            .and_modify(|stack| stack.rolls_back = false);
+        cloud.borrow_mut().stacks.entry("api").and_modify(|stack| stack.rolls_back = false);
         assert!(matches!(deploy(&cloud).await, Outcome::Converged { .. }));
         assert_eq!(cloud.borrow().end_state(), [("api", Status::Updated, 2)]);
     }
@@ -1469,11 +1120,7 @@ mod tests {
         assert!(is_failure_of(&deploy(&cloud).await, "network"));
         assert_eq!(
             cloud.borrow().end_state(),
-            [
-                ("api", Status::Old, 0),
-                ("database", Status::Updated, 1),
-                ("network", Status::RolledBack, 1)
-            ],
+            [("api", Status::Old, 0), ("database", Status::Updated, 1), ("network", Status::RolledBack, 1)],
         );
     }
 
@@ -1484,10 +1131,7 @@ mod tests {
             sleep(seconds(10)).await;
             deploy(&cloud).await
         });
-        assert!(matches!(
-            (one, other),
-            (Outcome::Converged { .. }, Outcome::Converged { .. })
-        ));
+        assert!(matches!((one, other), (Outcome::Converged { .. }, Outcome::Converged { .. })));
         assert_eq!(cloud.borrow().end_state(), [("api", Status::Updated, 1)]);
     }
 
@@ -1515,14 +1159,8 @@ mod tests {
         let mut dice = Dice(seed);
         let mut cloud = Cloud::of([]);
         for (position, name) in NAMES.into_iter().enumerate() {
-            let needs: Vec<_> = NAMES[..position]
-                .iter()
-                .copied()
-                .filter(|_| dice.roll(3) == 0)
-                .collect();
-            cloud
-                .stacks
-                .insert(name, Stack::new(&needs, seconds(dice.roll(40))));
+            let needs: Vec<_> = NAMES[..position].iter().copied().filter(|_| dice.roll(3) == 0).collect();
+            cloud.stacks.insert(name, Stack::new(&needs, seconds(dice.roll(40))));
         }
         cloud.mischief = Some(dice);
         cloud
@@ -1550,38 +1188,20 @@ mod tests {
             let cloud = RefCell::new(environment());
             let was_killed = killed_after(polls, deploy(&cloud)).await.is_none();
             let outcome = deploy(&cloud).await;
-            assert!(
-                matches!(outcome, Outcome::Converged { .. }),
-                "killed after {polls} polls: {outcome:?}"
-            );
-            assert_eq!(
-                cloud.borrow().end_state(),
-                undisturbed.borrow().end_state(),
-                "killed after {polls} polls"
-            );
-            assert_eq!(
-                cloud.borrow().broken_rules,
-                [""; 0],
-                "killed after {polls} polls"
-            );
+            assert!(matches!(outcome, Outcome::Converged { .. }), "killed after {polls} polls: {outcome:?}");
+            assert_eq!(cloud.borrow().end_state(), undisturbed.borrow().end_state(), "killed after {polls} polls");
+            assert_eq!(cloud.borrow().broken_rules, [""; 0], "killed after {polls} polls");
             if !was_killed {
-                assert!(
-                    polls > 100,
-                    "a run of {polls} polls is no test of being killed"
-                );
+                assert!(polls > 100, "a run of {polls} polls is no test of being killed");
                 return;
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn killed_again_and_again_in_a_throttled_and_stale_cloud_it_ends_like_an_undisturbed_run()
-    {
+    async fn killed_again_and_again_in_a_throttled_and_stale_cloud_it_ends_like_an_undisturbed_run() {
         for seed in 0..200 {
-            let undisturbed = RefCell::new(Cloud {
-                mischief: None,
-                ..environment_of(seed)
-            });
+            let undisturbed = RefCell::new(Cloud { mischief: None, ..environment_of(seed) });
             deploy(&undisturbed).await;
             let cloud = RefCell::new(environment_of(seed));
             let mut dice = Dice(!seed);
@@ -1589,15 +1209,8 @@ mod tests {
                 let _ = killed_after(dice.roll(60), deploy(&cloud)).await;
             }
             let outcome = deploy(&cloud).await;
-            assert!(
-                matches!(outcome, Outcome::Converged { .. }),
-                "seed {seed}: {outcome:?}"
-            );
-            assert_eq!(
-                cloud.borrow().end_state(),
-                undisturbed.borrow().end_state(),
-                "seed {seed}"
-            );
+            assert!(matches!(outcome, Outcome::Converged { .. }), "seed {seed}: {outcome:?}");
+            assert_eq!(cloud.borrow().end_state(), undisturbed.borrow().end_state(), "seed {seed}");
             assert_eq!(cloud.borrow().broken_rules, [""; 0], "seed {seed}");
         }
     }

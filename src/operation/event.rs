@@ -112,8 +112,7 @@ impl Statement {
             sentence: fact.to_string(),
             // Only a map whose keys are no strings gets here: the sentence still stands, and the
             // test of that type will show it.
-            data: serde_json::to_value(fact)
-                .unwrap_or_else(|error| json!({"unserialisable": error.to_string()})),
+            data: serde_json::to_value(fact).unwrap_or_else(|error| json!({"unserialisable": error.to_string()})),
         }
     }
 
@@ -133,15 +132,8 @@ pub(super) struct Teller<Step, Reason, Report> {
 
 impl<Step: About, Reason: About, Report: FnMut(Event)> Teller<Step, Reason, Report> {
     pub(super) fn begin(mut report: Report) -> Self {
-        report(Event::Began {
-            schema: EVENT_SCHEMA,
-        });
-        Self {
-            report,
-            now: Vec::new(),
-            then: Vec::new(),
-            waits: Waits::new(),
-        }
+        report(Event::Began { schema: EVENT_SCHEMA });
+        Self { report, now: Vec::new(), then: Vec::new(), waits: Waits::new() }
     }
 
     pub(super) fn steps(&mut self, now: &[Step], then: &[Step]) {
@@ -150,10 +142,7 @@ impl<Step: About, Reason: About, Report: FnMut(Event)> Teller<Step, Reason, Repo
         }
         self.now = now.to_vec();
         self.then = then.to_vec();
-        self.tell(Event::Planned {
-            now: Statement::of_all(now),
-            then: Statement::of_all(then),
-        });
+        self.tell(Event::Planned { now: Statement::of_all(now), then: Statement::of_all(then) });
     }
 
     pub(super) fn waiting(&mut self, holds: Vec<Hold<Reason>>) {
@@ -163,29 +152,20 @@ impl<Step: About, Reason: About, Report: FnMut(Event)> Teller<Step, Reason, Repo
     }
 
     pub(super) fn started(&mut self, step: &Step) {
-        self.tell(Event::Started {
-            step: Statement::of(step),
-        });
+        self.tell(Event::Started { step: Statement::of(step) });
     }
 
     pub(super) fn ended(&mut self, step: &Step, fault: Option<&impl Fault>) {
         let error = fault.map(|fault| chain(fault));
-        self.tell(Event::Ended {
-            step: Statement::of(step),
-            error,
-        });
+        self.tell(Event::Ended { step: Statement::of(step), error });
     }
 
     pub(super) fn refused(&mut self, because: &[Reason]) {
-        self.tell(Event::Refused {
-            because: Statement::of_all(because),
-        });
+        self.tell(Event::Refused { because: Statement::of_all(because) });
     }
 
     pub(super) fn failed(&mut self, causes: &[Reason]) {
-        self.tell(Event::Failed {
-            causes: Statement::of_all(causes),
-        });
+        self.tell(Event::Failed { causes: Statement::of_all(causes) });
     }
 
     fn tell(&mut self, event: Event) {
@@ -213,9 +193,8 @@ impl<Reason: About> Waits<Reason> {
     /// A hold that says something new about the same subject is the same wait, going on.
     fn update(&mut self, holds: Vec<Hold<Reason>>) -> Vec<Event> {
         let now = Instant::now();
-        let (mut same, mut gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.0)
-            .into_iter()
-            .partition(|wait| holds.contains(&wait.hold));
+        let (mut same, mut gone): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.0).into_iter().partition(|wait| holds.contains(&wait.hold));
         let mut events = Vec::new();
         for hold in holds {
             if let Some(wait) = take(&mut same, |wait| wait.hold == hold) {
@@ -223,27 +202,19 @@ impl<Reason: About> Waits<Reason> {
                 continue;
             }
             let subject = hold.subject();
-            let since = take(&mut gone, |wait| wait.hold.subject() == subject)
-                .map_or(now, |wait| wait.since);
-            events.push(Event::Waiting {
-                reason: Statement::of(&hold),
-                lasted: now - since,
-            });
+            let since = take(&mut gone, |wait| wait.hold.subject() == subject).map_or(now, |wait| wait.since);
+            events.push(Event::Waiting { reason: Statement::of(&hold), lasted: now - since });
             self.0.push(Wait { hold, since });
         }
-        events.extend(gone.iter().map(|wait| Event::Cleared {
-            reason: Statement::of(&wait.hold),
-            lasted: now - wait.since,
-        }));
+        events.extend(
+            gone.iter().map(|wait| Event::Cleared { reason: Statement::of(&wait.hold), lasted: now - wait.since }),
+        );
         events
     }
 }
 
 fn take<T>(items: &mut Vec<T>, is_it: impl Fn(&T) -> bool) -> Option<T> {
-    items
-        .iter()
-        .position(is_it)
-        .map(|position| items.remove(position))
+    items.iter().position(is_it).map(|position| items.remove(position))
 }
 
 #[cfg(test)]
@@ -276,10 +247,7 @@ mod tests {
                 Self::Restoring { .. } => ("database", Some("Database")),
                 Self::StackBusy { stack } => (*stack, None),
             };
-            Subject {
-                stack: Some(stack.to_owned()),
-                resource: resource.map(ToOwned::to_owned),
-            }
+            Subject { stack: Some(stack.to_owned()), resource: resource.map(ToOwned::to_owned) }
         }
     }
 
@@ -288,10 +256,7 @@ mod tests {
     }
 
     fn waiting(reason: &Reason, lasted: u64) -> Event {
-        Event::Waiting {
-            reason: Statement::of(reason),
-            lasted: Duration::from_secs(lasted),
-        }
+        Event::Waiting { reason: Statement::of(reason), lasted: Duration::from_secs(lasted) }
     }
 
     #[tokio::test(start_paused = true)]
@@ -307,19 +272,10 @@ mod tests {
         assert_eq!(waits.update(holds([early, api.clone()])), []);
 
         advance(Duration::from_secs(5)).await;
-        assert_eq!(
-            waits.update(holds([late.clone(), api.clone()])),
-            [waiting(&late, 10)]
-        );
+        assert_eq!(waits.update(holds([late.clone(), api.clone()])), [waiting(&late, 10)]);
 
         let cleared = waits.update(holds([late]));
-        assert_eq!(
-            cleared,
-            [Event::Cleared {
-                reason: Statement::of(&api),
-                lasted: Duration::from_secs(10)
-            }]
-        );
+        assert_eq!(cleared, [Event::Cleared { reason: Statement::of(&api), lasted: Duration::from_secs(10) }]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -327,10 +283,7 @@ mod tests {
         let mut waits = Waits::new();
         let [first, second, third] = [1, 2, 3].map(|percent| Reason::Restoring { percent });
         let _ = waits.update(holds([first.clone(), second.clone()]));
-        assert_eq!(
-            waits.update(holds([third.clone(), first, second])),
-            [waiting(&third, 0)]
-        );
+        assert_eq!(waits.update(holds([third.clone(), first, second])), [waiting(&third, 0)]);
     }
 
     #[test]
@@ -339,36 +292,15 @@ mod tests {
         let step = Statement::of(&Reason::StackBusy { stack: "api" });
         let lasted = Duration::from_millis(1_500);
         let lines: Vec<String> = [
-            Event::Began {
-                schema: EVENT_SCHEMA,
-            },
-            Event::Planned {
-                now: vec![step.clone()],
-                then: vec![],
-            },
-            Event::Waiting {
-                reason: reason.clone(),
-                lasted,
-            },
-            Event::Cleared {
-                reason: reason.clone(),
-                lasted,
-            },
+            Event::Began { schema: EVENT_SCHEMA },
+            Event::Planned { now: vec![step.clone()], then: vec![] },
+            Event::Waiting { reason: reason.clone(), lasted },
+            Event::Cleared { reason: reason.clone(), lasted },
             Event::Started { step: step.clone() },
-            Event::Ended {
-                step: step.clone(),
-                error: None,
-            },
-            Event::Ended {
-                step,
-                error: Some("access denied".to_owned()),
-            },
-            Event::Refused {
-                because: vec![reason.clone()],
-            },
-            Event::Failed {
-                causes: vec![reason],
-            },
+            Event::Ended { step: step.clone(), error: None },
+            Event::Ended { step, error: Some("access denied".to_owned()) },
+            Event::Refused { because: vec![reason.clone()] },
+            Event::Failed { causes: vec![reason] },
         ]
         .iter()
         .map(|event| serde_json::to_string(event).unwrap_or_else(|error| error.to_string()))

@@ -145,9 +145,7 @@ impl<Step, Reason> Plan<Step, Reason> {
     pub fn waiting(&self) -> &[Reason] {
         match self {
             Self::Converged => &[],
-            Self::Going { waiting, .. }
-            | Self::Refused { waiting, .. }
-            | Self::Failed { waiting, .. } => waiting,
+            Self::Going { waiting, .. } | Self::Refused { waiting, .. } | Self::Failed { waiting, .. } => waiting,
         }
     }
 
@@ -162,19 +160,13 @@ impl<Step, Reason> Plan<Step, Reason> {
         let reasons = |reasons: Vec<Reason>| reasons.into_iter().map(&reason).collect();
         match self {
             Self::Converged => Plan::Converged,
-            Self::Going { now, waiting, then } => Plan::Going {
-                now: steps(now),
-                waiting: reasons(waiting),
-                then: steps(then),
-            },
-            Self::Refused { because, waiting } => Plan::Refused {
-                because: reasons(because),
-                waiting: reasons(waiting),
-            },
-            Self::Failed { causes, waiting } => Plan::Failed {
-                causes: reasons(causes),
-                waiting: reasons(waiting),
-            },
+            Self::Going { now, waiting, then } => {
+                Plan::Going { now: steps(now), waiting: reasons(waiting), then: steps(then) }
+            }
+            Self::Refused { because, waiting } => {
+                Plan::Refused { because: reasons(because), waiting: reasons(waiting) }
+            }
+            Self::Failed { causes, waiting } => Plan::Failed { causes: reasons(causes), waiting: reasons(waiting) },
         }
     }
 }
@@ -184,24 +176,17 @@ impl<Step: PartialEq, Reason> Plan<Step, Reason> {
     /// `check` in its tests.
     pub fn flaw(&self) -> Option<Flaw> {
         match self {
-            Self::Going { now, waiting, .. } if now.is_empty() && waiting.is_empty() => {
-                Some(Flaw::Aimless)
-            }
+            Self::Going { now, waiting, .. } if now.is_empty() && waiting.is_empty() => Some(Flaw::Aimless),
             Self::Going { now, .. } if has_repetition(now) => Some(Flaw::Repeated),
             Self::Refused { because, .. } if because.is_empty() => Some(Flaw::Unexplained),
             Self::Failed { causes, .. } if causes.is_empty() => Some(Flaw::Unexplained),
-            Self::Converged | Self::Going { .. } | Self::Refused { .. } | Self::Failed { .. } => {
-                None
-            }
+            Self::Converged | Self::Going { .. } | Self::Refused { .. } | Self::Failed { .. } => None,
         }
     }
 }
 
 fn has_repetition<T: PartialEq>(items: &[T]) -> bool {
-    items
-        .iter()
-        .enumerate()
-        .any(|(position, item)| items[..position].contains(item))
+    items.iter().enumerate().any(|(position, item)| items[..position].contains(item))
 }
 
 /// What is wrong with a plan that cannot be followed.
@@ -209,9 +194,7 @@ fn has_repetition<T: PartialEq>(items: &[T]) -> bool {
 #[serde(rename_all = "snake_case")]
 pub enum Flaw {
     /// Going, but with nothing to do and nothing to wait for: following it would spin.
-    #[error(
-        "the plan is not done, yet has nothing to do and nothing to wait for; this is a bug in greenroom"
-    )]
+    #[error("the plan is not done, yet has nothing to do and nothing to wait for; this is a bug in greenroom")]
     Aimless,
     /// The same step twice at once.
     #[error("the plan holds the same step twice; this is a bug in greenroom")]
@@ -336,10 +319,7 @@ impl<Reason: About> About for Hold<Reason> {
 /// The chain of causes as one line: a fault that is waited out is told, never printed by whoever
 /// prints the final error.
 fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -352,62 +332,31 @@ mod tests {
 
     #[test]
     fn a_plan_that_neither_acts_nor_waits_is_flawed() {
-        let plan = NumberPlan::Going {
-            now: vec![],
-            waiting: vec![],
-            then: vec![1],
-        };
+        let plan = NumberPlan::Going { now: vec![], waiting: vec![], then: vec![1] };
         assert_eq!(plan.flaw(), Some(Flaw::Aimless));
     }
 
     #[test]
     fn a_plan_with_the_same_step_twice_at_once_is_flawed() {
-        let plan = NumberPlan::Going {
-            now: vec![1, 2, 1],
-            waiting: vec![],
-            then: vec![],
-        };
+        let plan = NumberPlan::Going { now: vec![1, 2, 1], waiting: vec![], then: vec![] };
         assert_eq!(plan.flaw(), Some(Flaw::Repeated));
     }
 
     #[test]
     fn a_plan_that_stops_must_say_why() {
-        let refused = NumberPlan::Refused {
-            because: vec![],
-            waiting: vec![1],
-        };
-        let failed = NumberPlan::Failed {
-            causes: vec![],
-            waiting: vec![1],
-        };
-        assert_eq!(
-            [refused.flaw(), failed.flaw()],
-            [Some(Flaw::Unexplained); 2]
-        );
+        let refused = NumberPlan::Refused { because: vec![], waiting: vec![1] };
+        let failed = NumberPlan::Failed { causes: vec![], waiting: vec![1] };
+        assert_eq!([refused.flaw(), failed.flaw()], [Some(Flaw::Unexplained); 2]);
     }
 
     #[test]
     fn a_plan_that_acts_or_waits_or_ends_is_sound() {
         for plan in [
             NumberPlan::Converged,
-            NumberPlan::Going {
-                now: vec![1],
-                waiting: vec![],
-                then: vec![1],
-            },
-            NumberPlan::Going {
-                now: vec![],
-                waiting: vec![1],
-                then: vec![],
-            },
-            NumberPlan::Refused {
-                because: vec![1],
-                waiting: vec![],
-            },
-            NumberPlan::Failed {
-                causes: vec![1],
-                waiting: vec![],
-            },
+            NumberPlan::Going { now: vec![1], waiting: vec![], then: vec![1] },
+            NumberPlan::Going { now: vec![], waiting: vec![1], then: vec![] },
+            NumberPlan::Refused { because: vec![1], waiting: vec![] },
+            NumberPlan::Failed { causes: vec![1], waiting: vec![] },
         ] {
             assert_eq!(plan.flaw(), None, "{plan:?}");
         }
@@ -417,11 +366,7 @@ mod tests {
     fn a_plan_is_wrapped_in_every_part() {
         let step = |step| format!("step {step}");
         let reason = |reason| format!("reason {reason}");
-        let going = NumberPlan::Going {
-            now: vec![1],
-            waiting: vec![2],
-            then: vec![3],
-        };
+        let going = NumberPlan::Going { now: vec![1], waiting: vec![2], then: vec![3] };
         assert_eq!(
             going.map(step, reason),
             Plan::Going {
@@ -430,39 +375,24 @@ mod tests {
                 then: vec!["step 3".to_owned()],
             },
         );
-        let refused = NumberPlan::Refused {
-            because: vec![1],
-            waiting: vec![2],
-        };
+        let refused = NumberPlan::Refused { because: vec![1], waiting: vec![2] };
         assert_eq!(
             refused.map(step, reason),
-            Plan::Refused {
-                because: vec!["reason 1".to_owned()],
-                waiting: vec!["reason 2".to_owned()]
-            },
+            Plan::Refused { because: vec!["reason 1".to_owned()], waiting: vec!["reason 2".to_owned()] },
         );
     }
 
     #[test]
     fn a_cause_says_what_could_not_be_done_and_leaves_the_why_to_its_source() {
         let fault = fmt::Error;
-        let cause = Cause::<_, u8, _>::Apply {
-            step: "execute change set `r-3f9a`",
-            fault,
-        };
+        let cause = Cause::<_, u8, _>::Apply { step: "execute change set `r-3f9a`", fault };
         assert_eq!(cause.to_string(), "could not execute change set `r-3f9a`");
-        assert_eq!(
-            chain(&cause),
-            format!("could not execute change set `r-3f9a`: {fault}")
-        );
+        assert_eq!(chain(&cause), format!("could not execute change set `r-3f9a`: {fault}"));
     }
 
     #[test]
     fn a_hold_of_the_driver_serialises_like_a_reason_of_a_planner() {
-        let cannot_reach = CannotReach {
-            subject: Subject::default(),
-            cause: "rate exceeded".to_owned(),
-        };
+        let cannot_reach = CannotReach { subject: Subject::default(), cause: "rate exceeded".to_owned() };
         assert_eq!(
             serde_json::to_value(Hold::<u8>::CannotReach(cannot_reach)).ok(),
             Some(json!({"reason": "cannot_reach", "cause": "rate exceeded"})),

@@ -44,9 +44,7 @@ impl Pace {
 
     /// Says how long to pause after a silence.
     pub fn pause(&self, silence: Duration) -> Duration {
-        (silence / Self::SILENCE_PER_PAUSE)
-            .min(self.longest_pause)
-            .max(self.shortest_pause)
+        (silence / Self::SILENCE_PER_PAUSE).min(self.longest_pause).max(self.shortest_pause)
     }
 }
 
@@ -74,11 +72,7 @@ pub(super) struct Patience<News> {
 
 impl<News: Clone + PartialEq> Patience<News> {
     pub(super) fn new(pace: Pace) -> Self {
-        Self {
-            pace,
-            heard: Vec::new(),
-            renewed: Instant::now(),
-        }
+        Self { pace, heard: Vec::new(), renewed: Instant::now() }
     }
 
     pub(super) fn hear(&mut self, news: &News) {
@@ -93,11 +87,7 @@ impl<News: Clone + PartialEq> Patience<News> {
     /// with it.
     pub(super) fn pause(&self) -> Option<Duration> {
         let silence = self.renewed.elapsed();
-        let left = self
-            .pace
-            .patience
-            .checked_sub(silence)
-            .filter(|left| !left.is_zero())?;
+        let left = self.pace.patience.checked_sub(silence).filter(|left| !left.is_zero())?;
         Some(self.pace.pause(silence).min(left))
     }
 }
@@ -121,35 +111,22 @@ mod tests {
 
     #[test]
     fn a_pause_longer_at_its_shortest_than_at_its_longest_is_no_panic() {
-        let pace = Pace {
-            shortest_pause: seconds(30),
-            ..Pace::default()
-        };
+        let pace = Pace { shortest_pause: seconds(30), ..Pace::default() };
         assert_eq!(pace.pause(seconds(3_000)), seconds(30));
     }
 
     #[tokio::test(start_paused = true)]
     async fn runs_out_when_there_is_no_news() {
-        let patience = Patience::<u8>::new(Pace {
-            patience: seconds(60),
-            ..Pace::default()
-        });
+        let patience = Patience::<u8>::new(Pace { patience: seconds(60), ..Pace::default() });
         advance(seconds(59)).await;
-        assert_eq!(
-            patience.pause(),
-            Some(seconds(1)),
-            "the last pause ends with the patience"
-        );
+        assert_eq!(patience.pause(), Some(seconds(1)), "the last pause ends with the patience");
         advance(seconds(1)).await;
         assert_eq!(patience.pause(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn is_renewed_by_news() {
-        let mut patience = Patience::new(Pace {
-            patience: seconds(60),
-            ..Pace::default()
-        });
+        let mut patience = Patience::new(Pace { patience: seconds(60), ..Pace::default() });
         for percent in 0..100 {
             advance(seconds(59)).await;
             patience.hear(&percent);
@@ -159,10 +136,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn is_not_renewed_by_what_was_heard_before() {
-        let mut patience = Patience::new(Pace {
-            patience: seconds(60),
-            ..Pace::default()
-        });
+        let mut patience = Patience::new(Pace { patience: seconds(60), ..Pace::default() });
         for news in ["there", "back", "there", "back"] {
             patience.hear(&news);
             advance(seconds(20)).await;

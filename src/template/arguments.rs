@@ -96,7 +96,12 @@ pub fn arguments(
     arguments
 }
 
-fn check_known(value: &Value, template: &Template, is_known_elsewhere: &dyn Fn(&str) -> bool, mistakes: &mut Vec<Mistake>) {
+fn check_known(
+    value: &Value,
+    template: &Template,
+    is_known_elsewhere: &dyn Fn(&str) -> bool,
+    mistakes: &mut Vec<Mistake>,
+) {
     let inputs = &template.inputs;
     if inputs.get(&value.input).is_some() || value.is_shared && is_known_elsewhere(&value.input) {
         return;
@@ -159,7 +164,8 @@ impl Judge<'_> {
         let schema = inputs.schema_of(&input.name);
         if input.is_secret && !is_default && !reference::is_reference(node) && !is_listed(node, schema) {
             let hint = format!("put it into Secrets Manager and write `{}: {{secret: NAME, key: KEY}}`", input.name);
-            self.mistakes.push(Mistake::at(node.span, &ArgumentFault::SecretInClear(input.name.clone())).hint(hint).concealed());
+            self.mistakes
+                .push(Mistake::at(node.span, &ArgumentFault::SecretInClear(input.name.clone())).hint(hint).concealed());
             return None;
         }
         let mut json = Typing { root: &inputs.schema }.json(node, schema, self.mistakes);
@@ -182,7 +188,8 @@ impl Judge<'_> {
             match reference::parse(child) {
                 Some(Ok(found)) if found.is_known_at_deployment() => {
                     let hint = "make it an input of its own, with `x-parameter`";
-                    self.mistakes.push(Mistake::at(child.span, &ArgumentFault::NestedReference(found.to_string())).hint(hint));
+                    self.mistakes
+                        .push(Mistake::at(child.span, &ArgumentFault::NestedReference(found.to_string())).hint(hint));
                 }
                 Some(Ok(_)) => {}
                 Some(Err(mistake)) => self.mistakes.push(*mistake),
@@ -222,10 +229,16 @@ impl Judge<'_> {
         let inputs = &self.template.inputs;
         let Some((first, rest)) = sentence.path.split_first() else {
             // `required` has its own message; what is left are rules over several inputs.
-            let is_own = inputs.all.iter().any(|input| input.is_required && sentence.text == format!("`{}` is missing", input.name));
+            let is_own = inputs
+                .all
+                .iter()
+                .any(|input| input.is_required && sentence.text == format!("`{}` is missing", input.name));
             let is_given = arguments.iter().any(|argument| sentence.text == format!("`{}` is missing", argument.input));
             if !is_own && !is_given {
-                self.mistakes.push(with_code(Mistake::at(self.stack.span, &ArgumentFault::Schema(sentence.text.clone())), sentence));
+                self.mistakes.push(with_code(
+                    Mistake::at(self.stack.span, &ArgumentFault::Schema(sentence.text.clone())),
+                    sentence,
+                ));
             }
             return;
         };
@@ -235,7 +248,8 @@ impl Judge<'_> {
         }
         let span = span_of(argument, rest, sentence);
         let place = rest.iter().fold(argument.input.clone(), |path, part| format!("{path}.{part}"));
-        let mistake = Mistake::at(span, &ArgumentFault::Schema(format!("`{}.{place}`: {}", self.stack.name, sentence.text)));
+        let mistake =
+            Mistake::at(span, &ArgumentFault::Schema(format!("`{}.{place}`: {}", self.stack.name, sentence.text)));
         self.mistakes.push(with_code(mistake, sentence));
     }
 }
@@ -268,7 +282,10 @@ fn is_listed(node: &Node, schema: &Json) -> bool {
 
 /// Defaults of keys inside maps.
 fn fill_defaults(value: &mut Json, schema: &Json) {
-    let (Some(object), Some(properties)) = (value.as_object_mut(), schema.get("properties").and_then(Json::as_object)) else { return };
+    let (Some(object), Some(properties)) = (value.as_object_mut(), schema.get("properties").and_then(Json::as_object))
+    else {
+        return;
+    };
     for (key, schema) in properties {
         match object.get_mut(key) {
             Some(value) => fill_defaults(value, schema),
@@ -298,7 +315,8 @@ fn span_of(argument: &Argument, path: &[String], sentence: &Sentence) -> Span {
     let mut node = &argument.node;
     for (position, part) in path.iter().enumerate() {
         let is_last = position + 1 == path.len();
-        if is_last && sentence.is_about_key
+        if is_last
+            && sentence.is_about_key
             && let Some(entry) = node.entry(part)
         {
             return entry.key_span;

@@ -121,7 +121,8 @@ impl Writer {
             let argument = self.argument(&entry.key, &entry.value, expect);
             return json!({ entry.key.clone(): argument });
         }
-        let pairs = entries.iter().map(|entry| (entry.key.clone(), self.value(&entry.value, expect.property(&entry.key))));
+        let pairs =
+            entries.iter().map(|entry| (entry.key.clone(), self.value(&entry.value, expect.property(&entry.key))));
         Json::Object(pairs.collect::<Map<_, _>>())
     }
 
@@ -132,7 +133,9 @@ impl Writer {
                 None => json!([scalar.text]),
             },
             ("Fn::If", Content::Sequence(items)) => {
-                let branch = |(position, item): (usize, &Node)| self.value(item, if position == 0 { Expect::Text } else { expect });
+                let branch = |(position, item): (usize, &Node)| {
+                    self.value(item, if position == 0 { Expect::Text } else { expect })
+                };
                 Json::Array(items.iter().enumerate().map(branch).collect())
             }
             ("Fn::Select" | "Fn::Cidr", _) => self.value(node, Expect::Looks),
@@ -158,14 +161,18 @@ impl Writer {
 impl<'a> Expect<'a> {
     fn item(self) -> Self {
         match self {
-            Self::Shape(kind, shape) => kind.resolve(shape).items.as_deref().map_or(Self::Text, |items| Self::Shape(kind, items)),
+            Self::Shape(kind, shape) => {
+                kind.resolve(shape).items.as_deref().map_or(Self::Text, |items| Self::Shape(kind, items))
+            }
             Self::Text | Self::Looks => self,
         }
     }
 
     fn property(self, name: &str) -> Self {
         match self {
-            Self::Shape(kind, shape) => kind.resolve(shape).properties.get(name).map_or(Self::Text, |shape| Self::Shape(kind, shape)),
+            Self::Shape(kind, shape) => {
+                kind.resolve(shape).properties.get(name).map_or(Self::Text, |shape| Self::Shape(kind, shape))
+            }
             Self::Text | Self::Looks => self,
         }
     }
@@ -190,7 +197,9 @@ fn typed(text: &str, kind: Primitive) -> Option<Json> {
             "false" => Some(Json::Bool(false)),
             _ => None,
         },
-        Primitive::Integer | Primitive::Number => number(text).filter(|number| number.to_string() == text).map(Json::Number),
+        Primitive::Integer | Primitive::Number => {
+            number(text).filter(|number| number.to_string() == text).map(Json::Number)
+        }
         Primitive::String | Primitive::Array | Primitive::Object => None,
     }
 }
@@ -223,7 +232,9 @@ mod tests {
 
     #[test]
     fn short_tags_are_written_out_at_every_depth() {
-        let json = json_of("A: !Join ['', [!Ref B, !GetAtt C.D.E, {Fn::GetAtt: C.D}, !Sub [x, {y: !Select [0, !Split [',', z]]}], !If [c, a, !Base64 b]]]");
+        let json = json_of(
+            "A: !Join ['', [!Ref B, !GetAtt C.D.E, {Fn::GetAtt: C.D}, !Sub [x, {y: !Select [0, !Split [',', z]]}], !If [c, a, !Base64 b]]]",
+        );
         let expected = json!({"A": {"Fn::Join": ["", [
             {"Ref": "B"},
             {"Fn::GetAtt": ["C", "D.E"]},
@@ -240,13 +251,21 @@ mod tests {
             "Resources: {D: {Type: AWS::RDS::DBInstance, Properties: {MultiAZ: true, Port: 5432, MonitoringInterval: 60, EngineVersion: 16.10, DBName: no}}}",
         );
         let properties = &json["Resources"]["D"]["Properties"];
-        assert_eq!(properties, &json!({"MultiAZ": true, "Port": "5432", "MonitoringInterval": 60, "EngineVersion": "16.10", "DBName": "no"}));
+        assert_eq!(
+            properties,
+            &json!({"MultiAZ": true, "Port": "5432", "MonitoringInterval": 60, "EngineVersion": "16.10", "DBName": "no"})
+        );
     }
 
     #[test]
     fn without_facts_text_stays_text() {
-        let json = json_of("AWSTemplateFormatVersion: 2010-09-09\nResources: {D: {Type: Custom::X, Properties: {A: 012345678901, B: 12:30, C: yes, D: 7.10}}}");
-        assert_eq!(json["Resources"]["D"]["Properties"], json!({"A": "012345678901", "B": "12:30", "C": "yes", "D": "7.10"}));
+        let json = json_of(
+            "AWSTemplateFormatVersion: 2010-09-09\nResources: {D: {Type: Custom::X, Properties: {A: 012345678901, B: 12:30, C: yes, D: 7.10}}}",
+        );
+        assert_eq!(
+            json["Resources"]["D"]["Properties"],
+            json!({"A": "012345678901", "B": "12:30", "C": "yes", "D": "7.10"})
+        );
         assert_eq!(json["AWSTemplateFormatVersion"], json!("2010-09-09"));
     }
 

@@ -49,7 +49,9 @@ impl Engine {
         // Tera stops at the first text that does not parse: take it out and ask again. Each turn takes one away.
         loop {
             let mut tera = empty();
-            let named = texts.values().map(|text| (text.name.as_str(), hide_dynamic_references(&sources.get(text.source).text)));
+            let named = texts
+                .values()
+                .map(|text| (text.name.as_str(), hide_dynamic_references(&sources.get(text.source).text)));
             let Err(error) = tera.add_raw_templates(named) else { return (Self { tera, texts }, mistakes) };
             let found = problems(&error);
             let before = texts.len();
@@ -73,13 +75,19 @@ impl Engine {
     }
 
     /// The variables a template uses that nobody declares, each where it first stands.
-    pub fn unknown_variables(&self, name: &str, declared: &dyn Fn(&str) -> bool, sources: &Sources) -> Vec<(String, Option<Span>)> {
+    pub fn unknown_variables(
+        &self,
+        name: &str,
+        declared: &dyn Fn(&str) -> bool,
+        sources: &Sources,
+    ) -> Vec<(String, Option<Span>)> {
         let Ok(variables) = self.tera.get_template_variables(name) else { return Vec::new() };
         let Some(text) = self.texts.get(name) else { return Vec::new() };
         let own = &sources.get(text.source).text;
         // What an included part reads may be set by the template that includes it.
         let is_set = |variable: &str| trace::assignments(own).any(|set| set == variable);
-        let mut unknown: Vec<&str> = variables.into_iter().filter(|variable| !declared(variable) && !is_set(variable)).collect();
+        let mut unknown: Vec<&str> =
+            variables.into_iter().filter(|variable| !declared(variable) && !is_set(variable)).collect();
         unknown.sort_unstable();
         let place = |variable: &str| {
             let start = trace::first_use(own, variable)?;
@@ -149,11 +157,15 @@ fn problems(error: &tera::Error) -> Vec<Problem> {
                 end: (span.end_line, span.end_col),
             }]
         }
-        ErrorKind::CircularInclude { tpl, include_chain } => vec![whole_file(tpl, format!("it includes itself: {}", include_chain.join(" → ")))],
+        ErrorKind::CircularInclude { tpl, include_chain } => {
+            vec![whole_file(tpl, format!("it includes itself: {}", include_chain.join(" → ")))]
+        }
         ErrorKind::CircularExtend { tpl, inheritance_chain } => {
             vec![whole_file(tpl, format!("it extends itself: {}", inheritance_chain.join(" → ")))]
         }
-        ErrorKind::MissingParent { current, parent } => vec![whole_file(current, format!("there is no `{parent}` to extend"))],
+        ErrorKind::MissingParent { current, parent } => {
+            vec![whole_file(current, format!("there is no `{parent}` to extend"))]
+        }
         // Unknown filters, functions and includes come as finished reports, one after the other.
         ErrorKind::Msg(text) => text.split("\n\n").filter_map(reported).collect(),
         _ => Vec::new(),
@@ -203,7 +215,12 @@ fn lower_first(text: &str) -> String {
 }
 
 /// The mistake of a variable that nobody declares.
-pub fn unknown_variable<'a>(variable: &str, span: Option<Span>, known: impl IntoIterator<Item = &'a str>, inputs: &str) -> Mistake {
+pub fn unknown_variable<'a>(
+    variable: &str,
+    span: Option<Span>,
+    known: impl IntoIterator<Item = &'a str>,
+    inputs: &str,
+) -> Mistake {
     let fault = TeraFault::UnknownVariable(variable.to_string());
     let hint = did_you_mean(variable, known).unwrap_or_else(|| format!("declare it in {inputs}"));
     let mistake = span.map_or_else(|| Mistake::new(&fault), |span| Mistake::at(span, &fault));

@@ -3,7 +3,7 @@
 //! It is JSON Schema (draft 2020-12) with four words of our own: `x-parameter` (the value becomes a CloudFormation parameter),
 //! `x-secret` (only references are taken), `x-replaces` (a change replaces these resources) and `x-was` (an earlier name).
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json, json};
 
 use crate::environment::interpolate::WORDS;
 use crate::environment::{Entry, Mistake, Node, Span};
@@ -136,7 +136,10 @@ fn input(entry: &Entry, is_required: bool, mistakes: &mut Vec<Mistake>) -> Input
         mistakes.push(Mistake::at(entry.key_span, &InputsFault::NotAVariable(name.to_string())));
     }
     if WORDS.contains(&name) {
-        mistakes.push(Mistake::at(entry.key_span, &InputsFault::Reserved(name.to_string())).hint(format!("templates may use `{name}` without declaring it")));
+        mistakes.push(
+            Mistake::at(entry.key_span, &InputsFault::Reserved(name.to_string()))
+                .hint(format!("templates may use `{name}` without declaring it")),
+        );
     }
     let about = schema.get("description").and_then(Node::as_text).unwrap_or_default().trim().to_string();
     if about.is_empty() {
@@ -248,5 +251,77 @@ pub fn plain(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => value.to_string(),
+    }
+}
+
+/// The schema of values in an environment file: every input of these templates, none required, references allowed.
+///
+/// A layer may say a part of a map and leave the rest to others, so nothing inside is required either.
+pub fn environment_schema<'a>(all: impl IntoIterator<Item = &'a Inputs>) -> Json {
+    let mut properties: Map<String, Json> = Map::new();
+    for inputs in all {
+        for input in &inputs.all {
+            let schema = value_schema(input, inputs);
+            match properties.get_mut(&input.name) {
+                Some(Json::Object(known)) if *known != schema => {
+                    let known = std::mem::take(known);
+                    properties.insert(input.name.clone(), either(Json::Object(known), Json::Object(schema)));
+                }
+                Some(_) => {}
+                None => {
+                    properties.insert(input.name.clone(), Json::Object(schema));
+                }
+            }
+        }
+    }
+    json!({"type": "object", "properties": properties, "additionalProperties": false})
+}
+
+fn either(left: Json, right: Json) -> Json {
+    match left.get("anyOf").and_then(Json::as_array).filter(|_| left.get("description").is_none()) {
+        Some(known) if known.contains(&right) => left,
+        Some(known) => {
+            let all = [known.clone(), vec![right]].concat();
+            json!({ "anyOf": all })
+        }
+        None => json!({"anyOf": [left, right]}),
+    }
+}
+
+fn value_schema(input: &Input, inputs: &Inputs) -> Map<String, Json> {
+    let mut value = inputs.schema_of(&input.name).clone();
+    loosen(&mut value);
+    let mut forms = vec![value, json!({"type": "null"})];
+    let text = json!({"type": "string"});
+    let of = |kind: &str| json!({"type": "object", "properties": {kind: text}, "required": [kind], "additionalProperties": false});
+    forms.extend([of("ssm"), json!({"type": "object", "properties": {"secret": text, "key": text}, "required": ["secret"], "additionalProperties": false})]);
+    if input.parameter.is_some() {
+        forms.extend([of("output"), of("export"), json!({"type": "object", "properties": {"previous": {"const": true}}, "required": ["previous"], "additionalProperties": false})]);
+    }
+    let mut schema = Map::new();
+    schema.insert("description".into(), input.about.clone().into());
+    schema.insert("anyOf".into(), forms.into());
+    schema
+}
+
+/// Takes out what only a template can know: what is required, our own words; and lets numbers stand for text, whose type editors
+/// cannot know.
+fn loosen(schema: &mut Json) {
+    match schema {
+        Json::Object(entries) => {
+            entries.retain(|key, _| {
+                !matches!(key.as_str(), "required" | "dependentRequired" | "default" | "examples" | "description")
+                    && !key.starts_with("x-")
+            });
+            if entries.get("type") == Some(&json!("string")) {
+                entries.insert("type".into(), json!(["string", "number"]));
+            }
+            entries
+                .iter_mut()
+                .filter(|(key, _)| !matches!(key.as_str(), "enum" | "const"))
+                .for_each(|(_, value)| loosen(value));
+        }
+        Json::Array(items) => items.iter_mut().for_each(loosen),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
     }
 }

@@ -9,7 +9,8 @@ use crate::template::typing::number;
 /// The parameters of a template, as inputs.
 pub fn inputs(root: &Node) -> Inputs {
     let parameters = root.get("Parameters").and_then(Node::as_mapping).unwrap_or_default();
-    let properties: Map<String, Json> = parameters.iter().map(|entry| (entry.key.clone(), schema(&entry.value))).collect();
+    let properties: Map<String, Json> =
+        parameters.iter().map(|entry| (entry.key.clone(), schema(&entry.value))).collect();
     let all: Vec<Input> = parameters.iter().map(input).collect();
     let required: Vec<&str> = all.iter().filter(|input| input.is_required).map(|input| input.name.as_str()).collect();
     Inputs { schema: json!({"type": "object", "properties": properties, "required": required}), all }
@@ -42,14 +43,18 @@ fn schema(node: &Node) -> Json {
     }
     let is_number = kind == "Number";
     if let Some(words) = node.get("AllowedValues").and_then(Node::as_sequence) {
-        let word = |node: &Node| node.as_text().map(|text| number(text).filter(|_| is_number).map_or_else(|| json!(text), Json::Number));
+        let word = |node: &Node| {
+            node.as_text().map(|text| number(text).filter(|_| is_number).map_or_else(|| json!(text), Json::Number))
+        };
         schema.insert("enum".into(), words.iter().filter_map(word).collect());
     }
     if let Some(pattern) = text(node, "AllowedPattern") {
         // CloudFormation matches the whole value.
         schema.insert("pattern".into(), json!(format!("^(?:{pattern})$")));
     }
-    for (ours, theirs) in [("minLength", "MinLength"), ("maxLength", "MaxLength"), ("minimum", "MinValue"), ("maximum", "MaxValue")] {
+    for (ours, theirs) in
+        [("minLength", "MinLength"), ("maxLength", "MaxLength"), ("minimum", "MinValue"), ("maximum", "MaxValue")]
+    {
         if let Some(bound) = text(node, theirs).as_deref().and_then(number) {
             schema.insert(ours.into(), Json::Number(bound));
         }

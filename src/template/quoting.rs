@@ -90,7 +90,7 @@ pub fn unguard(text: &str) -> String {
 }
 
 fn is_guarded(text: &str) -> bool {
-    text.contains(|character| is_reserved(character))
+    text.contains(is_reserved)
 }
 
 /// Brings back the characters in a whole tree. A plain text that came from a value is never nothing.
@@ -134,12 +134,25 @@ pub fn readable(guarded: &str, root: &Node, is_text: &dyn Fn(Span) -> bool) -> S
         }
     }
     out.push_str(&outside(&guarded[done..]));
-    out
+    out.trim_start_matches('\n').to_string()
 }
 
-/// Guarded text outside of scalars stands in comments: one line stays one line.
+/// Guarded text outside of scalars stands in comments: one line stays one line. Lines that only held tags are taken out.
 fn outside(text: &str) -> String {
-    if is_guarded(text) { unguard(&text.replace(shifted('\n'), " ")) } else { text.to_string() }
+    let text = if is_guarded(text) { unguard(&text.replace(shifted('\n'), " ")) } else { text.to_string() };
+    let last = text.matches('\n').count();
+    let mut lines: Vec<&str> = Vec::new();
+    for (number, line) in text.split('\n').enumerate() {
+        // The first and the last piece share their line with a scalar.
+        let is_whole = number > 0 && number < last;
+        let is_tag_line = !line.is_empty() && line.trim().is_empty();
+        let is_second_blank =
+            line.is_empty() && lines.len() > 1 && lines.last().is_some_and(|previous| previous.is_empty());
+        if !(is_whole && (is_tag_line || is_second_blank)) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
 }
 
 type Changes = BTreeMap<usize, (usize, String)>;
@@ -152,7 +165,9 @@ fn collect(node: &Node, guarded: &str, is_text: &dyn Fn(Span) -> bool, changes: 
                 Style::Block => block(guarded, span),
                 style => flow(&guarded[span.start..span.end], &scalar.text, style, is_text(node.span)),
             };
-            if let Some(text) = change {
+            // The blank lines of a text are its own.
+            let kept = || Some(guarded[span.start..span.end].to_string()).filter(|raw| raw.contains('\n'));
+            if let Some(text) = change.or_else(kept) {
                 changes.insert(span.start, (span.end, text));
             }
         }
@@ -186,7 +201,8 @@ fn untagged(guarded: &str, node: &Node) -> Span {
 /// A plain or quoted scalar, written anew where it has to be.
 fn flow(raw: &str, text: &str, style: Style, is_text: bool) -> Option<String> {
     let reads_differently = is_text && is_plain(raw) && !is_text_in_yaml_1_1(text);
-    let has_syntax = raw.contains(|character| is_reserved(character) && character != MARK && !RESOLVE.contains(character));
+    let has_syntax =
+        raw.contains(|character| is_reserved(character) && character != MARK && !RESOLVE.contains(character));
     let is_lost = style == Style::Quoted && is_plain(raw);
     if reads_differently || has_syntax || is_lost {
         return Some(quoted(text));
@@ -213,11 +229,15 @@ fn block(guarded: &str, span: Span) -> Option<String> {
     }
     let line_start = guarded[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
     let first_indent = &guarded[line_start..span.start];
-    let lines: Vec<String> = raw.split('\n').enumerate().map(|(number, line)| {
-        let own_indent: String = line.chars().take_while(|character| *character == ' ').collect();
-        let indent = if number == 0 { first_indent } else { &own_indent };
-        unguard(&line.replace(shifted('\n'), &format!("\n{indent}")))
-    }).collect();
+    let lines: Vec<String> = raw
+        .split('\n')
+        .enumerate()
+        .map(|(number, line)| {
+            let own_indent: String = line.chars().take_while(|character| *character == ' ').collect();
+            let indent = if number == 0 { first_indent } else { &own_indent };
+            unguard(&line.replace(shifted('\n'), &format!("\n{indent}")))
+        })
+        .collect();
     Some(lines.join("\n"))
 }
 
@@ -251,7 +271,7 @@ mod tests {
 
     /// Puts a value into a template as `{{ value }}` would, and reads what comes of it.
     fn put(template: &str, value: &str) -> (Node, String) {
-        let text = template.replace("@", &guarded(value));
+        let text = template.replace('@', &guarded(value));
         let mut sources = Sources::default();
         let id = sources.add("a.yaml".into(), text.clone());
         let reading = yaml::read(id, &text);
@@ -263,15 +283,73 @@ mod tests {
     }
 
     const VALUES: &[&str] = &[
-        "plain", "", " ", "no", "~", "null", "7.10", "012345678901", "12:30", "a: b", "a:", "a #b", "#a", "- a", "-", "?", "? a", "&a",
-        "*a", "!a", "|", ">", "%a", "@a", "`a", "[a", "a]", "{a", "a}", "a, b", "\"", "'", "it's", "\\", "a\nb", "a\n\nb\n", "\ta", "a ", " a",
-        "---", "...", "{{resolve:ssm:/a}}", "${AWS::Region}", "ä ö", "a\u{0}b", "=", "<<", "arn:aws:iam::1:policy/x", "2026-11-25", "\r\n",
+        "plain",
+        "",
+        " ",
+        "no",
+        "~",
+        "null",
+        "7.10",
+        "012345678901",
+        "12:30",
+        "a: b",
+        "a:",
+        "a #b",
+        "#a",
+        "- a",
+        "-",
+        "?",
+        "? a",
+        "&a",
+        "*a",
+        "!a",
+        "|",
+        ">",
+        "%a",
+        "@a",
+        "`a",
+        "[a",
+        "a]",
+        "{a",
+        "a}",
+        "a, b",
+        "\"",
+        "'",
+        "it's",
+        "\\",
+        "a\nb",
+        "a\n\nb\n",
+        "\ta",
+        "a ",
+        " a",
+        "---",
+        "...",
+        "{{resolve:ssm:/a}}",
+        "${AWS::Region}",
+        "ä ö",
+        "a\u{0}b",
+        "=",
+        "<<",
+        "arn:aws:iam::1:policy/x",
+        "2026-11-25",
+        "\r\n",
     ];
 
     #[test]
     fn no_value_changes_its_text_in_any_place() {
         for value in VALUES {
-            for template in ["k: @", "k: '@'", "k: \"@\"", "k: [@, x]", "k: {v: @}", "k: !Sub @", "k: !Sub \"@\"", "k: |\n  x @ y\n", "k:\n  - @\n", "k: x@y"] {
+            for template in [
+                "k: @",
+                "k: '@'",
+                "k: \"@\"",
+                "k: [@, x]",
+                "k: {v: @}",
+                "k: !Sub @",
+                "k: !Sub \"@\"",
+                "k: |\n  x @ y\n",
+                "k:\n  - @\n",
+                "k: x@y",
+            ] {
                 let (root, _) = put(template, value);
                 let mut node = root.get("k").expect("k");
                 while let Some(inner) = node.as_sequence().and_then(|items| items.first()).or_else(|| node.get("v")) {
@@ -291,7 +369,17 @@ mod tests {
     #[test]
     fn the_readable_text_means_the_same() {
         for value in VALUES.iter().filter(|value| !value.contains(['\r', '\u{0}'])) {
-            for template in ["k: @", "k: '@'", "k: \"@\"", "k: [@, x]", "k: {v: @}", "k: |\n  x @ y\n", "k: x@y", "@: v", "k: v # @"] {
+            for template in [
+                "k: @",
+                "k: '@'",
+                "k: \"@\"",
+                "k: [@, x]",
+                "k: {v: @}",
+                "k: |\n  x @ y\n",
+                "k: x@y",
+                "@: v",
+                "k: v # @",
+            ] {
                 let (root, readable) = put(template, value);
                 let mut sources = Sources::default();
                 let id = sources.add("a.yaml".into(), readable.clone());
@@ -306,7 +394,9 @@ mod tests {
         match &node.content {
             Content::Scalar(scalar) => vec![scalar.text.clone()],
             Content::Sequence(items) => items.iter().flat_map(texts).collect(),
-            Content::Mapping(entries) => entries.iter().flat_map(|entry| [vec![entry.key.clone()], texts(&entry.value)].concat()).collect(),
+            Content::Mapping(entries) => {
+                entries.iter().flat_map(|entry| [vec![entry.key.clone()], texts(&entry.value)].concat()).collect()
+            }
         }
     }
 
@@ -325,6 +415,14 @@ mod tests {
         ] {
             assert_eq!(put(template, value).1, expected);
         }
+    }
+
+    #[test]
+    fn lines_that_only_held_tags_are_taken_out() {
+        assert_eq!(
+            put("\n\na: @\n  \n\n  \n\n  # c\n  \nb: |\n  x\n\n\n  y\n", "v").1,
+            "a: v\n\n  # c\nb: |\n  x\n\n\n  y\n"
+        );
     }
 
     #[test]

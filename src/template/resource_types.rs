@@ -132,9 +132,8 @@ pub enum Replaces {
 }
 
 static SHIPPED: LazyLock<ResourceTypes> = LazyLock::new(|| {
-    ResourceTypes::parse(include_str!("../../data/resource-types.json")).expect(
-        "`data/resource-types.json` has the form of `ResourceTypes`; the tests below read it",
-    )
+    ResourceTypes::parse(include_str!("../../data/resource-types.json"))
+        .expect("`data/resource-types.json` has the form of `ResourceTypes`; the tests below read it")
 });
 
 /// The types that `Fn::GetAtt` reads any property of.
@@ -174,8 +173,7 @@ impl ResourceTypes {
     fn parse(json: &str) -> serde_json::Result<Self> {
         let mut parsed: Self = serde_json::from_str(json)?;
         for (name, resource_type) in &mut parsed.types {
-            resource_type.has_properties_as_attributes =
-                TYPES_WITH_PROPERTIES_AS_ATTRIBUTES.contains(&name.as_str());
+            resource_type.has_properties_as_attributes = TYPES_WITH_PROPERTIES_AS_ATTRIBUTES.contains(&name.as_str());
         }
         Ok(parsed)
     }
@@ -190,9 +188,7 @@ impl ResourceType {
     pub fn shape_at(&self, path: &[&str]) -> Option<&Shape> {
         let (first, rest) = path.split_first()?;
         let start = self.resolve(self.properties.get(*first)?);
-        rest.iter().try_fold(start, |shape, segment| {
-            Some(self.resolve(shape.child(segment)?))
-        })
+        rest.iter().try_fold(start, |shape, segment| Some(self.resolve(shape.child(segment)?)))
     }
 
     /// Follows references until a shape describes itself.
@@ -202,11 +198,7 @@ impl ResourceType {
     pub fn resolve<'a>(&'a self, shape: &'a Shape) -> &'a Shape {
         let mut resolved = shape;
         for _ in 0..REFERENCES_MAX {
-            let Some(definition) = resolved
-                .reference
-                .as_ref()
-                .and_then(|name| self.definitions.get(name))
-            else {
+            let Some(definition) = resolved.reference.as_ref().and_then(|name| self.definitions.get(name)) else {
                 return resolved;
             };
             resolved = definition;
@@ -224,8 +216,7 @@ impl ResourceType {
         if path.iter().any(|segment| is_element(segment)) || self.shape_at(&path).is_none() {
             return false;
         }
-        let is_within =
-            |paths: &[String]| paths.iter().any(|fact| Overlap::of(fact, &path).covers());
+        let is_within = |paths: &[String]| paths.iter().any(|fact| Overlap::of(fact, &path).covers());
         is_within(&self.read_only)
             || is_within(&self.identifier)
             || (self.has_properties_as_attributes && !is_within(&self.write_only))
@@ -244,14 +235,9 @@ impl ResourceType {
         }
         let path: Vec<&str> = property.split('/').collect();
         let worst = |paths: &[String]| paths.iter().map(|fact| Overlap::of(fact, &path)).max();
-        match (
-            worst(&self.create_only),
-            worst(&self.conditional_create_only),
-        ) {
+        match (worst(&self.create_only), worst(&self.conditional_create_only)) {
             (Some(Overlap::Whole), _) => Replaces::Always,
-            (Some(Overlap::Part), _) | (_, Some(Overlap::Whole | Overlap::Part)) => {
-                Replaces::Conditionally
-            }
+            (Some(Overlap::Part), _) | (_, Some(Overlap::Whole | Overlap::Part)) => Replaces::Conditionally,
             (Some(Overlap::None) | None, Some(Overlap::None) | None) => Replaces::Never,
         }
     }
@@ -279,17 +265,11 @@ enum Overlap {
 impl Overlap {
     fn of(fact: &str, path: &[&str]) -> Self {
         let fact: Vec<&str> = fact.split('/').collect();
-        let is_same = |(ours, theirs): (&&str, &&str)| {
-            ours == theirs || (is_element(ours) && is_element(theirs))
-        };
+        let is_same = |(ours, theirs): (&&str, &&str)| ours == theirs || (is_element(ours) && is_element(theirs));
         if !fact.iter().zip(path).all(is_same) {
             return Self::None;
         }
-        if fact.len() > path.len() {
-            Self::Part
-        } else {
-            Self::Whole
-        }
+        if fact.len() > path.len() { Self::Part } else { Self::Whole }
     }
 
     fn covers(self) -> bool {
@@ -321,18 +301,13 @@ mod tests {
     use super::*;
 
     fn facts(type_name: &str) -> &'static ResourceType {
-        ResourceTypes::shipped()
-            .get(type_name)
-            .expect("the tests ask for types we ship")
+        ResourceTypes::shipped().get(type_name).expect("the tests ask for types we ship")
     }
 
     /// Every shape of a type, however deep, without following references.
     fn shapes(resource_type: &ResourceType) -> Vec<&Shape> {
-        let mut found: Vec<&Shape> = resource_type
-            .properties
-            .values()
-            .chain(resource_type.definitions.values())
-            .collect();
+        let mut found: Vec<&Shape> =
+            resource_type.properties.values().chain(resource_type.definitions.values()).collect();
         let mut next = 0;
         while let Some(shape) = found.get(next).copied() {
             found.extend(shape.properties.values());
@@ -345,10 +320,8 @@ mod tests {
     #[test]
     fn the_shipped_file_is_sorted() {
         let json = include_str!("../../data/resource-types.json");
-        let names: Vec<&str> = json
-            .lines()
-            .filter_map(|line| line.strip_prefix("    \"")?.strip_suffix("\": {"))
-            .collect();
+        let names: Vec<&str> =
+            json.lines().filter_map(|line| line.strip_prefix("    \"")?.strip_suffix("\": {")).collect();
         assert_eq!(names.len(), ResourceTypes::shipped().types.len());
         assert!(names.is_sorted());
     }
@@ -381,14 +354,8 @@ mod tests {
     #[test]
     fn only_a_shape_that_says_nothing_has_no_type() {
         for (name, resource_type) in &ResourceTypes::shipped().types {
-            for shape in shapes(resource_type)
-                .into_iter()
-                .filter(|shape| shape.reference.is_none())
-            {
-                assert!(
-                    !shape.types.is_empty() || *shape == Shape::default(),
-                    "in {name}: {shape:?}"
-                );
+            for shape in shapes(resource_type).into_iter().filter(|shape| shape.reference.is_none()) {
+                assert!(!shape.types.is_empty() || *shape == Shape::default(), "in {name}: {shape:?}");
             }
         }
     }
@@ -409,10 +376,7 @@ mod tests {
             .chain(resource_type.property_transform.keys())
             {
                 let segments: Vec<&str> = path.split('/').collect();
-                assert!(
-                    resource_type.shape_at(&segments).is_some(),
-                    "{name} has no {path}"
-                );
+                assert!(resource_type.shape_at(&segments).is_some(), "{name} has no {path}");
             }
         }
     }
@@ -459,59 +423,26 @@ mod tests {
             ("AWS::RDS::DBInstance", "KmsKeyId", Replaces::Always),
             ("AWS::RDS::DBInstance", "MultiAZ", Replaces::Conditionally),
             ("AWS::RDS::DBInstance", "StorageType", Replaces::Never),
-            (
-                "AWS::AutoScaling::AutoScalingGroup",
-                "LaunchTemplate",
-                Replaces::Conditionally,
-            ),
-            (
-                "AWS::AutoScaling::AutoScalingGroup",
-                "LaunchTemplate/Version",
-                Replaces::Conditionally,
-            ),
-            (
-                "AWS::EC2::LaunchTemplate",
-                "LaunchTemplateData",
-                Replaces::Never,
-            ),
-            (
-                "AWS::EC2::VPCEndpoint",
-                "DnsOptions/PrivateDnsPreference",
-                Replaces::Always,
-            ),
-            (
-                "AWS::EC2::VPCEndpoint",
-                "DnsOptions/DnsRecordIpType",
-                Replaces::Never,
-            ),
+            ("AWS::AutoScaling::AutoScalingGroup", "LaunchTemplate", Replaces::Conditionally),
+            ("AWS::AutoScaling::AutoScalingGroup", "LaunchTemplate/Version", Replaces::Conditionally),
+            ("AWS::EC2::LaunchTemplate", "LaunchTemplateData", Replaces::Never),
+            ("AWS::EC2::VPCEndpoint", "DnsOptions/PrivateDnsPreference", Replaces::Always),
+            ("AWS::EC2::VPCEndpoint", "DnsOptions/DnsRecordIpType", Replaces::Never),
         ];
         for (type_name, property, expected) in cases {
-            assert_eq!(
-                facts(type_name).replaces(property),
-                expected,
-                "{type_name} {property}"
-            );
+            assert_eq!(facts(type_name).replaces(property), expected, "{type_name} {property}");
         }
     }
 
     #[test]
     fn a_property_replaces_conditionally_if_only_a_part_of_it_does() {
-        assert_eq!(
-            facts("AWS::EC2::VPCEndpoint").replaces("DnsOptions"),
-            Replaces::Conditionally
-        );
+        assert_eq!(facts("AWS::EC2::VPCEndpoint").replaces("DnsOptions"), Replaces::Conditionally);
     }
 
     #[test]
     fn everything_replaces_a_type_that_cannot_be_updated() {
-        assert_eq!(
-            facts("AWS::Lambda::Permission").replaces("Action"),
-            Replaces::Always
-        );
-        assert_eq!(
-            facts("AWS::EC2::SubnetRouteTableAssociation").replaces("SubnetId"),
-            Replaces::Always
-        );
+        assert_eq!(facts("AWS::Lambda::Permission").replaces("Action"), Replaces::Always);
+        assert_eq!(facts("AWS::EC2::SubnetRouteTableAssociation").replaces("SubnetId"), Replaces::Always);
     }
 
     #[test]
@@ -522,13 +453,7 @@ mod tests {
     #[test]
     fn finds_a_shape_inside_lists_and_references() {
         let size = facts("AWS::EC2::LaunchTemplate")
-            .shape_at(&[
-                "LaunchTemplateData",
-                "BlockDeviceMappings",
-                "0",
-                "Ebs",
-                "VolumeSize",
-            ])
+            .shape_at(&["LaunchTemplateData", "BlockDeviceMappings", "0", "Ebs", "VolumeSize"])
             .expect("volumes have a size");
         assert_eq!(size.types, [Primitive::Integer]);
     }
@@ -543,9 +468,7 @@ mod tests {
 
     #[test]
     fn a_policy_document_is_an_object_or_text() {
-        let document = facts("AWS::S3::BucketPolicy")
-            .shape_at(&["PolicyDocument"])
-            .expect("policies have a document");
+        let document = facts("AWS::S3::BucketPolicy").shape_at(&["PolicyDocument"]).expect("policies have a document");
         assert_eq!(document.types, [Primitive::Object, Primitive::String]);
         assert!(document.is_open);
     }
@@ -564,31 +487,18 @@ mod tests {
             ("AWS::SQS::Queue", "QueueName", true),
             ("AWS::EC2::SecurityGroup", "VpcId", true),
             ("AWS::EC2::SecurityGroup", "Tags.0", false),
-            (
-                "AWS::S3::Bucket",
-                "MetadataConfiguration.Destination.TableBucketArn",
-                true,
-            ),
+            ("AWS::S3::Bucket", "MetadataConfiguration.Destination.TableBucketArn", true),
         ];
         for (type_name, name, expected) in cases {
-            assert_eq!(
-                facts(type_name).is_attribute(name),
-                expected,
-                "{type_name} {name}"
-            );
+            assert_eq!(facts(type_name).is_attribute(name), expected, "{type_name} {name}");
         }
     }
 
     #[test]
     fn a_circle_of_references_ends() {
         let mut resource_type = facts("AWS::EC2::VPC").clone();
-        let circle = Shape {
-            reference: Some("Circle".to_owned()),
-            ..Shape::default()
-        };
-        resource_type
-            .definitions
-            .insert("Circle".to_owned(), circle.clone());
+        let circle = Shape { reference: Some("Circle".to_owned()), ..Shape::default() };
+        resource_type.definitions.insert("Circle".to_owned(), circle.clone());
         assert_eq!(resource_type.resolve(&circle), &circle);
     }
 }

@@ -198,12 +198,32 @@ pub fn holds_data(kind: &str) -> bool {
 }
 
 /// User Guide, "Template anatomy".
-const SECTIONS: &[&str] =
-    &["AWSTemplateFormatVersion", "Conditions", "Description", "Hooks", "Mappings", "Metadata", "Outputs", "Parameters", "Resources", "Rules", "Transform"];
+const SECTIONS: &[&str] = &[
+    "AWSTemplateFormatVersion",
+    "Conditions",
+    "Description",
+    "Hooks",
+    "Mappings",
+    "Metadata",
+    "Outputs",
+    "Parameters",
+    "Resources",
+    "Rules",
+    "Transform",
+];
 
 /// User Guide, "Resource attribute reference".
-const RESOURCE_ATTRIBUTES: &[&str] =
-    &["Condition", "CreationPolicy", "DeletionPolicy", "DependsOn", "Metadata", "Properties", "Type", "UpdatePolicy", "UpdateReplacePolicy"];
+const RESOURCE_ATTRIBUTES: &[&str] = &[
+    "Condition",
+    "CreationPolicy",
+    "DeletionPolicy",
+    "DependsOn",
+    "Metadata",
+    "Properties",
+    "Type",
+    "UpdatePolicy",
+    "UpdateReplacePolicy",
+];
 
 /// User Guide, "Pseudo parameters reference".
 const PSEUDO_PARAMETERS: &[&str] = &[
@@ -306,11 +326,16 @@ impl<'a> Checker<'a> {
         for (section, what, max) in counted {
             let entries = self.document.section(section);
             if let (Some(beyond), count) = (entries.get(max), entries.len()) {
-                self.mistakes.push(Mistake::at(beyond.key_span, &TemplateFault::TooMany { what, count, max }).hint("split the stack"));
+                self.mistakes.push(
+                    Mistake::at(beyond.key_span, &TemplateFault::TooMany { what, count, max }).hint("split the stack"),
+                );
             }
             for entry in entries {
                 let is_id = !entry.key.is_empty() && entry.key.bytes().all(|byte| byte.is_ascii_alphanumeric());
-                if section != "Mappings" && !entry.key.starts_with("Fn::") && (!is_id || entry.key.len() > limits::LOGICAL_ID_CHARACTERS_MAX) {
+                if section != "Mappings"
+                    && !entry.key.starts_with("Fn::")
+                    && (!is_id || entry.key.len() > limits::LOGICAL_ID_CHARACTERS_MAX)
+                {
                     self.mistakes.push(Mistake::at(entry.key_span, &TemplateFault::NotALogicalId(entry.key.clone())));
                 }
             }
@@ -319,12 +344,17 @@ impl<'a> Checker<'a> {
         if let Some((node, text)) = description.and_then(|node| Some((node, node.as_text()?)))
             && text.len() > limits::DESCRIPTION_BYTES_MAX
         {
-            let fault = TemplateFault::TooMany { what: "bytes of description", count: text.len(), max: limits::DESCRIPTION_BYTES_MAX };
+            let fault = TemplateFault::TooMany {
+                what: "bytes of description",
+                count: text.len(),
+                max: limits::DESCRIPTION_BYTES_MAX,
+            };
             self.mistakes.push(Mistake::at(node.span, &fault));
         }
         let bytes = self.document.body().len();
         if bytes > limits::TEMPLATE_BYTES_MAX {
-            let fault = TemplateFault::TooMany { what: "bytes of template", count: bytes, max: limits::TEMPLATE_BYTES_MAX };
+            let fault =
+                TemplateFault::TooMany { what: "bytes of template", count: bytes, max: limits::TEMPLATE_BYTES_MAX };
             self.mistakes.push(Mistake::at(self.document.root.span, &fault).hint("split the stack"));
         }
     }
@@ -336,7 +366,8 @@ impl<'a> Checker<'a> {
         }
         self.inside = Some(id.clone());
         let Some(attributes) = node.as_mapping() else {
-            self.mistakes.push(Mistake::at(node.span, &TemplateFault::NotAMap(format!("the resource `{id}`"), node.kind())));
+            self.mistakes
+                .push(Mistake::at(node.span, &TemplateFault::NotAMap(format!("the resource `{id}`"), node.kind())));
             return;
         };
         for attribute in attributes {
@@ -366,7 +397,8 @@ impl<'a> Checker<'a> {
             "DeletionPolicy" | "UpdateReplacePolicy" => self.policy(attribute),
             key if RESOURCE_ATTRIBUTES.contains(&key) => self.references(node),
             key => {
-                let mistake = Mistake::at(attribute.key_span, &TemplateFault::UnknownResourceAttribute(key.to_string()));
+                let mistake =
+                    Mistake::at(attribute.key_span, &TemplateFault::UnknownResourceAttribute(key.to_string()));
                 self.mistakes.push(mistake.maybe_hint(did_you_mean(key, RESOURCE_ATTRIBUTES.iter().copied())));
             }
         }
@@ -382,7 +414,9 @@ impl<'a> Checker<'a> {
         let node = &attribute.value;
         if let Some(text) = node.as_text().filter(|text| node.tag.is_none() && !known.contains(text)) {
             let mistake = Mistake::at(node.span, &TemplateFault::UnknownPolicy(text.to_string(), what));
-            self.mistakes.push(mistake.hint(did_you_mean(text, known.iter().copied()).unwrap_or_else(|| format!("known: {}", known.join(", ")))));
+            self.mistakes.push(mistake.hint(
+                did_you_mean(text, known.iter().copied()).unwrap_or_else(|| format!("known: {}", known.join(", "))),
+            ));
         }
     }
 
@@ -395,7 +429,9 @@ impl<'a> Checker<'a> {
         for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
             if entry.value.get(policy).is_none() {
                 let fault = TemplateFault::NoPolicy { resource: entry.key.clone(), policy };
-                let hint = format!("write `{policy}: Retain` (or Snapshot, or Delete): CloudFormation's default would decide for you");
+                let hint = format!(
+                    "write `{policy}: Retain` (or Snapshot, or Delete): CloudFormation's default would decide for you"
+                );
                 self.mistakes.push(Mistake::at(entry.key_span, &fault).hint(hint));
             }
         }
@@ -411,19 +447,23 @@ impl<'a> Checker<'a> {
     }
 
     fn properties(&mut self, entry: &'a Entry, kind: &str, found: &'static ResourceType, properties: Option<&'a Node>) {
-        let empty = Node::empty_mapping(entry.key_span);
-        let node = properties.unwrap_or(&empty);
-        let Some(given) = node.as_mapping() else {
-            self.mistakes.push(Mistake::at(node.span, &TemplateFault::NotAMap("`Properties`".into(), node.kind())));
-            return;
+        let given = match properties {
+            None => &[],
+            Some(node) if is_function(node) => return,
+            Some(node) => match node.as_mapping() {
+                Some(given) => given,
+                None => {
+                    self.mistakes
+                        .push(Mistake::at(node.span, &TemplateFault::NotAMap("`Properties`".into(), node.kind())));
+                    return;
+                }
+            },
         };
-        if is_function(node) {
-            return;
-        }
         for property in given {
             match found.properties.get(&property.key) {
                 Some(_) if is_read_only(found, &property.key) => {
-                    self.mistakes.push(Mistake::at(property.key_span, &TemplateFault::ReadOnlyProperty(property.key.clone())));
+                    self.mistakes
+                        .push(Mistake::at(property.key_span, &TemplateFault::ReadOnlyProperty(property.key.clone())));
                 }
                 Some(shape) => self.shape(&property.key, &property.value, found, shape),
                 None => self.unknown_property(kind, &property.key, property.key_span, found.properties.keys()),
@@ -435,7 +475,13 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn unknown_property<'k>(&mut self, owner: &str, property: &str, span: Span, known: impl Iterator<Item = &'k String>) {
+    fn unknown_property<'k>(
+        &mut self,
+        owner: &str,
+        property: &str,
+        span: Span,
+        known: impl Iterator<Item = &'k String>,
+    ) {
         let fault = TemplateFault::UnknownProperty { owner: owner.to_string(), property: property.to_string() };
         self.mistakes.push(Mistake::at(span, &fault).maybe_hint(did_you_mean(property, known.map(String::as_str))));
     }
@@ -448,7 +494,9 @@ impl<'a> Checker<'a> {
         let shape = kind.resolve(shape);
         let fits = |primitive: Primitive| shape.types.is_empty() || shape.types.contains(&primitive);
         match &node.content {
-            Content::Mapping(entries) if fits(Primitive::Object) => self.object(property, node.span, entries, kind, shape),
+            Content::Mapping(entries) if fits(Primitive::Object) => {
+                self.object(property, node.span, entries, kind, shape);
+            }
             Content::Sequence(items) if fits(Primitive::Array) => {
                 for item in items {
                     if let Some(each) = shape.items.as_deref() {
@@ -462,16 +510,29 @@ impl<'a> Checker<'a> {
                 let found = if is_short { format!("`{}`", scalar.text) } else { "text".to_string() };
                 self.wrong_type(property, node, shape, found);
             }
-            Content::Mapping(_) | Content::Sequence(_) => self.wrong_type(property, node, shape, node.kind().to_string()),
+            Content::Mapping(_) | Content::Sequence(_) => {
+                self.wrong_type(property, node, shape, node.kind().to_string());
+            }
         }
     }
 
     fn wrong_type(&mut self, property: &str, node: &Node, shape: &Shape, found: String) {
-        let fault = TemplateFault::WrongPropertyType { property: property.to_string(), expected: expected(&shape.types), found };
+        let fault = TemplateFault::WrongPropertyType {
+            property: property.to_string(),
+            expected: expected(&shape.types),
+            found,
+        };
         self.mistakes.push(Mistake::at(node.span, &fault));
     }
 
-    fn object(&mut self, property: &str, span: Span, entries: &'a [Entry], kind: &'static ResourceType, shape: &'static Shape) {
+    fn object(
+        &mut self,
+        property: &str,
+        span: Span,
+        entries: &'a [Entry],
+        kind: &'static ResourceType,
+        shape: &'static Shape,
+    ) {
         if shape.types.is_empty() || shape.properties.is_empty() && shape.is_open {
             return;
         }
@@ -479,7 +540,14 @@ impl<'a> Checker<'a> {
             match shape.properties.get(&entry.key) {
                 Some(inner) => self.shape(&entry.key, &entry.value, kind, inner),
                 None if shape.is_open => {}
-                None => self.unknown_property(&format!("`{property}`"), &entry.key, entry.key_span, shape.properties.keys()),
+                None => {
+                    self.unknown_property(
+                        &format!("`{property}`"),
+                        &entry.key,
+                        entry.key_span,
+                        shape.properties.keys(),
+                    );
+                }
             }
         }
         for required in shape.required.iter().filter(|required| !entries.iter().any(|given| &given.key == *required)) {
@@ -490,13 +558,23 @@ impl<'a> Checker<'a> {
 
     /// Properties that hold a secret, and text that looks like one wherever it stands.
     fn secret(&mut self, property: &str, node: &Node) {
-        const SECRETS: &[&str] =
-            &["AuthToken", "MasterUserPassword", "MasterPassword", "Password", "SecretString", "ClientSecret", "PrivateKey", "SecretAccessKey"];
+        const SECRETS: &[&str] = &[
+            "AuthToken",
+            "MasterUserPassword",
+            "MasterPassword",
+            "Password",
+            "SecretString",
+            "ClientSecret",
+            "PrivateKey",
+            "SecretAccessKey",
+        ];
         let Some(text) = node.as_text().filter(|_| node.tag.is_none()) else { return };
         let is_dynamic = text.contains("{{resolve:");
         if SECRETS.contains(&property) && !is_dynamic {
             let hint = "use a reference to a secret: `{{resolve:secretsmanager:NAME:SecretString:KEY}}`";
-            self.mistakes.push(Mistake::at(node.span, &TemplateFault::SecretInTemplate(property.to_string())).hint(hint).concealed());
+            self.mistakes.push(
+                Mistake::at(node.span, &TemplateFault::SecretInTemplate(property.to_string())).hint(hint).concealed(),
+            );
         }
     }
 
@@ -596,7 +674,8 @@ impl<'a> Checker<'a> {
             },
             Content::Sequence(items) => {
                 items.iter().skip(1).for_each(|item| self.references(item));
-                let text = |position: usize| items.get(position).filter(|node| node.tag.is_none()).and_then(Node::as_text);
+                let text =
+                    |position: usize| items.get(position).filter(|node| node.tag.is_none()).and_then(Node::as_text);
                 let Some(resource) = text(0) else { return };
                 (resource.to_string(), text(1).map(str::to_string))
             }
@@ -621,7 +700,8 @@ impl<'a> Checker<'a> {
             && !found.is_attribute(attribute)
         {
             let known: Vec<String> = found.read_only.iter().map(|path| path.replace('/', ".")).collect();
-            let hint = did_you_mean(attribute, known.iter().map(String::as_str)).unwrap_or_else(|| format!("it has: {}", known.join(", ")));
+            let hint = did_you_mean(attribute, known.iter().map(String::as_str))
+                .unwrap_or_else(|| format!("it has: {}", known.join(", ")));
             let fault = TemplateFault::UnknownAttribute { kind: kind.to_string(), attribute: attribute.to_string() };
             self.mistakes.push(Mistake::at(span, &fault).hint(hint));
         }
@@ -738,7 +818,7 @@ pub fn capability(document: &Document) -> Option<&'static str> {
     };
     let identities: Vec<&Entry> = document.section("Resources").iter().filter(makes_identities).collect();
     let is_named = |entry: &&Entry| NAMES.iter().any(|name| entry.value.at(["Properties", name]).is_some());
-    match (document.root.get("Transform"), identities.iter().any(|entry| is_named(&entry)), identities.is_empty()) {
+    match (document.root.get("Transform"), identities.iter().any(is_named), identities.is_empty()) {
         (Some(_), _, _) => Some("CAPABILITY_AUTO_EXPAND"),
         (None, true, _) => Some("CAPABILITY_NAMED_IAM"),
         (None, false, false) => Some("CAPABILITY_IAM"),
@@ -755,7 +835,8 @@ pub fn allows(capabilities: &[String], needed: &str) -> bool {
 /// Text that is a secret by its look, wherever it stands: an access key of AWS, a private key.
 pub fn looks_secret(text: &str) -> bool {
     static LOOKS: std::sync::LazyLock<regex::Regex> = std::sync::LazyLock::new(|| {
-        regex::Regex::new(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----").expect("a constant expression")
+        regex::Regex::new(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----")
+            .expect("a constant expression")
     });
     LOOKS.is_match(text)
 }

@@ -27,17 +27,23 @@ pub struct Sentence {
 /// Says what is wrong, once for every key or value.
 pub fn sentences(error: &ValidationError<'_>, schema: &Json) -> Vec<Sentence> {
     let path: Vec<String> = error.instance_path().iter().map(|segment| segment.to_string()).collect();
-    let at_value = |code, text: String, hint| Sentence { code, text, hint, path: path.clone(), is_about_key: false, misfit: None };
+    let at_value =
+        |code, text: String, hint| Sentence { code, text, hint, path: path.clone(), is_about_key: false, misfit: None };
     let value = error.instance().as_ref();
     let of_value = parent_schema(error, schema);
     match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected } | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
             unexpected.iter().map(|key| unknown_key(key, &path, of_value)).collect()
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             match nearest_branch(context, error) {
                 Some(branch) => branch.iter().flat_map(|error| sentences(error, schema)).collect(),
-                None => vec![at_value("wrong-form", format!("{} fits none of the forms this takes", quoted(value)), example_hint(of_value))],
+                None => vec![at_value(
+                    "wrong-form",
+                    format!("{} fits none of the forms this takes", quoted(value)),
+                    example_hint(of_value),
+                )],
             }
         }
         ValidationErrorKind::Enum { options } => {
@@ -46,7 +52,11 @@ pub fn sentences(error: &ValidationError<'_>, schema: &Json) -> Vec<Sentence> {
             vec![at_value("not-listed", format!("{} expected, but this is {}", one_of(&words), quoted(value)), near)]
         }
         ValidationErrorKind::Constant { expected_value } => {
-            vec![at_value("not-listed", format!("`{}` expected, but this is {}", plain(expected_value), quoted(value)), None)]
+            vec![at_value(
+                "not-listed",
+                format!("`{}` expected, but this is {}", plain(expected_value), quoted(value)),
+                None,
+            )]
         }
         ValidationErrorKind::Pattern { pattern } => {
             let text = value.as_str().unwrap_or_default();
@@ -54,8 +64,13 @@ pub fn sentences(error: &ValidationError<'_>, schema: &Json) -> Vec<Sentence> {
             vec![Sentence { misfit, ..at_value("wrong-text", said, described(of_value)) }]
         }
         ValidationErrorKind::Type { kind } => {
-            let unquoted = value.as_str().filter(|text| takes_unquoted(kind, text)).map(|_| "without the quotes".to_string());
-            vec![at_value("wrong-type", format!("{} expected, but this is {}", expected_types(kind), quoted(value)), unquoted)]
+            let unquoted =
+                value.as_str().filter(|text| takes_unquoted(kind, text)).map(|_| "without the quotes".to_string());
+            vec![at_value(
+                "wrong-type",
+                format!("{} expected, but this is {}", expected_types(kind), quoted(value)),
+                unquoted,
+            )]
         }
         ValidationErrorKind::Required { property } => {
             let key = property.as_str().unwrap_or_default();
@@ -64,14 +79,22 @@ pub fn sentences(error: &ValidationError<'_>, schema: &Json) -> Vec<Sentence> {
         ValidationErrorKind::FalseSchema => {
             vec![at_value("not-wanted", "this cannot be said here, given the other values".into(), described(of_value))]
         }
-        ValidationErrorKind::UniqueItems => vec![at_value("not-unique", "two elements of this list are the same".into(), None)],
+        ValidationErrorKind::UniqueItems => {
+            vec![at_value("not-unique", "two elements of this list are the same".into(), None)]
+        }
         ValidationErrorKind::PropertyNames { error } => {
             let key = error.instance().as_str().unwrap_or_default().to_string();
             let inner = sentences(error, schema).into_iter().next();
             let text = inner.map_or_else(|| format!("`{key}` cannot be a key here"), |inner| inner.text);
-            vec![Sentence { path: [path.clone(), vec![key]].concat(), is_about_key: true, ..at_value("wrong-key", text, None) }]
+            vec![Sentence {
+                path: [path.clone(), vec![key]].concat(),
+                is_about_key: true,
+                ..at_value("wrong-key", text, None)
+            }]
         }
-        kind => vec![at_value("wrong-value", bounds(kind, value).unwrap_or_else(|| error.to_string()), described(of_value))],
+        kind => {
+            vec![at_value("wrong-value", bounds(kind, value).unwrap_or_else(|| error.to_string()), described(of_value))]
+        }
     }
 }
 
@@ -83,7 +106,8 @@ fn parent_schema<'a>(error: &ValidationError<'_>, schema: &'a Json) -> &'a Json 
 }
 
 fn unknown_key(key: &str, path: &[String], schema: &Json) -> Sentence {
-    let known: Vec<&str> = schema.get("properties").and_then(Json::as_object).into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+    let known: Vec<&str> =
+        schema.get("properties").and_then(Json::as_object).into_iter().flatten().map(|(key, _)| key.as_str()).collect();
     let hint = did_you_mean(key, known.iter().copied()).unwrap_or_else(|| format!("known here: {}", known.join(", ")));
     Sentence {
         code: "unknown-key",
@@ -96,7 +120,10 @@ fn unknown_key(key: &str, path: &[String], schema: &Json) -> Sentence {
 }
 
 /// Of several forms, the one that was probably meant: it fails on something else than its type.
-fn nearest_branch<'a>(context: &'a [Vec<ValidationError<'static>>], error: &ValidationError<'_>) -> Option<&'a Vec<ValidationError<'static>>> {
+fn nearest_branch<'a>(
+    context: &'a [Vec<ValidationError<'static>>],
+    error: &ValidationError<'_>,
+) -> Option<&'a Vec<ValidationError<'static>>> {
     let is_other_type = |branch: &&Vec<ValidationError<'static>>| {
         branch.iter().any(|inner| {
             matches!(inner.kind(), ValidationErrorKind::Type { .. }) && inner.instance_path() == error.instance_path()
@@ -110,22 +137,41 @@ fn bounds(kind: &ValidationErrorKind, value: &Json) -> Option<String> {
     Some(match kind {
         ValidationErrorKind::Minimum { limit } => format!("at least {limit} expected, but this is {}", plain(value)),
         ValidationErrorKind::Maximum { limit } => format!("at most {limit} expected, but this is {}", plain(value)),
-        ValidationErrorKind::ExclusiveMinimum { limit } => format!("more than {limit} expected, but this is {}", plain(value)),
-        ValidationErrorKind::ExclusiveMaximum { limit } => format!("less than {limit} expected, but this is {}", plain(value)),
-        ValidationErrorKind::MultipleOf { multiple_of } => format!("a multiple of {multiple_of} expected, but this is {}", plain(value)),
+        ValidationErrorKind::ExclusiveMinimum { limit } => {
+            format!("more than {limit} expected, but this is {}", plain(value))
+        }
+        ValidationErrorKind::ExclusiveMaximum { limit } => {
+            format!("less than {limit} expected, but this is {}", plain(value))
+        }
+        ValidationErrorKind::MultipleOf { multiple_of } => {
+            format!("a multiple of {multiple_of} expected, but this is {}", plain(value))
+        }
         ValidationErrorKind::MinLength { limit: 1 } => "text expected, but there is none".to_string(),
-        ValidationErrorKind::MinLength { limit } => format!("at least {} expected, but {} is shorter", count("character", *limit), quoted(value)),
-        ValidationErrorKind::MaxLength { limit } => format!("at most {} expected, but this is longer", count("character", *limit)),
-        ValidationErrorKind::MinItems { limit } => format!("at least {} expected, but there {}", count("element", *limit), are(value)),
-        ValidationErrorKind::MaxItems { limit } => format!("at most {} expected, but there {}", count("element", *limit), are(value)),
-        ValidationErrorKind::MinProperties { limit } => format!("at least {} expected, but there {}", count("entry", *limit).replace("entrys", "entries"), are(value)),
+        ValidationErrorKind::MinLength { limit } => {
+            format!("at least {} expected, but {} is shorter", count("character", *limit), quoted(value))
+        }
+        ValidationErrorKind::MaxLength { limit } => {
+            format!("at most {} expected, but this is longer", count("character", *limit))
+        }
+        ValidationErrorKind::MinItems { limit } => {
+            format!("at least {} expected, but there {}", count("element", *limit), are(value))
+        }
+        ValidationErrorKind::MaxItems { limit } => {
+            format!("at most {} expected, but there {}", count("element", *limit), are(value))
+        }
+        ValidationErrorKind::MinProperties { limit } => format!(
+            "at least {} expected, but there {}",
+            count("entry", *limit).replace("entrys", "entries"),
+            are(value)
+        ),
         ValidationErrorKind::Not { .. } => format!("{} is not allowed here", quoted(value)),
         _ => return None,
     })
 }
 
 fn are(value: &Json) -> String {
-    let count = value.as_array().map(Vec::len).or_else(|| value.as_object().map(serde_json::Map::len)).unwrap_or_default();
+    let count =
+        value.as_array().map(Vec::len).or_else(|| value.as_object().map(serde_json::Map::len)).unwrap_or_default();
     match count {
         0 => "is none".to_string(),
         1 => "is 1".to_string(),
@@ -207,7 +253,8 @@ fn example_hint(schema: &Json) -> Option<String> {
 
 /// Why a text does not match a pattern, and where: with an example instead of the pattern.
 fn misfit(text: &str, pattern: &str, schema: &Json) -> (String, Option<std::ops::Range<usize>>) {
-    let expected = example(schema).map_or_else(|| "something else expected".to_string(), |example| format!("`{example}` expected"));
+    let expected = example(schema)
+        .map_or_else(|| "something else expected".to_string(), |example| format!("`{example}` expected"));
     if text.is_empty() {
         return (format!("{expected}, but there is no text"), None);
     }
@@ -233,8 +280,8 @@ fn lacking<'a>(text: &str, example: &'a str, regex: &regex::Regex) -> Option<&'a
     let ends = cuts.iter().rev().map(|cut| &example[*cut..]);
     beginnings
         .clone()
-        .find(|beginning| regex.is_match(&format!("{beginning}{text}")))
-        .or_else(|| ends.clone().find(|end| regex.is_match(&format!("{text}{end}"))))
+        .find(|beginning| !text.starts_with(beginning) && regex.is_match(&format!("{beginning}{text}")))
+        .or_else(|| ends.clone().find(|end| !text.ends_with(end) && regex.is_match(&format!("{text}{end}"))))
 }
 
 /// The first byte after which no continuation could match; the length of the text if it only ends too early.
@@ -269,8 +316,8 @@ mod tests {
         sentences.map(|it| [it.path.join("/"), it.text].join(": ")).collect()
     }
 
-    fn said_of(value: Json, schema: Json) -> String {
-        said(&value, &schema).join("; ")
+    fn said_of(value: &Json, schema: &Json) -> String {
+        said(value, schema).join("; ")
     }
 
     #[test]
@@ -282,20 +329,24 @@ mod tests {
             ("db.R7g.xlarge", ": `db.r7g.xlarge` expected, in \"db.R7g.xlarge\" the \"R\" does not fit"),
             ("", ": `db.r7g.xlarge` expected, but there is no text"),
         ] {
-            assert_eq!(said_of(json!(text), class.clone()), sentence);
+            assert_eq!(said_of(&json!(text), &class), sentence);
         }
     }
 
     #[test]
     fn a_pattern_of_unknown_kind_still_says_what_is_expected() {
         let schema = json!({"type": "string", "pattern": "^(?!x)", "examples": ["abc"]});
-        assert_eq!(said_of(json!("xyz"), schema), ": `abc` expected, but this is \"xyz\"");
+        assert_eq!(said_of(&json!("xyz"), &schema), ": `abc` expected, but this is \"xyz\"");
     }
 
     #[test]
     fn words_types_and_bounds_are_sentences() {
         for (value, schema, sentence) in [
-            (json!("on"), json!({"enum": ["none", "one", "per_zone"]}), ": `none`, `one` or `per_zone` expected, but this is \"on\""),
+            (
+                json!("on"),
+                json!({"enum": ["none", "one", "per_zone"]}),
+                ": `none`, `one` or `per_zone` expected, but this is \"on\"",
+            ),
             (json!("yes"), json!({"type": "boolean"}), ": `true` or `false` expected, but this is \"yes\""),
             (json!("20"), json!({"type": "integer"}), ": a whole number expected, but this is \"20\""),
             (json!(5), json!({"minimum": 20}), ": at least 20 expected, but this is 5"),
@@ -304,7 +355,7 @@ mod tests {
             (json!([1]), json!({"type": "string"}), ": text expected, but this is a list"),
             (json!({}), json!({"required": ["min"]}), ": `min` is missing"),
         ] {
-            assert_eq!(said_of(value, schema), sentence);
+            assert_eq!(said_of(&value, &schema), sentence);
         }
     }
 
@@ -317,6 +368,6 @@ mod tests {
     #[test]
     fn of_several_forms_the_one_meant_speaks() {
         let schema = json!({"oneOf": [{"type": "string"}, {"type": "object", "properties": {"min": {"minimum": 1}}}]});
-        assert_eq!(said_of(json!({"min": 0}), schema), "min: at least 1 expected, but this is 0");
+        assert_eq!(said_of(&json!({"min": 0}), &schema), "min: at least 1 expected, but this is 0");
     }
 }

@@ -37,7 +37,11 @@ impl Trace {
     pub fn mistake(&self, mistake: Mistake, rendered: &str, sources: &Sources) -> Mistake {
         let Some(span) = mistake.span.filter(|span| span.source == SourceId::RENDERED) else { return mistake };
         let related = mistake.related.iter().filter_map(|related| {
-            let span = if related.span.source == SourceId::RENDERED { self.span(related.span, rendered, sources)? } else { related.span };
+            let span = if related.span.source == SourceId::RENDERED {
+                self.span(related.span, rendered, sources)?
+            } else {
+                related.span
+            };
             Some(crate::environment::Related { span, label: related.label.clone() })
         });
         let related = related.collect();
@@ -69,14 +73,16 @@ impl Trace {
         } else {
             written.find(wanted).filter(|_| !wanted.trim().is_empty()).map(|column| (column, wanted.len()))
         };
-        let (column, length) = exact.unwrap_or_else(|| (written.len() - written.trim_start().len(), written.trim().len()));
+        let (column, length) =
+            exact.unwrap_or_else(|| (written.len() - written.trim_start().len(), written.trim().len()));
         Some(Span { source, start: line_start + column, end: line_start + column + length })
     }
 }
 
 /// The byte at a line (from 1) and a column (from 0, in characters).
 pub fn offset(text: &str, (line, column): (usize, usize)) -> usize {
-    let line_start = if line <= 1 { 0 } else { text.match_indices('\n').nth(line - 2).map_or(text.len(), |(index, _)| index + 1) };
+    let line_start =
+        if line <= 1 { 0 } else { text.match_indices('\n').nth(line - 2).map_or(text.len(), |(index, _)| index + 1) };
     text[line_start..].char_indices().nth(column).map_or(text.len(), |(index, _)| line_start + index)
 }
 
@@ -98,13 +104,15 @@ pub(super) fn mark_lines(text: &str, file: usize) -> String {
                 inside = None;
                 end.len()
             }
-            None => match [("{{", "}}"), ("{%", "%}"), ("{#", "#}")].iter().find(|(start, _)| rest.starts_with(start)) {
-                Some((start, end)) => {
-                    inside = Some(end);
-                    start.len()
+            None => {
+                match [("{{", "}}"), ("{%", "%}"), ("{#", "#}")].iter().find(|(start, _)| rest.starts_with(start)) {
+                    Some((start, end)) => {
+                        inside = Some(end);
+                        start.len()
+                    }
+                    None => character.len_utf8(),
                 }
-                None => character.len_utf8(),
-            },
+            }
             Some(_) => character.len_utf8(),
         };
         out.push_str(&rest[..step]);
@@ -140,7 +148,8 @@ fn first_mark(line: &str) -> Option<(usize, usize)> {
     let mark = line.split_once(OPEN)?.1.split_once(CLOSE)?.0;
     let (file, number) = mark.split_once(OPEN)?;
     let number_of = |digits: &str| -> Option<usize> {
-        let digits: String = digits.chars().filter_map(|digit| char::from_digit(u32::from(digit).checked_sub(DIGITS)?, 10)).collect();
+        let digits: String =
+            digits.chars().filter_map(|digit| char::from_digit(u32::from(digit).checked_sub(DIGITS)?, 10)).collect();
         digits.parse().ok()
     };
     Some((number_of(file)?, number_of(number)?))
@@ -148,7 +157,8 @@ fn first_mark(line: &str) -> Option<(usize, usize)> {
 
 /// The names that a template sets by itself.
 pub(super) fn assignments(text: &str) -> impl Iterator<Item = &str> {
-    static SET: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\{%-?\s*set(?:_global)?\s+([A-Za-z_]\w*)").expect("a constant expression"));
+    static SET: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\{%-?\s*set(?:_global)?\s+([A-Za-z_]\w*)").expect("a constant expression"));
     SET.captures_iter(text).filter_map(|captures| captures.get(1)).map(|name| name.as_str())
 }
 
@@ -183,7 +193,10 @@ mod tests {
         let start = rendered.find(wanted).expect("the wanted text");
         let trace = Trace::new(&engine, "t/stack.yaml", &tera_context, &rendered, &sources);
         let span = Span { source: SourceId::RENDERED, start, end: start + wanted.len() };
-        trace.span(span, &rendered, &sources).map(|span| format!("{} {:?}", sources.place(span), sources.text(span))).unwrap_or_default()
+        trace
+            .span(span, &rendered, &sources)
+            .map(|span| format!("{} {:?}", sources.place(span), sources.text(span)))
+            .unwrap_or_default()
     }
 
     #[test]

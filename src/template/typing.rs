@@ -34,7 +34,7 @@ pub struct Typing<'a> {
 
 impl<'a> Typing<'a> {
     /// The JSON of a value. References to secrets and stored parameters become the text that CloudFormation resolves.
-    pub fn json(&self, node: &Node, schema: &'a Json, mistakes: &mut Vec<Mistake>) -> Json {
+    pub fn json(self, node: &Node, schema: &'a Json, mistakes: &mut Vec<Mistake>) -> Json {
         let schema = self.resolve(schema);
         if let Some(Ok(found)) = reference::parse(node)
             && let Some(text) = found.dynamic()
@@ -57,7 +57,7 @@ impl<'a> Typing<'a> {
         }
     }
 
-    fn scalar(&self, node: &Node, scalar: &Scalar, schema: &Json, mistakes: &mut Vec<Mistake>) -> Json {
+    fn scalar(self, node: &Node, scalar: &Scalar, schema: &Json, mistakes: &mut Vec<Mistake>) -> Json {
         let text = scalar.text.as_str();
         if scalar.style != Style::Plain {
             return Json::String(text.to_string());
@@ -81,10 +81,12 @@ impl<'a> Typing<'a> {
     }
 
     /// Follows `$ref` within the schema.
-    pub fn resolve(&self, schema: &'a Json) -> &'a Json {
+    pub fn resolve(self, schema: &'a Json) -> &'a Json {
         let mut schema = schema;
         for _ in 0..REFERENCES_MAX {
-            let Some(pointer) = schema.get("$ref").and_then(Json::as_str).and_then(|it| it.strip_prefix('#')) else { break };
+            let Some(pointer) = schema.get("$ref").and_then(Json::as_str).and_then(|it| it.strip_prefix('#')) else {
+                break;
+            };
             let Some(target) = self.root.pointer(pointer) else { break };
             schema = target;
         }
@@ -92,25 +94,32 @@ impl<'a> Typing<'a> {
     }
 
     /// The schema of a key of a map.
-    pub fn property(&self, schema: &'a Json, key: &str) -> &'a Json {
+    pub fn property(self, schema: &'a Json, key: &str) -> &'a Json {
         let schema = self.resolve(schema);
-        let own = schema.get("properties").and_then(|properties| properties.get(key)).or_else(|| schema.get("additionalProperties"));
+        let own = schema
+            .get("properties")
+            .and_then(|properties| properties.get(key))
+            .or_else(|| schema.get("additionalProperties"));
         let own = own.filter(|own| own.is_object());
-        own.or_else(|| alternatives(schema).map(|each| self.property(each, key)).find(|each| !is_any(each))).unwrap_or(&ANY)
+        own.or_else(|| alternatives(schema).map(|each| self.property(each, key)).find(|each| !is_any(each)))
+            .unwrap_or(&ANY)
     }
 
-    fn item(&self, schema: &'a Json, position: usize) -> &'a Json {
+    fn item(self, schema: &'a Json, position: usize) -> &'a Json {
         let prefix = schema.get("prefixItems").and_then(|items| items.get(position));
         let own = prefix.or_else(|| schema.get("items")).filter(|items| items.is_object());
-        own.or_else(|| alternatives(schema).map(|each| self.item(self.resolve(each), position)).find(|each| !is_any(each))).unwrap_or(&ANY)
+        own.or_else(|| {
+            alternatives(schema).map(|each| self.item(self.resolve(each), position)).find(|each| !is_any(each))
+        })
+        .unwrap_or(&ANY)
     }
 
     /// Whether the schema, or one of its alternatives, takes values of this type.
-    fn may_be(&self, schema: &Json, kind: &str) -> bool {
+    fn may_be(self, schema: &Json, kind: &str) -> bool {
         allows(schema, kind) || alternatives(schema).any(|each| self.may_be_resolved(each, kind))
     }
 
-    fn may_be_resolved(&self, schema: &Json, kind: &str) -> bool {
+    fn may_be_resolved(self, schema: &Json, kind: &str) -> bool {
         let pointer = schema.get("$ref").and_then(Json::as_str).and_then(|it| it.strip_prefix('#'));
         match pointer.and_then(|pointer| self.root.pointer(pointer)) {
             Some(target) => allows(target, kind),
@@ -126,7 +135,11 @@ fn is_any(schema: &Json) -> bool {
 }
 
 fn alternatives(schema: &Json) -> impl Iterator<Item = &Json> {
-    ["anyOf", "oneOf", "allOf"].into_iter().filter_map(|keyword| schema.get(keyword)).filter_map(Json::as_array).flatten()
+    ["anyOf", "oneOf", "allOf"]
+        .into_iter()
+        .filter_map(|keyword| schema.get(keyword))
+        .filter_map(Json::as_array)
+        .flatten()
 }
 
 /// Whether the schema itself names this type, directly or through the values it lists.
@@ -189,7 +202,8 @@ pub fn schema_json(node: &Node) -> Json {
             let typed = Json::Object(schema.clone());
             let has_type = schema.contains_key("type") || schema.contains_key("$ref");
             for entry in entries.iter().filter(|entry| is_value(&entry.key)) {
-                let value = if has_type { values_json(&entry.key, &entry.value, &typed) } else { schema_json(&entry.value) };
+                let value =
+                    if has_type { values_json(&entry.key, &entry.value, &typed) } else { schema_json(&entry.value) };
                 schema.insert(entry.key.clone(), value);
             }
             Json::Object(schema)
@@ -258,7 +272,10 @@ mod tests {
 
     #[test]
     fn a_number_that_would_change_is_told() {
-        assert_eq!(typed("7.10", &json!({"type": "number"})), (json!(7.1), vec!["as a number, `7.10` would become `7.1`".into()]));
+        assert_eq!(
+            typed("7.10", &json!({"type": "number"})),
+            (json!(7.1), vec!["as a number, `7.10` would become `7.1`".into()])
+        );
         assert_eq!(typed("007", &json!({"type": "integer"})).1, ["as a number, `007` would become `7`"]);
         assert_eq!(typed("7.10", &json!({"type": ["number", "string"]})), (json!("7.10"), vec![]));
     }
