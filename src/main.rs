@@ -1,3 +1,63 @@
 //! Parses what was typed, runs it, and ends with its exit code; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use greenroom::cli::{Cli, Color, Format};
+use greenroom::commands;
+use greenroom::error::{Exit, Failure};
+use greenroom::view::{Style, View};
+
+fn main() -> ExitCode {
+    let view = View { style: asked_style(), is_quiet: false };
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error, view),
+    };
+    match cli.common.color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    let view = View { style: style(cli.common.format), is_quiet: cli.common.quiet };
+    let exit = match commands::run(cli) {
+        Ok(done) => match view.report(&done.report, &done.sources) {
+            Ok(()) => done.exit,
+            Err(error) => ended(view, &Failure::new(Exit::Failed, "stdout cannot be written").because(error)),
+        },
+        Err(failure) => ended(view, &failure),
+    };
+    ExitCode::from(exit.code())
+}
+
+fn ended(view: View, failure: &Failure) -> Exit {
+    view.failure(failure);
+    failure.exit
+}
+
+fn style(format: Format) -> Style {
+    match format {
+        Format::Human => Style::Human,
+        Format::Json => Style::Json,
+    }
+}
+
+/// The view is chosen before the arguments are judged, so that usage errors honour `--format json` too.
+fn asked_style() -> Style {
+    let arguments: Vec<String> = std::env::args().collect();
+    let is_json = arguments.iter().any(|argument| argument == "--format=json")
+        || arguments.windows(2).any(|pair| pair == ["--format", "json"]);
+    if is_json { Style::Json } else { Style::Human }
+}
+
+/// `--help`, `--version`, and what clap does not understand.
+fn not_understood(error: &clap::Error, view: View) -> ExitCode {
+    if view.style == Style::Human || !error.use_stderr() {
+        // Nobody is left to tell if the terminal is gone.
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() });
+    }
+    let text = error.render().to_string();
+    let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string();
+    ExitCode::from(ended(view, &Failure::new(Exit::Usage, what).hint("`greenroom --help` lists the verbs")).code())
+}

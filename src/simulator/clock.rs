@@ -16,11 +16,7 @@ pub(crate) struct Clock {
 impl Clock {
     /// A clock that shows this moment now.
     pub(crate) fn from(at: Moment, pace: Pace) -> Self {
-        Self {
-            pace,
-            began: Instant::now(),
-            at,
-        }
+        Self { pace, began: Instant::now(), at }
     }
 
     /// What the clock shows now.
@@ -31,11 +27,7 @@ impl Clock {
             Pace::Auto => 1,
         };
         let passed = self.began.elapsed().as_millis().saturating_mul(factor);
-        Moment(
-            self.at
-                .0
-                .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX)),
-        )
+        Moment(self.at.0.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX)))
     }
 
     /// The world went ahead of the clock: a test advanced it, or a read jumped.
@@ -48,8 +40,6 @@ impl Clock {
 
 /// The machine's time.
 pub(crate) fn machine_now() -> Moment {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

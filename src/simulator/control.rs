@@ -28,11 +28,7 @@ pub(crate) fn answer(world: &mut World, path: &str, request: &Request) -> Answer
     };
     match reply {
         Ok(value) => Answer::new(200, "application/json", value.to_string()),
-        Err(message) => Answer::new(
-            400,
-            "application/json",
-            json!({"error": message}).to_string(),
-        ),
+        Err(message) => Answer::new(400, "application/json", json!({"error": message}).to_string()),
     }
 }
 
@@ -86,21 +82,10 @@ struct Touch {
 fn touch(world: &mut World, body: &[u8]) -> Result<Value, String> {
     let wanted: Touch = read(body)?;
     let place = Place::new(&wanted.account, &wanted.region);
-    let services = world
-        .services_at(&place)
-        .ok_or("there is nothing in this account and Region")?;
-    let stack = services
-        .cloudformation
-        .live_stack(&wanted.stack)
-        .ok_or("no such stack")?;
-    let resource = stack
-        .resources
-        .get(&wanted.logical_id)
-        .ok_or("no such resource")?;
-    let (type_name, id) = (
-        resource.type_name.clone(),
-        resource.physical_id.clone().unwrap_or_default(),
-    );
+    let services = world.services_at(&place).ok_or("there is nothing in this account and Region")?;
+    let stack = services.cloudformation.live_stack(&wanted.stack).ok_or("no such stack")?;
+    let resource = stack.resources.get(&wanted.logical_id).ok_or("no such resource")?;
+    let (type_name, id) = (resource.type_name.clone(), resource.physical_id.clone().unwrap_or_default());
     if wanted.delete {
         resources::vanish(world, &place, &type_name, &id);
     } else {

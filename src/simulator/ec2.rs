@@ -17,12 +17,8 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Option<Reply> {
     let (place, parameters) = (&call.place, Parameters(&call.parameters));
     Some(match call.operation.as_str() {
         "DescribeSecurityGroups" => describe_groups(world, place, parameters),
-        "AuthorizeSecurityGroupIngress" => {
-            authorize(world, place, parameters, "SecurityGroupIngress")
-        }
-        "AuthorizeSecurityGroupEgress" => {
-            authorize(world, place, parameters, "SecurityGroupEgress")
-        }
+        "AuthorizeSecurityGroupIngress" => authorize(world, place, parameters, "SecurityGroupIngress"),
+        "AuthorizeSecurityGroupEgress" => authorize(world, place, parameters, "SecurityGroupEgress"),
         "RevokeSecurityGroupIngress" => revoke(world, place, parameters, "SecurityGroupIngress"),
         "RevokeSecurityGroupEgress" => revoke(world, place, parameters, "SecurityGroupEgress"),
         "DescribeVpcs" => Ok(describe_vpcs(world, place, parameters)),
@@ -32,24 +28,16 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Option<Reply> {
 }
 
 fn unknown_group(id: &str) -> Refusal {
-    Refusal::new(
-        "InvalidGroup.NotFound",
-        format!("The security group '{id}' does not exist"),
-    )
+    Refusal::new("InvalidGroup.NotFound", format!("The security group '{id}' does not exist"))
 }
 
 fn describe_groups(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let wanted = parameters.texts("GroupId");
-    if let Some(missing) = wanted
-        .iter()
-        .find(|id| resources::object(world, place, GROUP, id).is_none())
-    {
+    if let Some(missing) = wanted.iter().find(|id| resources::object(world, place, GROUP, id).is_none()) {
         return Err(unknown_group(missing));
     }
     let groups: Vec<Value> = resources::objects(world, place, GROUP)
-        .filter(|(id, group)| {
-            (wanted.is_empty() || wanted.contains(id)) && passes(group, id, parameters)
-        })
+        .filter(|(id, group)| (wanted.is_empty() || wanted.contains(id)) && passes(group, id, parameters))
         .map(|(id, group)| group_view(world, place, id, group))
         .collect();
     Ok(json!({"securityGroupInfo": groups}))
@@ -64,9 +52,7 @@ fn passes(object: &Object, id: &str, parameters: Parameters<'_>) -> bool {
             "vpc-id" => text(&object.properties, "VpcId"),
             "group-id" | "subnet-id" => Some(id.to_owned()),
             "group-name" => text(&object.properties, "GroupName"),
-            _ => name
-                .strip_prefix("tag:")
-                .and_then(|key| tag_value(object, key)),
+            _ => name.strip_prefix("tag:").and_then(|key| tag_value(object, key)),
         };
         found.is_some_and(|found| values.contains(&found))
     })
@@ -74,32 +60,19 @@ fn passes(object: &Object, id: &str, parameters: Parameters<'_>) -> bool {
 
 fn tag_value(object: &Object, key: &str) -> Option<String> {
     let tags = object.properties.get("Tags")?.as_array()?;
-    let tag = tags
-        .iter()
-        .find(|tag| tag.get("Key").and_then(Value::as_str) == Some(key))?;
+    let tag = tags.iter().find(|tag| tag.get("Key").and_then(Value::as_str) == Some(key))?;
     tag.get("Value").and_then(plain)
 }
 
 fn tag_view(object: &Object) -> Value {
-    let tags = object
-        .properties
-        .get("Tags")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    tags.map(|tag| json!({"key": tag.get("Key"), "value": tag.get("Value")}))
-        .collect()
+    let tags = object.properties.get("Tags").and_then(Value::as_array).into_iter().flatten();
+    tags.map(|tag| json!({"key": tag.get("Key"), "value": tag.get("Value")})).collect()
 }
 
 fn group_view(world: &World, place: &Place, id: &str, group: &Object) -> Value {
     let rules = |inline: &str, own_type: &str| -> Vec<Value> {
-        let inline = group
-            .properties
-            .get(inline)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_object);
+        let inline =
+            group.properties.get(inline).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
         let own = resources::objects(world, place, own_type)
             .map(|(_, rule)| &rule.properties)
             .filter(|rule| text(rule, "GroupId").as_deref() == Some(id));
@@ -119,11 +92,9 @@ fn group_view(world: &World, place: &Place, id: &str, group: &Object) -> Value {
 
 fn rule_view(rule: &Map<String, Value>) -> Value {
     let listed = |name: &str, shown: &str| {
-        text(rule, name)
-            .map(|value| json!([{shown: value, "description": rule.get("Description")}]))
+        text(rule, name).map(|value| json!([{shown: value, "description": rule.get("Description")}]))
     };
-    let group =
-        text(rule, "SourceSecurityGroupId").or_else(|| text(rule, "DestinationSecurityGroupId"));
+    let group = text(rule, "SourceSecurityGroupId").or_else(|| text(rule, "DestinationSecurityGroupId"));
     json!({
         "ipProtocol": rule.get("IpProtocol"),
         "fromPort": rule.get("FromPort"),
@@ -136,22 +107,13 @@ fn rule_view(rule: &Map<String, Value>) -> Value {
 
 /// The rules of a call in the registry's words.
 fn rules_of(parameters: Parameters<'_>, inline: &str) -> Vec<Map<String, Value>> {
-    let group_property = if inline == "SecurityGroupIngress" {
-        "SourceSecurityGroupId"
-    } else {
-        "DestinationSecurityGroupId"
-    };
+    let group_property =
+        if inline == "SecurityGroupIngress" { "SourceSecurityGroupId" } else { "DestinationSecurityGroupId" };
     let base = |permission: Parameters<'_>| {
-        let names = [
-            ("IpProtocol", "IpProtocol"),
-            ("FromPort", "FromPort"),
-            ("ToPort", "ToPort"),
-        ];
+        let names = [("IpProtocol", "IpProtocol"), ("FromPort", "FromPort"), ("ToPort", "ToPort")];
         names
             .iter()
-            .filter_map(|(theirs, ours)| {
-                Some(((*ours).to_owned(), permission.text(theirs)?.into()))
-            })
+            .filter_map(|(theirs, ours)| Some(((*ours).to_owned(), permission.text(theirs)?.into())))
             .collect::<Map<_, _>>()
     };
     let mut rules = Vec::new();
@@ -164,14 +126,8 @@ fn rules_of(parameters: Parameters<'_>, inline: &str) -> Vec<Map<String, Value>>
         for (list, theirs, ours) in peers {
             for peer in permission.structures(list) {
                 let mut rule = base(permission);
-                rule.extend(
-                    peer.text(theirs)
-                        .map(|value| (ours.to_owned(), value.into())),
-                );
-                rule.extend(
-                    peer.text("Description")
-                        .map(|value| ("Description".to_owned(), value.into())),
-                );
+                rule.extend(peer.text(theirs).map(|value| (ours.to_owned(), value.into())));
+                rule.extend(peer.text("Description").map(|value| ("Description".to_owned(), value.into())));
                 rules.push(rule);
             }
         }
@@ -190,8 +146,7 @@ fn authorize(world: &mut World, place: &Place, parameters: Parameters<'_>, inlin
     let own_type = format!("AWS::EC2::{inline}");
     let is_own_rule = |rule: &Map<String, Value>| {
         resources::objects(world, place, &own_type).any(|(_, own)| {
-            text(&own.properties, "GroupId").as_deref() == Some(id)
-                && is_same_rule(&own.properties, rule)
+            text(&own.properties, "GroupId").as_deref() == Some(id) && is_same_rule(&own.properties, rule)
         })
     };
     let is_duplicate = rules.iter().any(is_own_rule);
@@ -200,17 +155,10 @@ fn authorize(world: &mut World, place: &Place, parameters: Parameters<'_>, inlin
     let Some(known) = known.as_array_mut() else {
         return Err(unknown_group(id));
     };
-    let is_known = |rule: &Map<String, Value>| {
-        known
-            .iter()
-            .filter_map(Value::as_object)
-            .any(|other| is_same_rule(other, rule))
-    };
+    let is_known =
+        |rule: &Map<String, Value>| known.iter().filter_map(Value::as_object).any(|other| is_same_rule(other, rule));
     if is_duplicate || rules.iter().any(is_known) {
-        return Err(Refusal::new(
-            "InvalidPermission.Duplicate",
-            "the specified rule already exists",
-        ));
+        return Err(Refusal::new("InvalidPermission.Duplicate", "the specified rule already exists"));
     }
     known.extend(rules.into_iter().map(Value::Object));
     Ok(json!({"return": true}))
@@ -229,17 +177,10 @@ fn revoke(world: &mut World, place: &Place, parameters: Parameters<'_>, inline: 
         .collect();
     let group = resources::object_mut(world, place, GROUP, id).ok_or_else(|| unknown_group(id))?;
     let mut revoked = own.len();
-    if let Some(known) = group
-        .properties
-        .get_mut(inline)
-        .and_then(Value::as_array_mut)
-    {
+    if let Some(known) = group.properties.get_mut(inline).and_then(Value::as_array_mut) {
         let before = known.len();
-        known.retain(|other| {
-            !other
-                .as_object()
-                .is_some_and(|other| rules.iter().any(|rule| is_same_rule(other, rule)))
-        });
+        known
+            .retain(|other| !other.as_object().is_some_and(|other| rules.iter().any(|rule| is_same_rule(other, rule))));
         revoked += before - known.len();
     }
     for own_id in own {
@@ -257,9 +198,7 @@ fn revoke(world: &mut World, place: &Place, parameters: Parameters<'_>, inline: 
 fn describe_vpcs(world: &World, place: &Place, parameters: Parameters<'_>) -> Value {
     let wanted = parameters.texts("VpcId");
     let vpcs: Vec<Value> = resources::objects(world, place, "AWS::EC2::VPC")
-        .filter(|(id, vpc)| {
-            (wanted.is_empty() || wanted.contains(id)) && passes(vpc, id, parameters)
-        })
+        .filter(|(id, vpc)| (wanted.is_empty() || wanted.contains(id)) && passes(vpc, id, parameters))
         .map(|(id, vpc)| {
             json!({
                 "vpcId": id,

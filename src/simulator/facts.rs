@@ -80,11 +80,8 @@ impl Recreation {
 impl TypeFacts {
     /// Whether a change of this property (a path such as `VpcEncryptionControl/Mode`) makes a new resource.
     pub(crate) fn recreation(&self, path: &str) -> Recreation {
-        let names = |paths: &BTreeSet<String>| {
-            paths
-                .iter()
-                .any(|fact| path == fact || path.starts_with(&format!("{fact}/")))
-        };
+        let names =
+            |paths: &BTreeSet<String>| paths.iter().any(|fact| path == fact || path.starts_with(&format!("{fact}/")));
         if !self.handlers.contains("update") || names(&self.create_only) {
             Recreation::Always
         } else if names(&self.conditional_create_only) {
@@ -101,51 +98,31 @@ impl TypeFacts {
 
     /// The first thing wrong with the properties, in AWS's words.
     pub(crate) fn violation(&self, properties: &Map<String, Value>) -> Option<String> {
-        let unknown = properties
-            .keys()
-            .find(|name| !self.properties.contains_key(*name));
+        let unknown = properties.keys().find(|name| !self.properties.contains_key(*name));
         if let Some(name) = unknown {
             return Some(format!("Encountered unsupported property {name}"));
         }
-        if let Some(name) = self
-            .required
-            .iter()
-            .find(|name| !properties.contains_key(*name))
-        {
-            return Some(format!(
-                "Property validation failure: [The property {{/{name}}} is required]"
-            ));
+        if let Some(name) = self.required.iter().find(|name| !properties.contains_key(*name)) {
+            return Some(format!("Property validation failure: [The property {{/{name}}} is required]"));
         }
-        if let Some(name) = properties
-            .keys()
-            .find(|name| self.read_only.contains(*name) && !self.create_only.contains(*name))
+        if let Some(name) =
+            properties.keys().find(|name| self.read_only.contains(*name) && !self.create_only.contains(*name))
         {
             return Some(format!("Encountered unsupported property {name}"));
         }
         properties.iter().find_map(|(name, value)| {
-            self.properties
-                .get(name)
-                .and_then(|shape| self.shape_violation(shape, value, &format!("/{name}"), 0))
+            self.properties.get(name).and_then(|shape| self.shape_violation(shape, value, &format!("/{name}"), 0))
         })
     }
 
-    fn shape_violation(
-        &self,
-        shape: &Shape,
-        value: &Value,
-        path: &str,
-        depth: usize,
-    ) -> Option<String> {
+    fn shape_violation(&self, shape: &Shape, value: &Value, path: &str, depth: usize) -> Option<String> {
         /// Registry schemas may refer to themselves; no template we take is nested deeper.
         const DEPTH_MAX: usize = 16;
         if depth > DEPTH_MAX {
             return None;
         }
         if let Some(name) = &shape.reference {
-            return self
-                .definitions
-                .get(name)
-                .and_then(|shape| self.shape_violation(shape, value, path, depth + 1));
+            return self.definitions.get(name).and_then(|shape| self.shape_violation(shape, value, path, depth + 1));
         }
         if !shape.admits(value) {
             let expected = shape.kind.as_str().unwrap_or("another type");
@@ -154,12 +131,7 @@ impl TypeFacts {
                 capitalised(expected)
             ));
         }
-        if !shape.choices.is_empty()
-            && !shape
-                .choices
-                .iter()
-                .any(|choice| plain(choice) == plain(value))
-        {
+        if !shape.choices.is_empty() && !shape.choices.iter().any(|choice| plain(choice) == plain(value)) {
             return Some(format!(
                 "Property validation failure: [Value of property {{{path}}} is not one of the allowed values]"
             ));
@@ -190,19 +162,11 @@ impl TypeFacts {
                 "Property validation failure: [Encountered unsupported properties in {{{path}}}: [{name}]]"
             ));
         }
-        if let Some(name) = shape
-            .required
-            .iter()
-            .find(|name| !members.contains_key(*name))
-        {
-            return Some(format!(
-                "Property validation failure: [The property {{{path}/{name}}} is required]"
-            ));
+        if let Some(name) = shape.required.iter().find(|name| !members.contains_key(*name)) {
+            return Some(format!("Property validation failure: [The property {{{path}/{name}}} is required]"));
         }
         members.iter().find_map(|(name, value)| {
-            known.get(name).and_then(|shape| {
-                self.shape_violation(shape, value, &format!("{path}/{name}"), depth + 1)
-            })
+            known.get(name).and_then(|shape| self.shape_violation(shape, value, &format!("{path}/{name}"), depth + 1))
         })
     }
 }
@@ -218,11 +182,11 @@ impl Shape {
         kinds.iter().any(|kind| match *kind {
             "array" => value.is_array(),
             "object" => value.is_object() || value.is_string(),
-            "integer" | "number" => plain(value)
-                .is_some_and(|text| text.parse::<f64>().is_ok() || text.starts_with("{{")),
+            "integer" | "number" => {
+                plain(value).is_some_and(|text| text.parse::<f64>().is_ok() || text.starts_with("{{"))
+            }
             "boolean" => plain(value).is_some_and(|text| {
-                matches!(text.to_ascii_lowercase().as_str(), "true" | "false")
-                    || text.starts_with("{{")
+                matches!(text.to_ascii_lowercase().as_str(), "true" | "false") || text.starts_with("{{")
             }),
             "string" => !value.is_array() && !value.is_object(),
             _ => true,
@@ -232,9 +196,7 @@ impl Shape {
 
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A scalar as text; `None` for lists and objects.

@@ -125,32 +125,17 @@ pub(crate) struct ResourceWork<'a> {
 
 impl Faults {
     pub(crate) fn plan(rules: Vec<FaultRule>) -> Self {
-        let rules = rules
-            .into_iter()
-            .map(|wanted| Rule {
-                wanted,
-                seen: 0,
-                fired: 0,
-            })
-            .collect();
-        Self {
-            rules,
-            fired: Vec::new(),
-        }
+        let rules = rules.into_iter().map(|wanted| Rule { wanted, seen: 0, fired: 0 }).collect();
+        Self { rules, fired: Vec::new() }
     }
 
     pub(crate) fn has_stale_reads(&self) -> bool {
-        self.rules
-            .iter()
-            .any(|rule| matches!(rule.wanted.effect, Effect::StaleRead { .. }))
+        self.rules.iter().any(|rule| matches!(rule.wanted.effect, Effect::StaleRead { .. }))
     }
 
     /// What the first rule that matches a call says.
     pub(crate) fn verdict(&mut self, call: &Call, now: Moment, dice: &mut Identifiers) -> Verdict {
-        let stack = call
-            .parameters
-            .get("StackName")
-            .and_then(serde_json::Value::as_str);
+        let stack = call.parameters.get("StackName").and_then(serde_json::Value::as_str);
         for place in 0..self.rules.len() {
             let Some(rule) = self.rules.get_mut(place) else {
                 break;
@@ -158,11 +143,7 @@ impl Faults {
             let matches = !rule.wanted.effect.is_about_resources()
                 && agrees(rule.wanted.service.as_deref(), call.service.name())
                 && agrees(rule.wanted.operation.as_deref(), &call.operation)
-                && rule
-                    .wanted
-                    .stack
-                    .as_deref()
-                    .is_none_or(|wanted| stack == Some(wanted));
+                && rule.wanted.stack.as_deref().is_none_or(|wanted| stack == Some(wanted));
             if matches && rule.fires(now, dice) {
                 let verdict = rule.wanted.effect.verdict(call.service);
                 self.note(place, now, &call.operation);
@@ -193,20 +174,12 @@ impl Faults {
     }
 
     /// Whether drift detection must not be able to read a resource.
-    pub(crate) fn is_unreadable(
-        &mut self,
-        work: &ResourceWork<'_>,
-        now: Moment,
-        dice: &mut Identifiers,
-    ) -> bool {
+    pub(crate) fn is_unreadable(&mut self, work: &ResourceWork<'_>, now: Moment, dice: &mut Identifiers) -> bool {
         for place in 0..self.rules.len() {
             let Some(rule) = self.rules.get_mut(place) else {
                 break;
             };
-            if rule.wanted.effect == Effect::Unreadable
-                && rule.is_about(work)
-                && rule.fires(now, dice)
-            {
+            if rule.wanted.effect == Effect::Unreadable && rule.is_about(work) && rule.fires(now, dice) {
                 self.note(place, now, work.logical_id);
                 return true;
             }
@@ -215,11 +188,7 @@ impl Faults {
     }
 
     fn note(&mut self, rule: usize, at: Moment, subject: &str) {
-        self.fired.push(Firing {
-            rule,
-            at,
-            subject: subject.to_owned(),
-        });
+        self.fired.push(Firing { rule, at, subject: subject.to_owned() });
     }
 }
 
@@ -238,14 +207,8 @@ impl Rule {
         self.seen += 1;
         let fires = self.wanted.nth.is_none_or(|nth| self.seen == nth)
             && self.wanted.times.is_none_or(|times| self.fired < times)
-            && self
-                .wanted
-                .every
-                .is_none_or(|every| self.seen.is_multiple_of(every.max(1)))
-            && self
-                .wanted
-                .percent
-                .is_none_or(|percent| dice.below(100) < percent);
+            && self.wanted.every.is_none_or(|every| self.seen.is_multiple_of(every.max(1)))
+            && self.wanted.percent.is_none_or(|percent| dice.below(100) < percent);
         self.fired += u64::from(fires);
         fires
     }
@@ -274,11 +237,9 @@ impl Effect {
     fn verdict(&self, service: Service) -> Verdict {
         match self {
             Self::Throttle => Verdict::Refuse(throttled(service)),
-            Self::Error {
-                code,
-                message,
-                status,
-            } => Verdict::Refuse(Refusal::new(code, message.clone()).with_status(*status)),
+            Self::Error { code, message, status } => {
+                Verdict::Refuse(Refusal::new(code, message.clone()).with_status(*status))
+            }
             Self::LostResponse => Verdict::Deliver(Delivery::Closed),
             Self::LostRequest => Verdict::Lose,
             Self::TruncatedBody => Verdict::Deliver(Delivery::Truncated),
@@ -294,15 +255,9 @@ impl Effect {
 /// Each service refuses too many calls in its own words.
 fn throttled(service: Service) -> Refusal {
     match service {
-        Service::Ec2 => {
-            Refusal::new("RequestLimitExceeded", "Request limit exceeded.").with_status(503)
-        }
-        Service::S3 => {
-            Refusal::new("SlowDown", "Please reduce your request rate.").with_status(503)
-        }
-        Service::Ssm | Service::SecretsManager => {
-            Refusal::new("ThrottlingException", "Rate exceeded")
-        }
+        Service::Ec2 => Refusal::new("RequestLimitExceeded", "Request limit exceeded.").with_status(503),
+        Service::S3 => Refusal::new("SlowDown", "Please reduce your request rate.").with_status(503),
+        Service::Ssm | Service::SecretsManager => Refusal::new("ThrottlingException", "Rate exceeded"),
         Service::CloudFormation | Service::Rds | Service::Sts | Service::Other(_) => {
             Refusal::new("Throttling", "Rate exceeded")
         }
@@ -314,8 +269,6 @@ fn expired(service: Service) -> Refusal {
     match service.protocol() {
         Protocol::Json => Refusal::new("ExpiredTokenException", message),
         Protocol::RestXml => Refusal::new("ExpiredToken", message),
-        Protocol::Query | Protocol::Ec2Query => {
-            Refusal::new("ExpiredToken", message).with_status(403)
-        }
+        Protocol::Query | Protocol::Ec2Query => Refusal::new("ExpiredToken", message).with_status(403),
     }
 }

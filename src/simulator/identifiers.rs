@@ -65,25 +65,16 @@ impl Identifiers {
 
 /// The SHA-256 of a text, in hexadecimal.
 pub(crate) fn hex_digest(text: &str) -> String {
-    Sha256::digest(text)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// Shapes the first 32 hexadecimal digits as a UUID.
 pub(crate) fn uuid_from(hex: &str) -> String {
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!(
-        "{}-{}-{}-{}-{}",
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32)
-    )
+    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
 }
 
 #[cfg(test)]
@@ -94,11 +85,7 @@ mod tests {
     fn same_seed_gives_the_same_identifiers() {
         let draw = |seed| {
             let mut identifiers = Identifiers::new(seed);
-            (
-                identifiers.hex(17),
-                identifiers.uuid(),
-                identifiers.suffix(12),
-            )
+            (identifiers.hex(17), identifiers.uuid(), identifiers.suffix(12))
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));

@@ -15,19 +15,13 @@ impl Moment {
     /// The moment this many seconds later.
     #[must_use]
     pub fn after_seconds(self, seconds: u64) -> Self {
-        Self(
-            self.0
-                .saturating_add(seconds.saturating_mul(MILLISECONDS_A_SECOND)),
-        )
+        Self(self.0.saturating_add(seconds.saturating_mul(MILLISECONDS_A_SECOND)))
     }
 
     /// The moment this many seconds earlier.
     #[must_use]
     pub fn before_seconds(self, seconds: u64) -> Self {
-        Self(
-            self.0
-                .saturating_sub(seconds.saturating_mul(MILLISECONDS_A_SECOND)),
-        )
+        Self(self.0.saturating_sub(seconds.saturating_mul(MILLISECONDS_A_SECOND)))
     }
 
     /// Whole seconds since 1970, the form of time in AWS's JSON protocols.
@@ -38,22 +32,11 @@ impl Moment {
     /// The day and time in the shape HTTP headers want: `Wed, 25 Nov 2026 07:08:59 GMT`.
     pub fn http_date(self) -> String {
         const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-        const MONTHS: [&str; 12] = [
-            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-        ];
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let date = Calendar::of(self);
         let weekday = (self.epoch_seconds() / SECONDS_A_DAY) % 7;
-        let weekday = DAYS
-            .iter()
-            .cycle()
-            .nth(usize::try_from(weekday).unwrap_or(0))
-            .copied()
-            .unwrap_or("Thu");
-        let month = date
-            .month
-            .checked_sub(1)
-            .and_then(|m| usize::try_from(m).ok())
-            .and_then(|m| MONTHS.get(m));
+        let weekday = DAYS.iter().cycle().nth(usize::try_from(weekday).unwrap_or(0)).copied().unwrap_or("Thu");
+        let month = date.month.checked_sub(1).and_then(|m| usize::try_from(m).ok()).and_then(|m| MONTHS.get(m));
         format!(
             "{weekday}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
             date.day,
@@ -68,10 +51,7 @@ impl Moment {
     /// The day as `2026-11-25-07-08`, which RDS puts into the names of automated snapshots.
     pub(crate) fn snapshot_stamp(self) -> String {
         let date = Calendar::of(self);
-        format!(
-            "{:04}-{:02}-{:02}-{:02}-{:02}",
-            date.year, date.month, date.day, date.hour, date.minute
-        )
+        format!("{:04}-{:02}-{:02}-{:02}-{:02}", date.year, date.month, date.day, date.hour, date.minute)
     }
 }
 
@@ -109,15 +89,10 @@ impl Calendar {
         let days = seconds / SECONDS_A_DAY + 719_468;
         let era = days / 146_097;
         let day_of_era = days % 146_097;
-        let year_of_era =
-            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
-        let month = if shifted_month < 10 {
-            shifted_month + 3
-        } else {
-            shifted_month - 9
-        };
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
         let second_of_day = seconds % SECONDS_A_DAY;
         Self {
             year: year_of_era + era * 400 + u64::from(month <= 2),
@@ -136,21 +111,12 @@ mod tests {
 
     #[test]
     fn reads_like_an_aws_timestamp() {
-        assert_eq!(
-            Moment(1_795_590_539_007).to_string(),
-            "2026-11-25T07:08:59.007Z"
-        );
-        assert_eq!(
-            Moment(951_782_400_000).to_string(),
-            "2000-02-29T00:00:00.000Z"
-        );
+        assert_eq!(Moment(1_795_590_539_007).to_string(), "2026-11-25T07:08:59.007Z");
+        assert_eq!(Moment(951_782_400_000).to_string(), "2000-02-29T00:00:00.000Z");
     }
 
     #[test]
     fn reads_like_an_http_date() {
-        assert_eq!(
-            Moment(1_795_590_539_007).http_date(),
-            "Wed, 25 Nov 2026 07:08:59 GMT"
-        );
+        assert_eq!(Moment(1_795_590_539_007).http_date(), "Wed, 25 Nov 2026 07:08:59 GMT");
     }
 }

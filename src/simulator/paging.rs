@@ -11,11 +11,7 @@ pub(crate) struct Page<T> {
 const TOKEN_PREFIX: &str = "page-";
 
 /// The page that begins where the token says.
-pub(crate) fn page<T>(
-    entries: Vec<T>,
-    token: Option<&str>,
-    size: usize,
-) -> Result<Page<T>, Refusal> {
+pub(crate) fn page<T>(entries: Vec<T>, token: Option<&str>, size: usize) -> Result<Page<T>, Refusal> {
     let start = match token {
         None => 0,
         Some(token) => token

@@ -10,10 +10,7 @@ pub(crate) struct Parameters<'a>(pub(crate) &'a Value);
 impl<'a> Parameters<'a> {
     /// A text that was given and is not empty.
     pub(crate) fn text(self, name: &str) -> Option<&'a str> {
-        self.0
-            .get(name)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
+        self.0.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
     /// A text that must be given.
@@ -46,10 +43,7 @@ impl<'a> Parameters<'a> {
 
     /// The entries of a list; none if it was not given or is empty.
     pub(crate) fn list(self, name: &str) -> &'a [Value] {
-        self.0
-            .get(name)
-            .and_then(Value::as_array)
-            .map_or(&[], Vec::as_slice)
+        self.0.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a list or text was given at all, be it empty.
@@ -58,11 +52,7 @@ impl<'a> Parameters<'a> {
     }
 
     pub(crate) fn texts(self, name: &str) -> Vec<String> {
-        self.list(name)
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
+        self.list(name).iter().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     pub(crate) fn structures(self, name: &str) -> impl Iterator<Item = Parameters<'a>> {

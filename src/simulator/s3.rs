@@ -25,9 +25,7 @@ pub(crate) struct StoredObject {
 
 impl StoredObject {
     fn bytes(&self) -> Vec<u8> {
-        base64::engine::general_purpose::STANDARD
-            .decode(&self.body)
-            .unwrap_or_default()
+        base64::engine::general_purpose::STANDARD.decode(&self.body).unwrap_or_default()
     }
 
     fn etag(&self) -> String {
@@ -39,12 +37,7 @@ impl StoredObject {
     }
 }
 
-pub(crate) fn answer(
-    world: &mut World,
-    place: &Place,
-    request: &Request,
-    request_id: &str,
-) -> Answer {
+pub(crate) fn answer(world: &mut World, place: &Place, request: &Request, request_id: &str) -> Answer {
     let path = percent_decoded(request.path.trim_start_matches('/'));
     let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
     let outcome = if bucket.is_empty() {
@@ -56,8 +49,7 @@ pub(crate) fn answer(
     } else {
         of_object(world, place, request, bucket, key)
     };
-    let answer =
-        outcome.unwrap_or_else(|refusal| wire::refused(Protocol::RestXml, &refusal, request_id));
+    let answer = outcome.unwrap_or_else(|refusal| wire::refused(Protocol::RestXml, &refusal, request_id));
     let mut answer = answer.with_header("x-amz-request-id", request_id);
     if request.method == "HEAD" {
         answer.body = Vec::new();
@@ -66,42 +58,22 @@ pub(crate) fn answer(
 }
 
 fn objects<'a>(world: &'a World, place: &Place, bucket: &str) -> Option<&'a Objects> {
-    world
-        .services_at(&place.home_of("AWS::S3::Bucket"))?
-        .buckets
-        .get(bucket)
+    world.services_at(&place.home_of("AWS::S3::Bucket"))?.buckets.get(bucket)
 }
 
-fn of_bucket(
-    world: &World,
-    place: &Place,
-    request: &Request,
-    bucket: &str,
-) -> Result<Answer, Refusal> {
+fn of_bucket(world: &World, place: &Place, request: &Request, bucket: &str) -> Result<Answer, Refusal> {
     match request.method.as_str() {
-        "HEAD" => Ok(Answer::new(200, "application/xml", "")
-            .with_header("x-amz-bucket-region", &place.region)),
-        "GET" => Ok(Answer::new(
-            200,
-            "application/xml",
-            listing(world, place, request, bucket),
-        )),
+        "HEAD" => Ok(Answer::new(200, "application/xml", "").with_header("x-amz-bucket-region", &place.region)),
+        "GET" => Ok(Answer::new(200, "application/xml", listing(world, place, request, bucket))),
         method => Err(wire::unknown_operation(Protocol::RestXml, method)),
     }
 }
 
 fn listing(world: &World, place: &Place, request: &Request, bucket: &str) -> String {
-    let prefix = request
-        .query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("prefix="))
-        .map(percent_decoded)
-        .unwrap_or_default();
-    let entries: Vec<(&String, &StoredObject)> = objects(world, place, bucket)
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| key.starts_with(&prefix))
-        .collect();
+    let prefix =
+        request.query.split('&').find_map(|pair| pair.strip_prefix("prefix=")).map(percent_decoded).unwrap_or_default();
+    let entries: Vec<(&String, &StoredObject)> =
+        objects(world, place, bucket).into_iter().flatten().filter(|(key, _)| key.starts_with(&prefix)).collect();
     let mut body = format!(
         "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>{bucket}</Name><Prefix>{}</Prefix><KeyCount>{}</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>",
         wire::escaped(&prefix),
@@ -121,24 +93,15 @@ fn listing(world: &World, place: &Place, request: &Request, bucket: &str) -> Str
     wire::document(&body)
 }
 
-fn of_object(
-    world: &mut World,
-    place: &Place,
-    request: &Request,
-    bucket: &str,
-    key: &str,
-) -> Result<Answer, Refusal> {
+fn of_object(world: &mut World, place: &Place, request: &Request, bucket: &str, key: &str) -> Result<Answer, Refusal> {
     match request.method.as_str() {
         "PUT" => Ok(put(world, place, request, bucket, key)),
         "GET" | "HEAD" => {
             let object = objects(world, place, bucket).and_then(|objects| objects.get(key));
-            let object = object.ok_or_else(|| {
-                Refusal::new("NoSuchKey", "The specified key does not exist.").with_status(404)
-            })?;
+            let object = object
+                .ok_or_else(|| Refusal::new("NoSuchKey", "The specified key does not exist.").with_status(404))?;
             let answer = Answer::new(200, &object.content_type, object.bytes());
-            Ok(answer
-                .with_header("etag", &object.etag())
-                .with_header("last-modified", &object.modified.http_date()))
+            Ok(answer.with_header("etag", &object.etag()).with_header("last-modified", &object.modified.http_date()))
         }
         "DELETE" => {
             let home = place.home_of("AWS::S3::Bucket");
@@ -152,33 +115,17 @@ fn of_object(
 }
 
 fn put(world: &mut World, place: &Place, request: &Request, bucket: &str, key: &str) -> Answer {
-    let is_chunked = request
-        .header("content-encoding")
-        .is_some_and(|encoding| encoding.contains("aws-chunked"))
-        || request
-            .header("x-amz-content-sha256")
-            .is_some_and(|digest| digest.starts_with("STREAMING-"));
-    let body = if is_chunked {
-        unchunked(&request.body)
-    } else {
-        request.body.clone()
-    };
+    let is_chunked = request.header("content-encoding").is_some_and(|encoding| encoding.contains("aws-chunked"))
+        || request.header("x-amz-content-sha256").is_some_and(|digest| digest.starts_with("STREAMING-"));
+    let body = if is_chunked { unchunked(&request.body) } else { request.body.clone() };
     let object = StoredObject {
         body: base64::engine::general_purpose::STANDARD.encode(body),
-        content_type: request
-            .header("content-type")
-            .unwrap_or("binary/octet-stream")
-            .to_owned(),
+        content_type: request.header("content-type").unwrap_or("binary/octet-stream").to_owned(),
         modified: world.now(),
     };
     let etag = object.etag();
     let home = place.home_of("AWS::S3::Bucket");
-    world
-        .services(&home)
-        .buckets
-        .entry(bucket.to_owned())
-        .or_default()
-        .insert(key.to_owned(), object);
+    world.services(&home).buckets.entry(bucket.to_owned()).or_default().insert(key.to_owned(), object);
     Answer::new(200, "application/xml", "").with_header("etag", &etag)
 }
 
@@ -189,16 +136,9 @@ fn unchunked(body: &[u8]) -> Vec<u8> {
     let mut rest = body;
     while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
         let line = String::from_utf8_lossy(rest.get(..end).unwrap_or_default()).into_owned();
-        let size = line
-            .split(';')
-            .next()
-            .and_then(|digits| usize::from_str_radix(digits.trim(), 16).ok())
-            .unwrap_or(0);
+        let size = line.split(';').next().and_then(|digits| usize::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
         let start = end + 2;
-        let Some(chunk) = rest
-            .get(start..start.saturating_add(size))
-            .filter(|_| size > 0)
-        else {
+        let Some(chunk) = rest.get(start..start.saturating_add(size)).filter(|_| size > 0) else {
             break;
         };
         content.extend_from_slice(chunk);

@@ -23,24 +23,15 @@ pub(crate) fn call(world: &World, call: &Call) -> Option<Reply> {
 /// A secret by ARN or name.
 fn find<'a>(world: &'a World, place: &Place, id: &str) -> Option<(&'a String, &'a Object)> {
     let is_meant = |arn: &str, object: &Object| {
-        arn == id
-            || name(arn, object) == id
-            || arn
-                .strip_prefix(id)
-                .is_some_and(|rest| rest.starts_with('-'))
+        arn == id || name(arn, object) == id || arn.strip_prefix(id).is_some_and(|rest| rest.starts_with('-'))
     };
     resources::objects(world, place, TYPE).find(|(arn, object)| is_meant(arn, object))
 }
 
 fn name(arn: &str, object: &Object) -> String {
-    let of_arn = || {
-        arn.rsplit_once(":secret:")
-            .and_then(|(_, name)| name.rsplit_once('-'))
-            .map(|(name, _)| name.to_owned())
-    };
-    text(&object.properties, "Name")
-        .or_else(of_arn)
-        .unwrap_or_default()
+    let of_arn =
+        || arn.rsplit_once(":secret:").and_then(|(_, name)| name.rsplit_once('-')).map(|(name, _)| name.to_owned());
+    text(&object.properties, "Name").or_else(of_arn).unwrap_or_default()
 }
 
 fn secret_string(object: &Object) -> Option<String> {
@@ -58,15 +49,11 @@ pub(crate) fn value(world: &World, place: &Place, id: &str, key: &str) -> Option
 }
 
 fn not_found() -> Refusal {
-    Refusal::new(
-        "ResourceNotFoundException",
-        "Secrets Manager can't find the specified secret.",
-    )
+    Refusal::new("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 }
 
 fn get(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
-    let (arn, object) =
-        find(world, place, parameters.required("SecretId")?).ok_or_else(not_found)?;
+    let (arn, object) = find(world, place, parameters.required("SecretId")?).ok_or_else(not_found)?;
     Ok(json!({
         "ARN": arn,
         "Name": name(arn, object),
@@ -78,8 +65,7 @@ fn get(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
 }
 
 fn describe(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
-    let (arn, object) =
-        find(world, place, parameters.required("SecretId")?).ok_or_else(not_found)?;
+    let (arn, object) = find(world, place, parameters.required("SecretId")?).ok_or_else(not_found)?;
     Ok(json!({
         "ARN": arn,
         "Name": name(arn, object),

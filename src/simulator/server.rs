@@ -56,9 +56,7 @@ impl Running {
 
     /// Waits until the server has ended by itself, being idle.
     pub async fn ended(self) {
-        let Self {
-            task, stop: _stop, ..
-        } = self;
+        let Self { task, stop: _stop, .. } = self;
         let _ = task.await;
     }
 }
@@ -75,34 +73,17 @@ pub async fn serve(settings: Settings) -> Result<Running, ServeError> {
         }
         None => (None, None),
     };
-    let mut world =
-        stored.unwrap_or_else(|| World::new(&settings, settings.start.unwrap_or_else(machine_now)));
+    let mut world = stored.unwrap_or_else(|| World::new(&settings, settings.start.unwrap_or_else(machine_now)));
     world.adopt(&settings);
     let clock = Clock::from(world.now(), settings.pace);
-    let listening = |source| ServeError::Listen {
-        port: settings.port,
-        source,
-    };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port))
-        .await
-        .map_err(listening)?;
+    let listening = |source| ServeError::Listen { port: settings.port, source };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
-    let cloud = Arc::new(Cloud {
-        inner: Mutex::new(Inner {
-            world,
-            clock,
-            store,
-            last_request: Instant::now(),
-        }),
-    });
+    let cloud = Arc::new(Cloud { inner: Mutex::new(Inner { world, clock, store, last_request: Instant::now() }) });
     let (stop, stopped) = watch::channel(false);
     let idle = settings.idle_seconds.map(Duration::from_secs);
     let task = tokio::spawn(accept(listener, cloud, stopped, idle));
-    Ok(Running {
-        address,
-        stop,
-        task,
-    })
+    Ok(Running { address, stop, task })
 }
 
 struct Cloud {
@@ -131,20 +112,12 @@ impl Cloud {
         };
         match saved {
             Ok(()) => answer,
-            Err(error) => Answer::new(
-                400,
-                "text/plain",
-                format!("the local cloud cannot keep its state: {error}"),
-            ),
+            Err(error) => Answer::new(400, "text/plain", format!("the local cloud cannot keep its state: {error}")),
         }
     }
 
     fn idle_for(&self) -> Duration {
-        self.inner
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .last_request
-            .elapsed()
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).last_request.elapsed()
     }
 
     /// Keeps the time that has passed since the last change.
@@ -159,12 +132,7 @@ impl Cloud {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    cloud: Arc<Cloud>,
-    mut stopped: watch::Receiver<bool>,
-    idle: Option<Duration>,
-) {
+async fn accept(listener: TcpListener, cloud: Arc<Cloud>, mut stopped: watch::Receiver<bool>, idle: Option<Duration>) {
     /// How often idleness is looked at.
     const LOOK: Duration = Duration::from_millis(500);
     let mut connections = tokio::task::JoinSet::new();
@@ -187,17 +155,13 @@ async fn accept(
     drop(listener);
     /// How long answers under way may take to go out.
     const PATIENCE: Duration = Duration::from_secs(2);
-    let _ = tokio::time::timeout(PATIENCE, async {
-        while connections.join_next().await.is_some() {}
-    })
-    .await;
+    let _ = tokio::time::timeout(PATIENCE, async { while connections.join_next().await.is_some() {} }).await;
     cloud.save_time();
 }
 
 async fn connection(stream: TcpStream, cloud: Arc<Cloud>, mut stopped: watch::Receiver<bool>) {
     let service = service_fn(move |request| respond(request, Arc::clone(&cloud)));
-    let mut connection =
-        std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let mut connection = std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ = connection.as_mut() => {}
         _ = stopped.changed() => {
@@ -212,18 +176,13 @@ async fn connection(stream: TcpStream, cloud: Arc<Cloud>, mut stopped: watch::Re
 #[error("the connection is closed on purpose")]
 struct Closed;
 
-async fn respond(
-    request: hyper::Request<Incoming>,
-    cloud: Arc<Cloud>,
-) -> Result<hyper::Response<Full<Bytes>>, Closed> {
+async fn respond(request: hyper::Request<Incoming>, cloud: Arc<Cloud>) -> Result<hyper::Response<Full<Bytes>>, Closed> {
     let Some(request) = read(request).await else {
         return Err(Closed);
     };
     let cloud = Arc::clone(&cloud);
     // Writing state waits for the disk: not on a thread that serves sockets.
-    let answer = tokio::task::spawn_blocking(move || cloud.answer(&request))
-        .await
-        .map_err(|_| Closed)?;
+    let answer = tokio::task::spawn_blocking(move || cloud.answer(&request)).await.map_err(|_| Closed)?;
     deliver(answer).await
 }
 
@@ -231,17 +190,9 @@ async fn read(request: hyper::Request<Incoming>) -> Option<Request> {
     /// No call of these services carries more, but for objects in S3, of which templates are the largest.
     const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, BODY_BYTES_MAX)
-        .collect()
-        .await
-        .ok()?
-        .to_bytes()
-        .to_vec();
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.ok()?.to_bytes().to_vec();
     let header = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
-        (
-            name.as_str().to_owned(),
-            String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        )
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     Some(Request {
         method: head.method.as_str().to_owned(),
@@ -262,9 +213,7 @@ async fn deliver(answer: Answer) -> Result<hyper::Response<Full<Bytes>>, Closed>
             promised = Some(body.len());
             body.truncate(body.len() / 2);
         }
-        Delivery::Delayed(milliseconds) => {
-            tokio::time::sleep(Duration::from_millis(milliseconds)).await
-        }
+        Delivery::Delayed(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
         Delivery::Hung => std::future::pending::<()>().await,
     }
     let mut response = hyper::Response::builder().status(answer.status);
@@ -274,7 +223,5 @@ async fn deliver(answer: Answer) -> Result<hyper::Response<Full<Bytes>>, Closed>
     if let Some(length) = promised {
         response = response.header("content-length", length);
     }
-    response
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|_| Closed)
+    response.body(Full::new(Bytes::from(body))).map_err(|_| Closed)
 }

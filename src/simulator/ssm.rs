@@ -24,13 +24,8 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Option<Reply> {
 
 /// The value of a parameter, for templates.
 pub(crate) fn value(world: &World, place: &Place, name: &str) -> Option<String> {
-    let name = name
-        .rsplit_once(":parameter")
-        .map_or(name, |(_, name)| name);
-    text(
-        &resources::object(world, place, TYPE, name)?.properties,
-        "Value",
-    )
+    let name = name.rsplit_once(":parameter").map_or(name, |(_, name)| name);
+    text(&resources::object(world, place, TYPE, name)?.properties, "Value")
 }
 
 /// REC: the message is empty.
@@ -40,11 +35,7 @@ fn not_found() -> Refusal {
 
 fn view(world: &World, place: &Place, name: &str) -> Option<Value> {
     let object = resources::object(world, place, TYPE, name)?;
-    let version = object
-        .attributes
-        .get("Version")
-        .and_then(Value::as_u64)
-        .unwrap_or(1);
+    let version = object.attributes.get("Version").and_then(Value::as_u64).unwrap_or(1);
     Some(json!({
         "Name": name,
         "Type": text(&object.properties, "Type").unwrap_or_else(|| "String".to_owned()),
@@ -83,45 +74,20 @@ fn put(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
             let message = "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.";
             return Err(Refusal::new("ParameterAlreadyExists", message));
         }
-        let version = object
-            .attributes
-            .get("Version")
-            .and_then(Value::as_u64)
-            .unwrap_or(1)
-            + 1;
+        let version = object.attributes.get("Version").and_then(Value::as_u64).unwrap_or(1) + 1;
         object.properties.insert("Value".to_owned(), value.into());
-        object
-            .attributes
-            .insert("Version".to_owned(), version.into());
+        object.attributes.insert("Version".to_owned(), version.into());
         return Ok(json!({"Version": version, "Tier": "Standard"}));
     }
-    let arn = place.arn(
-        "ssm",
-        &format!("parameter/{}", name.trim_start_matches('/')),
-    );
+    let arn = place.arn("ssm", &format!("parameter/{}", name.trim_start_matches('/')));
     let properties = Map::from_iter([
         ("Name".to_owned(), name.clone().into()),
-        (
-            "Type".to_owned(),
-            kind.unwrap_or_else(|| "String".to_owned()).into(),
-        ),
+        ("Type".to_owned(), kind.unwrap_or_else(|| "String".to_owned()).into()),
         ("Value".to_owned(), value.into()),
     ]);
-    let attributes = Map::from_iter([
-        ("Arn".to_owned(), arn.into()),
-        ("Version".to_owned(), 1.into()),
-    ]);
-    let object = Object {
-        properties,
-        attributes,
-        stack_id: None,
-    };
-    world
-        .services(place)
-        .objects
-        .entry(TYPE.to_owned())
-        .or_default()
-        .insert(name, object);
+    let attributes = Map::from_iter([("Arn".to_owned(), arn.into()), ("Version".to_owned(), 1.into())]);
+    let object = Object { properties, attributes, stack_id: None };
+    world.services(place).objects.entry(TYPE.to_owned()).or_default().insert(name, object);
     Ok(json!({"Version": 1, "Tier": "Standard"}))
 }
 

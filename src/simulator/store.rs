@@ -17,11 +17,7 @@ pub enum StoreError {
     #[error("the state file `{}` is in use by another process", path.display())]
     InUse { path: PathBuf },
     #[error("the state file `{}` cannot be {act}", path.display())]
-    Io {
-        path: PathBuf,
-        act: &'static str,
-        source: io::Error,
-    },
+    Io { path: PathBuf, act: &'static str, source: io::Error },
 }
 
 /// A state file that is ours alone.
@@ -35,26 +31,15 @@ pub(crate) struct Store {
 impl Store {
     /// Takes the lock and reads the world, if there is one yet.
     pub(crate) fn open(path: &Path) -> Result<(Self, Option<World>), StoreError> {
-        let wrong = |act| {
-            move |source| StoreError::Io {
-                path: path.to_owned(),
-                act,
-                source,
-            }
-        };
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
+        let wrong = |act| move |source| StoreError::Io { path: path.to_owned(), act, source };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(wrong("created"))?;
         }
         let lock = File::create(with_suffix(path, ".lock")).map_err(wrong("locked"))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse {
-                    path: path.to_owned(),
-                });
+                return Err(StoreError::InUse { path: path.to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(wrong("locked")(source)),
         }
@@ -63,37 +48,19 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(wrong("read")(source)),
         };
-        Ok((
-            Self {
-                path: path.to_owned(),
-                _lock: lock,
-            },
-            world,
-        ))
+        Ok((Self { path: path.to_owned(), _lock: lock }, world))
     }
 
     /// Writes the world so that either the old or the new state survives, never half of one.
     pub(crate) fn save(&self, world: &World) -> Result<(), StoreError> {
-        let wrong = |source| StoreError::Io {
-            path: self.path.clone(),
-            act: "written",
-            source,
-        };
+        let wrong = |source| StoreError::Io { path: self.path.clone(), act: "written", source };
         let bytes = serde_json::to_vec(world).map_err(|error| wrong(error.into()))?;
         let temporary = with_suffix(&self.path, ".new");
         let mut file = File::create(&temporary).map_err(wrong)?;
-        file.write_all(&bytes)
-            .and_then(|()| file.sync_all())
-            .map_err(wrong)?;
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(wrong)?;
         fs::rename(&temporary, &self.path).map_err(wrong)?;
-        let folder = self
-            .path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(wrong)
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(wrong)
     }
 }
 
@@ -104,20 +71,11 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn read(path: &Path, bytes: &[u8]) -> Result<World, StoreError> {
-    let damaged = |error: serde_json::Error| StoreError::Damaged {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    };
+    let damaged = |error: serde_json::Error| StoreError::Damaged { path: path.to_owned(), reason: error.to_string() };
     let value: serde_json::Value = serde_json::from_slice(bytes).map_err(damaged)?;
-    let version = value
-        .get("version")
-        .and_then(serde_json::Value::as_u64)
-        .unwrap_or(0);
+    let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
     if version > u64::from(STATE_VERSION) {
-        return Err(StoreError::Newer {
-            path: path.to_owned(),
-            version,
-        });
+        return Err(StoreError::Newer { path: path.to_owned(), version });
     }
     serde_json::from_value(value).map_err(damaged)
 }
@@ -129,8 +87,7 @@ mod tests {
     use crate::simulator::settings::Settings;
 
     fn scratch(name: &str) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("greenroom-store-{}-{name}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("greenroom-store-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         folder.join("state.json")
     }
@@ -153,21 +110,12 @@ mod tests {
         let path = scratch("refusals");
         let (store, _) = Store::open(&path).expect("a fresh folder");
         assert!(matches!(Store::open(&path), Err(StoreError::InUse { .. })));
-        store
-            .save(&World::new(&Settings::default(), Moment(0)))
-            .expect("a writable folder");
+        store.save(&World::new(&Settings::default(), Moment(0))).expect("a writable folder");
         drop(store);
         let whole = fs::read_to_string(&path).expect("our own file");
         fs::write(&path, &whole[..whole.len() / 2]).expect("a writable folder");
-        assert!(matches!(
-            Store::open(&path),
-            Err(StoreError::Damaged { .. })
-        ));
-        fs::write(&path, whole.replacen("\"version\":1", "\"version\":99", 1))
-            .expect("a writable folder");
-        assert!(matches!(
-            Store::open(&path),
-            Err(StoreError::Newer { version: 99, .. })
-        ));
+        assert!(matches!(Store::open(&path), Err(StoreError::Damaged { .. })));
+        fs::write(&path, whole.replacen("\"version\":1", "\"version\":99", 1)).expect("a writable folder");
+        assert!(matches!(Store::open(&path), Err(StoreError::Newer { version: 99, .. })));
     }
 }

@@ -32,22 +32,14 @@ const GLOBAL: &str = "aws-global";
 
 impl Place {
     pub(crate) fn new(account: &str, region: &str) -> Self {
-        Self {
-            account: account.to_owned(),
-            region: region.to_owned(),
-        }
+        Self { account: account.to_owned(), region: region.to_owned() }
     }
 
     /// Where a resource of this type lives: IAM, S3 and Route 53 know no Regions in their names.
     pub(crate) fn home_of(&self, type_name: &str) -> Self {
-        let is_global = ["AWS::IAM::", "AWS::S3::", "AWS::Route53::"]
-            .iter()
-            .any(|prefix| type_name.starts_with(prefix));
-        if is_global {
-            Self::new(&self.account, GLOBAL)
-        } else {
-            self.clone()
-        }
+        let is_global =
+            ["AWS::IAM::", "AWS::S3::", "AWS::Route53::"].iter().any(|prefix| type_name.starts_with(prefix));
+        if is_global { Self::new(&self.account, GLOBAL) } else { self.clone() }
     }
 
     /// `arn:aws:service:region:account:rest`.
@@ -160,21 +152,12 @@ impl World {
 
     /// Forgets everything but the settings.
     pub(crate) fn reset(&mut self) {
-        let settings = Settings {
-            seed: self.seed,
-            rules: self.rules.clone(),
-            pace: self.pace,
-            ..Settings::default()
-        };
+        let settings = Settings { seed: self.seed, rules: self.rules.clone(), pace: self.pace, ..Settings::default() };
         *self = Self::new(&settings, self.now);
     }
 
     pub(crate) fn services(&mut self, place: &Place) -> &mut Services {
-        self.places
-            .entry(place.account.clone())
-            .or_default()
-            .entry(place.region.clone())
-            .or_default()
+        self.places.entry(place.account.clone()).or_default().entry(place.region.clone()).or_default()
     }
 
     /// Reads without making the place exist.
@@ -185,23 +168,15 @@ impl World {
     /// All places of all accounts.
     pub(crate) fn all_services(&self) -> impl Iterator<Item = (Place, &Services)> {
         self.places.iter().flat_map(|(account, regions)| {
-            regions
-                .iter()
-                .map(move |(region, services)| (Place::new(account, region), services))
+            regions.iter().map(move |(region, services)| (Place::new(account, region), services))
         })
     }
 
     /// Lets something happen after so many virtual seconds.
     pub(crate) fn schedule(&mut self, seconds: u64, transition: Transition) {
         self.sequence += 1;
-        let due = Due {
-            at: self.now.after_seconds(seconds),
-            sequence: self.sequence,
-            transition,
-        };
-        let place = self
-            .agenda
-            .partition_point(|known| (known.at, known.sequence) <= (due.at, due.sequence));
+        let due = Due { at: self.now.after_seconds(seconds), sequence: self.sequence, transition };
+        let place = self.agenda.partition_point(|known| (known.at, known.sequence) <= (due.at, due.sequence));
         self.agenda.insert(place, due);
     }
 
@@ -223,9 +198,7 @@ impl World {
             self.now = self.now.max(due.at);
             self.is_changed = true;
             match due.transition {
-                Transition::CloudFormation(place, transition) => {
-                    cloudformation::run(self, &place, transition)
-                }
+                Transition::CloudFormation(place, transition) => cloudformation::run(self, &place, transition),
                 Transition::Rds(place, transition) => rds::run(self, &place, transition),
             }
         }
@@ -251,10 +224,7 @@ impl World {
             return wire::dated(answer, self.now);
         }
         self.requests += 1;
-        let request_id = uuid_from(&hex_digest(&format!(
-            "request:{}:{}",
-            self.seed, self.requests
-        )));
+        let request_id = uuid_from(&hex_digest(&format!("request:{}:{}", self.seed, self.requests)));
         let answer = match Call::read(request) {
             Ok(call) => self.answer_call(&call, request, &request_id),
             Err((protocol, refusal)) => wire::refused(protocol, &refusal, &request_id),
@@ -274,12 +244,8 @@ impl World {
         let protocol = call.service.protocol();
         let mut answer = match &verdict {
             Verdict::Refuse(refusal) => wire::refused(protocol, refusal, request_id),
-            Verdict::Lose => {
-                wire::refused(protocol, &Refusal::new("RequestTimeout", ""), request_id)
-            }
-            Verdict::Stale(seconds) if is_read => {
-                self.stale_answer(*seconds, call, request, request_id)
-            }
+            Verdict::Lose => wire::refused(protocol, &Refusal::new("RequestTimeout", ""), request_id),
+            Verdict::Stale(seconds) if is_read => self.stale_answer(*seconds, call, request, request_id),
             Verdict::Stale(_) | Verdict::Deliver(_) => {
                 self.is_changed |= !is_read;
                 self.dispatch(call, request, request_id)
@@ -301,12 +267,8 @@ impl World {
             Service::S3 => return s3::answer(self, &call.place, request, request_id),
             Service::Other(_) => None,
         };
-        let reply: Result<Value, Refusal> = reply.unwrap_or_else(|| {
-            Err(wire::unknown_operation(
-                call.service.protocol(),
-                &call.operation,
-            ))
-        });
+        let reply: Result<Value, Refusal> =
+            reply.unwrap_or_else(|| Err(wire::unknown_operation(call.service.protocol(), &call.operation)));
         wire::answer(call.service, &call.operation, reply, request_id)
     }
 
@@ -346,21 +308,9 @@ impl World {
         }
     }
 
-    fn stale_answer(
-        &mut self,
-        seconds: u64,
-        call: &Call,
-        request: &Request,
-        request_id: &str,
-    ) -> Answer {
+    fn stale_answer(&mut self, seconds: u64, call: &Call, request: &Request, request_id: &str) -> Answer {
         let wanted = self.now.before_seconds(seconds);
-        let earlier = self
-            .past
-            .iter()
-            .rev()
-            .find(|world| world.now <= wanted)
-            .or(self.past.first())
-            .cloned();
+        let earlier = self.past.iter().rev().find(|world| world.now <= wanted).or(self.past.first()).cloned();
         match earlier {
             Some(mut earlier) => earlier.dispatch(call, request, request_id),
             None => self.dispatch(call, request, request_id),

@@ -2,9 +2,7 @@
 
 use super::diff;
 use super::engine::{self, Wanted};
-use super::stack::{
-    ChangeSet, ChangeSetStatus, Deployment, ExecutionStatus, Kind, Stack, StackStatus, Transition,
-};
+use super::stack::{ChangeSet, ChangeSetStatus, Deployment, ExecutionStatus, Kind, Stack, StackStatus, Transition};
 use super::{commands, events, queries};
 use crate::simulator::paging::page;
 use crate::simulator::parameters::Parameters;
@@ -16,7 +14,8 @@ use serde_json::{Value, json};
 type Reply = Result<Value, Refusal>;
 
 /// REC, 2022 to 2025: the reason of a change set without changes.
-const NO_CHANGES: &str = "The submitted information didn't contain changes. Submit different information to create a change set.";
+const NO_CHANGES: &str =
+    "The submitted information didn't contain changes. Submit different information to create a change set.";
 
 pub(super) fn create(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let stack_name = parameters.required("StackName")?;
@@ -26,35 +25,24 @@ pub(super) fn create(world: &mut World, place: &Place, parameters: Parameters<'_
         "CREATE" => true,
         "UPDATE" => false,
         other => {
-            return Err(Refusal::validation(format!(
-                "Change set type {other} is not served by the local cloud"
-            )));
+            return Err(Refusal::validation(format!("Change set type {other} is not served by the local cloud")));
         }
     };
     let reverts_drift = match parameters.text("DeploymentMode") {
         None => false,
         Some("REVERT_DRIFT") => true,
         Some(other) => {
-            return Err(Refusal::validation(format!(
-                "Deployment mode {other} is not valid"
-            )));
+            return Err(Refusal::validation(format!("Deployment mode {other} is not valid")));
         }
     };
     let on_failure = parameters.text("OnStackFailure").map(str::to_owned);
     if on_failure.as_deref() == Some("DELETE") && !is_creation {
-        return Err(Refusal::validation(
-            "OnStackFailure cannot be set to DELETE for UPDATE change sets",
-        ));
+        return Err(Refusal::validation("OnStackFailure cannot be set to DELETE for UPDATE change sets"));
     }
-    let existing = world
-        .services_at(place)
-        .and_then(|services| services.cloudformation.live_stack(stack_name));
-    if let Some(repeated) = existing.and_then(|stack| {
-        stack
-            .change_sets
-            .iter()
-            .find(|known| known.name == name && !known.is_spent())
-    }) {
+    let existing = world.services_at(place).and_then(|services| services.cloudformation.live_stack(stack_name));
+    if let Some(repeated) =
+        existing.and_then(|stack| stack.change_sets.iter().find(|known| known.name == name && !known.is_spent()))
+    {
         return repeated_creation(
             repeated,
             existing.map(|stack| stack.id.as_str()),
@@ -63,19 +51,14 @@ pub(super) fn create(world: &mut World, place: &Place, parameters: Parameters<'_
         );
     }
     check_state(existing, stack_name, name, is_creation)?;
-    let previous = existing
-        .filter(|_| !is_creation)
-        .map(|stack| &stack.deployed);
+    let previous = existing.filter(|_| !is_creation).map(|stack| &stack.deployed);
     let target = commands::target(world, place, parameters, existing, previous)?;
     let existing_id = existing.map(|stack| stack.id.clone());
     let stack_id = match existing_id {
         Some(id) => id,
         None => commands::new_stack(world, place, stack_name)?,
     };
-    let id = place.arn(
-        "cloudformation",
-        &format!("changeSet/{name}/{}", world.identifiers.uuid()),
-    );
+    let id = place.arn("cloudformation", &format!("changeSet/{name}/{}", world.identifiers.uuid()));
     let change_set = ChangeSet {
         id: id.clone(),
         name: name.to_owned(),
@@ -92,42 +75,17 @@ pub(super) fn create(world: &mut World, place: &Place, parameters: Parameters<'_
         token: parameters.text("ClientToken").map(str::to_owned),
     };
     let seconds = world.rules.durations.change_set;
-    if let Some(stack) = world
-        .services(place)
-        .cloudformation
-        .stacks
-        .get_mut(&stack_id)
-    {
-        stack
-            .change_sets
-            .retain(|known| known.name != change_set.name);
+    if let Some(stack) = world.services(place).cloudformation.stacks.get_mut(&stack_id) {
+        stack.change_sets.retain(|known| known.name != change_set.name);
         stack.change_sets.push(change_set);
         if is_creation && stack.status != StackStatus::ReviewInProgress {
-            events::stack_status(
-                world,
-                place,
-                &stack_id,
-                StackStatus::ReviewInProgress,
-                Some("User Initiated"),
-            );
+            events::stack_status(world, place, &stack_id, StackStatus::ReviewInProgress, Some("User Initiated"));
         }
     }
-    let begins = Transition::ChangeSetBegins {
-        stack: stack_id.clone(),
-        change_set: id.clone(),
-    };
-    let ends = Transition::ChangeSetEnds {
-        stack: stack_id.clone(),
-        change_set: id.clone(),
-    };
-    world.schedule(
-        seconds.min(1),
-        world::Transition::CloudFormation(place.clone(), begins),
-    );
-    world.schedule(
-        seconds,
-        world::Transition::CloudFormation(place.clone(), ends),
-    );
+    let begins = Transition::ChangeSetBegins { stack: stack_id.clone(), change_set: id.clone() };
+    let ends = Transition::ChangeSetEnds { stack: stack_id.clone(), change_set: id.clone() };
+    world.schedule(seconds.min(1), world::Transition::CloudFormation(place.clone(), begins));
+    world.schedule(seconds, world::Transition::CloudFormation(place.clone(), ends));
     Ok(json!({"Id": id, "StackId": stack_id}))
 }
 
@@ -135,9 +93,7 @@ pub(super) fn create(world: &mut World, place: &Place, parameters: Parameters<'_
 pub(super) fn check_name(name: &str, parameter: &str) -> Result<(), Refusal> {
     const LENGTH_MAX: usize = 128;
     let is_valid = name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && name.len() <= LENGTH_MAX;
     if is_valid {
         return Ok(());
@@ -153,28 +109,17 @@ fn repeated_creation(
     parameters: Parameters<'_>,
     rule: RepeatedToken,
 ) -> Reply {
-    let is_same_call =
-        known.token.is_some() && known.token.as_deref() == parameters.text("ClientToken");
+    let is_same_call = known.token.is_some() && known.token.as_deref() == parameters.text("ClientToken");
     if is_same_call && rule == RepeatedToken::SameAnswer {
         return Ok(json!({"Id": known.id, "StackId": stack_id}));
     }
-    Err(Refusal::new(
-        "AlreadyExistsException",
-        format!("ChangeSet [{}] already exists", known.name),
-    ))
+    Err(Refusal::new("AlreadyExistsException", format!("ChangeSet [{}] already exists", known.name)))
 }
 
-fn check_state(
-    existing: Option<&Stack>,
-    stack_name: &str,
-    name: &str,
-    is_creation: bool,
-) -> Result<(), Refusal> {
+fn check_state(existing: Option<&Stack>, stack_name: &str, name: &str, is_creation: bool) -> Result<(), Refusal> {
     match existing {
         None if is_creation => Ok(()),
-        None => Err(Refusal::validation(format!(
-            "Stack [{stack_name}] does not exist"
-        ))),
+        None => Err(Refusal::validation(format!("Stack [{stack_name}] does not exist"))),
         Some(stack) if stack.status == StackStatus::ReviewInProgress && is_creation => Ok(()),
         Some(stack) if is_creation => Err(Refusal::validation(format!(
             "Stack [{}] already exists and cannot be created again with the changeSet [{name}].",
@@ -196,29 +141,16 @@ pub(super) fn begin(world: &mut World, place: &Place, stack_id: &str, id: &str) 
 
 /// The change set is computed.
 pub(super) fn end(world: &mut World, place: &Place, stack_id: &str, id: &str) {
-    let Some(stack) = world
-        .services_at(place)
-        .and_then(|services| services.cloudformation.stacks.get(stack_id))
-    else {
+    let Some(stack) = world.services_at(place).and_then(|services| services.cloudformation.stacks.get(stack_id)) else {
         return;
     };
-    let Some(change_set) = stack
-        .change_sets
-        .iter()
-        .find(|change_set| change_set.id == id)
-    else {
+    let Some(change_set) = stack.change_sets.iter().find(|change_set| change_set.id == id) else {
         return;
     };
     if change_set.execution == ExecutionStatus::Obsolete {
         return;
     }
-    let compared = diff::compare_stack(
-        world,
-        place,
-        stack,
-        &change_set.target,
-        change_set.reverts_drift,
-    );
+    let compared = diff::compare_stack(world, place, stack, &change_set.target, change_set.reverts_drift);
     let outputs_change = has_other_outputs(&stack.deployed.template, &change_set.target.template);
     let is_creation = change_set.is_creation;
     let Some(change_set) = find_mut(world, place, stack_id, id) else {
@@ -240,11 +172,8 @@ pub(super) fn end(world: &mut World, place: &Place, stack_id: &str, id: &str) {
 
 /// An output change has no row but is a change (?).
 fn has_other_outputs(old: &str, new: &str) -> bool {
-    let outputs = |body: &str| {
-        super::yaml::parse(body)
-            .ok()
-            .and_then(|mut root| root.get_mut("Outputs").map(Value::take))
-    };
+    let outputs =
+        |body: &str| super::yaml::parse(body).ok().and_then(|mut root| root.get_mut("Outputs").map(Value::take));
     outputs(old) != outputs(new)
 }
 
@@ -254,21 +183,9 @@ fn fail(change_set: &mut ChangeSet, reason: String) {
     change_set.reason = Some(reason);
 }
 
-fn find_mut<'a>(
-    world: &'a mut World,
-    place: &Place,
-    stack_id: &str,
-    id: &str,
-) -> Option<&'a mut ChangeSet> {
-    let stack = world
-        .services(place)
-        .cloudformation
-        .stacks
-        .get_mut(stack_id)?;
-    stack
-        .change_sets
-        .iter_mut()
-        .find(|change_set| change_set.id == id)
+fn find_mut<'a>(world: &'a mut World, place: &Place, stack_id: &str, id: &str) -> Option<&'a mut ChangeSet> {
+    let stack = world.services(place).cloudformation.stacks.get_mut(stack_id)?;
+    stack.change_sets.iter_mut().find(|change_set| change_set.id == id)
 }
 
 /// The stack and change set a call means, by ARN or by both names.
@@ -278,46 +195,22 @@ fn find<'a>(
     parameters: Parameters<'_>,
 ) -> Result<(&'a Stack, &'a ChangeSet), Refusal> {
     let name = parameters.required("ChangeSetName")?;
-    let not_found = || {
-        Refusal::new(
-            "ChangeSetNotFound",
-            format!("ChangeSet [{name}] does not exist"),
-        )
-        .with_status(404)
-    };
-    let cloudformation = world
-        .services_at(place)
-        .map(|services| &services.cloudformation);
+    let not_found = || Refusal::new("ChangeSetNotFound", format!("ChangeSet [{name}] does not exist")).with_status(404);
+    let cloudformation = world.services_at(place).map(|services| &services.cloudformation);
     if name.starts_with("arn:") {
-        let mut all = cloudformation
-            .into_iter()
-            .flat_map(|cloudformation| cloudformation.stacks.values());
-        let found = all.find_map(|stack| {
-            Some((
-                stack,
-                stack
-                    .change_sets
-                    .iter()
-                    .find(|change_set| change_set.id == name)?,
-            ))
-        });
+        let mut all = cloudformation.into_iter().flat_map(|cloudformation| cloudformation.stacks.values());
+        let found =
+            all.find_map(|stack| Some((stack, stack.change_sets.iter().find(|change_set| change_set.id == name)?)));
         return found.ok_or_else(not_found);
     }
     let Some(stack_name) = parameters.text("StackName") else {
-        return Err(Refusal::validation(
-            "StackName must be specified if ChangeSetName is not specified as an ARN.",
-        ));
+        return Err(Refusal::validation("StackName must be specified if ChangeSetName is not specified as an ARN."));
     };
     let stack = cloudformation
         .and_then(|cloudformation| cloudformation.live_stack(stack_name))
         .ok_or_else(|| Refusal::validation(format!("Stack [{stack_name}] does not exist")))?;
-    let change_set = stack
-        .change_sets
-        .iter()
-        .find(|change_set| change_set.name == name);
-    change_set
-        .map(|change_set| (stack, change_set))
-        .ok_or_else(not_found)
+    let change_set = stack.change_sets.iter().find(|change_set| change_set.name == name);
+    change_set.map(|change_set| (stack, change_set)).ok_or_else(not_found)
 }
 
 pub(super) fn describe(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
@@ -326,20 +219,11 @@ pub(super) fn describe(world: &World, place: &Place, parameters: Parameters<'_>)
     let rows = change_set
         .changes
         .iter()
-        .map(|row| {
-            if with_values {
-                with_recorded_quirk(row)
-            } else {
-                without_values(row)
-            }
-        })
+        .map(|row| if with_values { with_recorded_quirk(row) } else { without_values(row) })
         .collect();
     let page = page(rows, parameters.text("NextToken"), world.rules.page_size)?;
     let target = &change_set.target;
-    let is_warned = change_set
-        .reason
-        .as_deref()
-        .is_some_and(|reason| reason.starts_with("[WARN]"));
+    let is_warned = change_set.reason.as_deref().is_some_and(|reason| reason.starts_with("[WARN]"));
     Ok(json!({
         "ChangeSetName": change_set.name,
         "ChangeSetId": change_set.id,
@@ -385,14 +269,9 @@ fn without_values(row: &Value) -> Value {
     change.remove("BeforeContext");
     change.remove("AfterContext");
     if let Some(Value::Array(details)) = change.get_mut("Details") {
-        for target in details
-            .iter_mut()
-            .filter_map(|detail| detail.get_mut("Target"))
-            .filter_map(Value::as_object_mut)
+        for target in details.iter_mut().filter_map(|detail| detail.get_mut("Target")).filter_map(Value::as_object_mut)
         {
-            target.retain(|name, _| {
-                matches!(name.as_str(), "Attribute" | "Name" | "RequiresRecreation")
-            });
+            target.retain(|name, _| matches!(name.as_str(), "Attribute" | "Name" | "RequiresRecreation"));
         }
         let mut seen: Vec<Value> = Vec::new();
         details.retain(|detail| {
@@ -445,12 +324,7 @@ pub(super) fn delete(world: &mut World, place: &Place, parameters: Parameters<'_
         Err(refusal) if refusal.code == "ChangeSetNotFound" => return Ok(json!({})),
         Err(refusal) => return Err(refusal),
     };
-    if let Some(stack) = world
-        .services(place)
-        .cloudformation
-        .stacks
-        .get_mut(&stack_id)
-    {
+    if let Some(stack) = world.services(place).cloudformation.stacks.get_mut(&stack_id) {
         stack.change_sets.retain(|change_set| change_set.id != id);
     }
     Ok(json!({}))
@@ -465,12 +339,9 @@ pub(super) fn execute(world: &mut World, place: &Place, parameters: Parameters<'
     check_executable(stack, change_set)?;
     let disables_rollback = parameters.flag("DisableRollback");
     if change_set.on_failure.is_some() && disables_rollback.is_some() {
-        return Err(Refusal::validation(
-            "DisableRollback cannot be specified together with OnStackFailure",
-        ));
+        return Err(Refusal::validation("DisableRollback cannot be specified together with OnStackFailure"));
     }
-    let disables_rollback =
-        disables_rollback.unwrap_or(change_set.on_failure.as_deref() == Some("DO_NOTHING"));
+    let disables_rollback = disables_rollback.unwrap_or(change_set.on_failure.as_deref() == Some("DO_NOTHING"));
     if stack.status.is_paused() && !disables_rollback {
         let message = format!(
             "This stack is currently in a non-terminal [{}] state. To update the stack from this state, please use the disable-rollback parameter with update-stack API. To rollback to the last known good state, use the rollback-stack API",
@@ -479,11 +350,7 @@ pub(super) fn execute(world: &mut World, place: &Place, parameters: Parameters<'
         return Err(Refusal::validation(message));
     }
     let (stack_id, id) = (stack.id.clone(), change_set.id.clone());
-    let kind = if stack.status == StackStatus::ReviewInProgress {
-        Kind::Create
-    } else {
-        Kind::Update
-    };
+    let kind = if stack.status == StackStatus::ReviewInProgress { Kind::Create } else { Kind::Update };
     let wanted = Wanted {
         disables_rollback,
         deletes_on_failure: change_set.on_failure.as_deref() == Some("DELETE"),
@@ -491,12 +358,7 @@ pub(super) fn execute(world: &mut World, place: &Place, parameters: Parameters<'
         reverts_drift: change_set.reverts_drift,
         ..Wanted::plain(kind, token, change_set.target.clone())
     };
-    if let Some(stack) = world
-        .services(place)
-        .cloudformation
-        .stacks
-        .get_mut(&stack_id)
-    {
+    if let Some(stack) = world.services(place).cloudformation.stacks.get_mut(&stack_id) {
         stack.change_sets.retain(|change_set| change_set.id == id);
         stack.change_set = Some(id.clone());
         for change_set in &mut stack.change_sets {
@@ -511,10 +373,7 @@ fn check_executable(stack: &Stack, change_set: &ChangeSet) -> Result<(), Refusal
     let wrong = |what: &str, state: &str| {
         Err(Refusal::new(
             "InvalidChangeSetStatus",
-            format!(
-                "ChangeSet [{}] cannot be executed in its current {what} of [{state}]",
-                change_set.id
-            ),
+            format!("ChangeSet [{}] cannot be executed in its current {what} of [{state}]", change_set.id),
         ))
     };
     if change_set.status == ChangeSetStatus::Failed {
@@ -523,32 +382,18 @@ fn check_executable(stack: &Stack, change_set: &ChangeSet) -> Result<(), Refusal
     if change_set.execution != ExecutionStatus::Available {
         return wrong("execution status", change_set.execution.as_str());
     }
-    let is_ready = stack.status == StackStatus::ReviewInProgress
-        || stack.status.is_updatable()
-        || stack.status.is_paused();
-    if is_ready {
-        Ok(())
-    } else {
-        Err(commands::not_updatable(stack))
-    }
+    let is_ready =
+        stack.status == StackStatus::ReviewInProgress || stack.status.is_updatable() || stack.status.is_paused();
+    if is_ready { Ok(()) } else { Err(commands::not_updatable(stack)) }
 }
 
 /// The operation of the executed change set has ended.
 pub(super) fn execution_ended(stack: &mut Stack, status: StackStatus) {
-    let is_good = matches!(
-        status,
-        StackStatus::CreateComplete | StackStatus::UpdateComplete
-    );
-    for change_set in stack
-        .change_sets
-        .iter_mut()
-        .filter(|change_set| change_set.execution == ExecutionStatus::ExecuteInProgress)
+    let is_good = matches!(status, StackStatus::CreateComplete | StackStatus::UpdateComplete);
+    for change_set in
+        stack.change_sets.iter_mut().filter(|change_set| change_set.execution == ExecutionStatus::ExecuteInProgress)
     {
-        change_set.execution = if is_good {
-            ExecutionStatus::ExecuteComplete
-        } else {
-            ExecutionStatus::ExecuteFailed
-        };
+        change_set.execution = if is_good { ExecutionStatus::ExecuteComplete } else { ExecutionStatus::ExecuteFailed };
     }
 }
 
@@ -562,10 +407,7 @@ pub(super) fn make_obsolete(stack: &mut Stack) {
 impl ChangeSet {
     /// REC (`test_change_set_ref`): the name of an executed change set can be used again.
     fn is_spent(&self) -> bool {
-        matches!(
-            self.execution,
-            ExecutionStatus::ExecuteComplete | ExecutionStatus::ExecuteFailed
-        )
+        matches!(self.execution, ExecutionStatus::ExecuteComplete | ExecutionStatus::ExecuteFailed)
     }
 }
 

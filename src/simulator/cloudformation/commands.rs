@@ -38,12 +38,10 @@ pub(super) fn template_text(
     let Some(url) = parameters.text("TemplateURL") else {
         return Ok(None);
     };
-    let body = s3::template_at(world, place, url)
-        .map_err(|message| Refusal::validation(format!("S3 error: {message}")))?;
+    let body =
+        s3::template_at(world, place, url).map_err(|message| Refusal::validation(format!("S3 error: {message}")))?;
     if body.len() > TEMPLATE_URL_BYTES_MAX {
-        return Err(Refusal::validation(
-            "Template may not exceed 1000000 bytes in size.",
-        ));
+        return Err(Refusal::validation("Template may not exceed 1000000 bytes in size."));
     }
     Ok(Some(body))
 }
@@ -62,9 +60,7 @@ pub(super) fn target(
         None => previous
             .filter(|_| uses_previous)
             .map(|previous| previous.template.clone())
-            .ok_or_else(|| {
-                Refusal::validation("Either Template URL or Template Body must be specified.")
-            })?,
+            .ok_or_else(|| Refusal::validation("Either Template URL or Template Body must be specified."))?,
     };
     let template = Template::parse(&text).map_err(Refusal::validation)?;
     let capabilities = parameters.texts("Capabilities");
@@ -92,10 +88,8 @@ pub(super) fn target(
             .cloned()
             .unwrap_or_else(|| json!({})),
     };
-    let role = parameters
-        .text("RoleARN")
-        .map(str::to_owned)
-        .or_else(|| previous.and_then(|previous| previous.role.clone()));
+    let role =
+        parameters.text("RoleARN").map(str::to_owned).or_else(|| previous.and_then(|previous| previous.role.clone()));
     Ok(Deployment {
         parameters: values::parameters(world, place, &template, parameters, previous)?,
         template: text,
@@ -115,15 +109,8 @@ fn tags(parameters: Parameters<'_>) -> Result<Vec<Tag>, Refusal> {
     let tags: Vec<Tag> = parameters
         .structures("Tags")
         .filter_map(|tag| {
-            let value = tag
-                .0
-                .get("Value")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            Some(Tag {
-                key: tag.text("Key")?.to_owned(),
-                value: value.to_owned(),
-            })
+            let value = tag.0.get("Value").and_then(Value::as_str).unwrap_or_default();
+            Some(Tag { key: tag.text("Key")?.to_owned(), value: value.to_owned() })
         })
         .collect();
     if tags.len() > TAGS_MAX {
@@ -144,26 +131,18 @@ fn check_capabilities(template: &Template, given: &[String]) -> Result<(), Refus
     let Some((needed, _)) = template.capabilities() else {
         return Ok(());
     };
-    let is_enough = given
-        .iter()
-        .any(|known| known == needed || known == "CAPABILITY_NAMED_IAM");
+    let is_enough = given.iter().any(|known| known == needed || known == "CAPABILITY_NAMED_IAM");
     if is_enough {
         return Ok(());
     }
-    Err(Refusal::new(
-        "InsufficientCapabilitiesException",
-        format!("Requires capabilities : [{needed}]"),
-    ))
+    Err(Refusal::new("InsufficientCapabilitiesException", format!("Requires capabilities : [{needed}]")))
 }
 
 fn check_types(template: &Template, stack: &Stack) -> Result<(), Refusal> {
     let changed: Vec<&str> = template
         .resources()
         .filter(|declaration| {
-            stack
-                .resources
-                .get(declaration.logical_id)
-                .is_some_and(|known| known.type_name != declaration.type_name)
+            stack.resources.get(declaration.logical_id).is_some_and(|known| known.type_name != declaration.type_name)
         })
         .map(|declaration| declaration.logical_id)
         .collect();
@@ -178,20 +157,13 @@ fn check_types(template: &Template, stack: &Stack) -> Result<(), Refusal> {
 }
 
 pub(super) fn not_updatable(stack: &Stack) -> Refusal {
-    Refusal::validation(format!(
-        "Stack:{} is in {} state and can not be updated.",
-        stack.id,
-        stack.status.as_str()
-    ))
+    Refusal::validation(format!("Stack:{} is in {} state and can not be updated.", stack.id, stack.status.as_str()))
 }
 
 /// A stack without anything in it, in `REVIEW_IN_PROGRESS` once its first event is written.
 pub(super) fn new_stack(world: &mut World, place: &Place, name: &str) -> Result<String, Refusal> {
     change_sets::check_name(name, "stackName")?;
-    let id = place.arn(
-        "cloudformation",
-        &format!("stack/{name}/{}", world.identifiers.uuid()),
-    );
+    let id = place.arn("cloudformation", &format!("stack/{name}/{}", world.identifiers.uuid()));
     let stack = Stack {
         id: id.clone(),
         name: name.to_owned(),
@@ -202,10 +174,7 @@ pub(super) fn new_stack(world: &mut World, place: &Place, name: &str) -> Result<
         updated: None,
         deleted: None,
         change_set: None,
-        deployed: Deployment {
-            rollback_configuration: json!({}),
-            ..Deployment::default()
-        },
+        deployed: Deployment { rollback_configuration: json!({}), ..Deployment::default() },
         policy: None,
         is_protected: false,
         disables_rollback: false,
@@ -217,11 +186,7 @@ pub(super) fn new_stack(world: &mut World, place: &Place, name: &str) -> Result<
         tokens: BTreeSet::new(),
         drift: None,
     };
-    world
-        .services(place)
-        .cloudformation
-        .stacks
-        .insert(id.clone(), stack);
+    world.services(place).cloudformation.stacks.insert(id.clone(), stack);
     Ok(id)
 }
 
@@ -233,32 +198,25 @@ pub(super) fn repeated_token(world: &World, stack: &Stack, token: Option<&str>) 
             let operation = stack.last_operations.first().map(|(_, id)| id.clone());
             Ok(json!({"StackId": stack.id, "OperationId": operation}))
         }
-        RepeatedToken::TokenAlreadyExists => Err(Refusal::new(
-            "TokenAlreadyExistsException",
-            format!("Token {token} already exists"),
-        )),
-        RepeatedToken::AlreadyExists => Err(Refusal::new(
-            "AlreadyExistsException",
-            format!("Token {token} already exists"),
-        )),
+        RepeatedToken::TokenAlreadyExists => {
+            Err(Refusal::new("TokenAlreadyExistsException", format!("Token {token} already exists")))
+        }
+        RepeatedToken::AlreadyExists => {
+            Err(Refusal::new("AlreadyExistsException", format!("Token {token} already exists")))
+        }
     })
 }
 
 pub(super) fn create_stack(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let name = parameters.required("StackName")?;
     let token = parameters.text("ClientRequestToken").map(str::to_owned);
-    let existing = world
-        .services_at(place)
-        .and_then(|services| services.cloudformation.live_stack(name));
+    let existing = world.services_at(place).and_then(|services| services.cloudformation.live_stack(name));
     if let Some(stack) = existing {
         if let Some(answer) = repeated_token(world, stack, token.as_deref()) {
             return answer;
         }
         if stack.status != StackStatus::ReviewInProgress {
-            return Err(Refusal::new(
-                "AlreadyExistsException",
-                format!("Stack [{name}] already exists"),
-            ));
+            return Err(Refusal::new("AlreadyExistsException", format!("Stack [{name}] already exists")));
         }
     }
     let target = target(world, place, parameters, existing, None)?;
@@ -271,15 +229,11 @@ pub(super) fn create_stack(world: &mut World, place: &Place, parameters: Paramet
     if let Some(stack) = world.services(place).cloudformation.stacks.get_mut(&id) {
         change_sets::make_obsolete(stack);
         stack.policy = policy;
-        stack.is_protected = parameters
-            .flag("EnableTerminationProtection")
-            .unwrap_or(false);
+        stack.is_protected = parameters.flag("EnableTerminationProtection").unwrap_or(false);
     }
     let on_failure = parameters.text("OnFailure");
     let wanted = Wanted {
-        disables_rollback: parameters
-            .flag("DisableRollback")
-            .unwrap_or(on_failure == Some("DO_NOTHING")),
+        disables_rollback: parameters.flag("DisableRollback").unwrap_or(on_failure == Some("DO_NOTHING")),
         deletes_on_failure: on_failure == Some("DELETE"),
         retains_except_on_create: parameters.flag("RetainExceptOnCreate").unwrap_or(false),
         ..Wanted::plain(Kind::Create, token, target)
@@ -303,8 +257,7 @@ pub(super) fn update_stack(world: &mut World, place: &Place, parameters: Paramet
         return Err(not_updatable(stack));
     }
     let target = target(world, place, parameters, Some(stack), Some(&stack.deployed))?;
-    let comparison =
-        diff::compare_stack(world, place, stack, &target, false).map_err(Refusal::validation)?;
+    let comparison = diff::compare_stack(world, place, stack, &target, false).map_err(Refusal::validation)?;
     if comparison.rows.is_empty() && target.template == stack.deployed.template {
         return Err(Refusal::validation("No updates are to be performed."));
     }
@@ -326,10 +279,7 @@ pub(super) fn update_stack(world: &mut World, place: &Place, parameters: Paramet
 pub(super) fn delete_stack(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let name = parameters.required("StackName")?;
     // A stack that does not exist is deleted already.
-    let Some(stack) = world
-        .services_at(place)
-        .and_then(|services| services.cloudformation.live_stack(name))
-    else {
+    let Some(stack) = world.services_at(place).and_then(|services| services.cloudformation.live_stack(name)) else {
         return Ok(json!({}));
     };
     let token = parameters.text("ClientRequestToken").map(str::to_owned);
@@ -355,21 +305,12 @@ pub(super) fn delete_stack(world: &mut World, place: &Place, parameters: Paramet
         );
         return Err(Refusal::validation(message));
     }
-    if let Some(unknown) = retained
-        .iter()
-        .find(|name| !stack.resources.contains_key(*name))
-    {
-        return Err(Refusal::validation(format!(
-            "Resources to retain must be in the stack: [{unknown}]"
-        )));
+    if let Some(unknown) = retained.iter().find(|name| !stack.resources.contains_key(*name)) {
+        return Err(Refusal::validation(format!("Resources to retain must be in the stack: [{unknown}]")));
     }
     let can_be_stopped = matches!(stack.status, StackStatus::CreateInProgress);
     if stack.status.is_busy() && !can_be_stopped {
-        let message = format!(
-            "Stack [{}] cannot be deleted while in status {}",
-            stack.name,
-            stack.status.as_str()
-        );
+        let message = format!("Stack [{}] cannot be deleted while in status {}", stack.name, stack.status.as_str());
         return Err(Refusal::validation(message));
     }
     let (id, deployed) = (stack.id.clone(), stack.deployed.clone());
@@ -377,11 +318,7 @@ pub(super) fn delete_stack(world: &mut World, place: &Place, parameters: Paramet
         refuse_deletion(world, place, &id, &reason);
         return Ok(json!({}));
     }
-    let wanted = Wanted {
-        retained,
-        is_forced,
-        ..Wanted::plain(Kind::Delete, token, deployed)
-    };
+    let wanted = Wanted { retained, is_forced, ..Wanted::plain(Kind::Delete, token, deployed) };
     engine::start(world, place, &id, wanted);
     Ok(json!({}))
 }
@@ -392,9 +329,7 @@ fn export_in_use(world: &World, place: &Place, stack: &Stack) -> Option<String> 
         let name = output.export_name.as_deref()?;
         let users = cloudformation.importers(name);
         let user = users.into_iter().find(|user| *user != stack.name)?;
-        Some(format!(
-            "Delete canceled. Cannot delete export {name} as it is in use by {user}."
-        ))
+        Some(format!("Delete canceled. Cannot delete export {name} as it is in use by {user}."))
     })
 }
 
@@ -404,11 +339,7 @@ fn refuse_deletion(world: &mut World, place: &Place, id: &str, reason: &str) {
     let Some(before) = stacks.get(id).map(|stack| stack.status) else {
         return;
     };
-    let status = if keeps {
-        before
-    } else {
-        StackStatus::DeleteFailed
-    };
+    let status = if keeps { before } else { StackStatus::DeleteFailed };
     events::stack_status(world, place, id, status, Some(reason));
 }
 
@@ -421,9 +352,7 @@ pub(super) fn cancel_update(world: &mut World, place: &Place, parameters: Parame
     }
     let id = stack.id.clone();
     if stack.status != StackStatus::UpdateInProgress {
-        return Err(Refusal::validation(
-            "CancelUpdateStack cannot be called from current stack status",
-        ));
+        return Err(Refusal::validation("CancelUpdateStack cannot be called from current stack status"));
     }
     remember_token(world, place, &id, token.as_deref());
     engine::cancel(world, place, &id, token);
@@ -431,19 +360,12 @@ pub(super) fn cancel_update(world: &mut World, place: &Place, parameters: Parame
 }
 
 fn remember_token(world: &mut World, place: &Place, id: &str, token: Option<&str>) {
-    if let (Some(stack), Some(token)) = (
-        world.services(place).cloudformation.stacks.get_mut(id),
-        token,
-    ) {
+    if let (Some(stack), Some(token)) = (world.services(place).cloudformation.stacks.get_mut(id), token) {
         stack.tokens.insert(token.to_owned());
     }
 }
 
-pub(super) fn continue_rollback(
-    world: &mut World,
-    place: &Place,
-    parameters: Parameters<'_>,
-) -> Reply {
+pub(super) fn continue_rollback(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let name = parameters.required("StackName")?;
     let token = parameters.text("ClientRequestToken").map(str::to_owned);
     let stack = queries::live(world, place, name)?;
@@ -453,10 +375,8 @@ pub(super) fn continue_rollback(
     let id = stack.id.clone();
     if stack.status != StackStatus::UpdateRollbackFailed {
         // AWS's words are not known (?).
-        let message = format!(
-            "Stack:{id} is in {} state and can not continue an update rollback.",
-            stack.status.as_str()
-        );
+        let message =
+            format!("Stack:{id} is in {} state and can not continue an update rollback.", stack.status.as_str());
         return Err(Refusal::validation(message));
     }
     let failed: BTreeSet<String> = stack
@@ -469,9 +389,7 @@ pub(super) fn continue_rollback(
     let is_forced = parameters.flag("ForceRollback").unwrap_or(false);
     let skip: BTreeSet<String> = parameters.texts("ResourcesToSkip").into_iter().collect();
     if is_forced && !skip.is_empty() {
-        return Err(Refusal::validation(
-            "ResourcesToSkip cannot be specified together with ForceRollback",
-        ));
+        return Err(Refusal::validation("ResourcesToSkip cannot be specified together with ForceRollback"));
     }
     if let Some(wrong) = skip.iter().find(|name| !failed.contains(*name)) {
         // AWS's words are not known (?).
@@ -485,11 +403,7 @@ pub(super) fn continue_rollback(
     Ok(json!({}))
 }
 
-pub(super) fn rollback_stack(
-    world: &mut World,
-    place: &Place,
-    parameters: Parameters<'_>,
-) -> Reply {
+pub(super) fn rollback_stack(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let name = parameters.required("StackName")?;
     let token = parameters.text("ClientRequestToken").map(str::to_owned);
     let stack = queries::live(world, place, name)?;
@@ -497,16 +411,10 @@ pub(super) fn rollback_stack(
         return answer;
     }
     let id = stack.id.clone();
-    let is_paused = stack
-        .operation
-        .as_ref()
-        .is_some_and(|operation| operation.phase == Phase::Paused);
+    let is_paused = stack.operation.as_ref().is_some_and(|operation| operation.phase == Phase::Paused);
     if !stack.status.is_paused() || !is_paused {
         // AWS's words are not known (?).
-        let message = format!(
-            "Stack:{id} is in {} state and can not be rolled back.",
-            stack.status.as_str()
-        );
+        let message = format!("Stack:{id} is in {} state and can not be rolled back.", stack.status.as_str());
         return Err(Refusal::validation(message));
     }
     remember_token(world, place, &id, token.as_deref());
@@ -514,31 +422,22 @@ pub(super) fn rollback_stack(
     Ok(json!({"StackId": id, "OperationId": operation}))
 }
 
-fn stack_policy(
-    world: &World,
-    place: &Place,
-    parameters: Parameters<'_>,
-) -> Result<Option<String>, Refusal> {
-    let text = match (
-        parameters.text("StackPolicyBody"),
-        parameters.text("StackPolicyURL"),
-    ) {
+fn stack_policy(world: &World, place: &Place, parameters: Parameters<'_>) -> Result<Option<String>, Refusal> {
+    let text = match (parameters.text("StackPolicyBody"), parameters.text("StackPolicyURL")) {
         (Some(body), _) => Some(body.to_owned()),
         (None, Some(url)) => Some(s3::template_at(world, place, url).map_err(Refusal::validation)?),
         (None, None) => None,
     };
     match text {
-        Some(text) if !policy::is_valid(&text) => Err(Refusal::validation(
-            "Error validating stack policy: Invalid stack policy",
-        )),
+        Some(text) if !policy::is_valid(&text) => {
+            Err(Refusal::validation("Error validating stack policy: Invalid stack policy"))
+        }
         text => Ok(text),
     }
 }
 
 pub(super) fn set_policy(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
-    let id = queries::live(world, place, parameters.required("StackName")?)?
-        .id
-        .clone();
+    let id = queries::live(world, place, parameters.required("StackName")?)?.id.clone();
     let Some(policy) = stack_policy(world, place, parameters)? else {
         return Err(Refusal::validation(
             "You cannot specify both StackPolicyURL and StackPolicyBody, and one of them is required",
@@ -550,17 +449,9 @@ pub(super) fn set_policy(world: &mut World, place: &Place, parameters: Parameter
     Ok(json!({}))
 }
 
-pub(super) fn update_protection(
-    world: &mut World,
-    place: &Place,
-    parameters: Parameters<'_>,
-) -> Reply {
-    let id = queries::live(world, place, parameters.required("StackName")?)?
-        .id
-        .clone();
-    let is_protected = parameters
-        .flag("EnableTerminationProtection")
-        .unwrap_or(false);
+pub(super) fn update_protection(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
+    let id = queries::live(world, place, parameters.required("StackName")?)?.id.clone();
+    let is_protected = parameters.flag("EnableTerminationProtection").unwrap_or(false);
     if let Some(stack) = world.services(place).cloudformation.stacks.get_mut(&id) {
         stack.is_protected = is_protected;
     }
@@ -569,23 +460,13 @@ pub(super) fn update_protection(
 
 /// The properties of a record that a reader may be shown, for tests of the engine.
 #[cfg(test)]
-pub(super) fn live_resources(
-    stack: &Stack,
-) -> BTreeMap<String, (Option<String>, Map<String, Value>)> {
+pub(super) fn live_resources(stack: &Stack) -> BTreeMap<String, (Option<String>, Map<String, Value>)> {
     stack
         .resources
         .iter()
         .filter(|(_, resource)| {
-            !matches!(
-                resource.status,
-                ResourceStatus::DeleteComplete | ResourceStatus::DeleteSkipped
-            )
+            !matches!(resource.status, ResourceStatus::DeleteComplete | ResourceStatus::DeleteSkipped)
         })
-        .map(|(name, resource)| {
-            (
-                name.clone(),
-                (resource.physical_id.clone(), resource.properties.clone()),
-            )
-        })
+        .map(|(name, resource)| (name.clone(), (resource.physical_id.clone(), resource.properties.clone())))
         .collect()
 }

@@ -36,26 +36,14 @@ impl Difference {
 
     /// The path as facts spell it: positions are stars.
     fn fact_path(&self) -> String {
-        let parts: Vec<&str> = self
-            .path
-            .iter()
-            .map(|part| {
-                if part.parse::<usize>().is_ok() {
-                    "*"
-                } else {
-                    part
-                }
-            })
-            .collect();
+        let parts: Vec<&str> =
+            self.path.iter().map(|part| if part.parse::<usize>().is_ok() { "*" } else { part }).collect();
         parts.join("/")
     }
 }
 
 /// The leaves in which two sets of properties differ.
-pub(super) fn differences(
-    before: &Map<String, Value>,
-    after: &Map<String, Value>,
-) -> Vec<Difference> {
+pub(super) fn differences(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<Difference> {
     let mut found = Vec::new();
     compare_members(before, after, &mut Vec::new(), &mut found);
     found
@@ -75,17 +63,10 @@ fn compare_members(
     }
 }
 
-fn compare(
-    before: Option<&Value>,
-    after: Option<&Value>,
-    path: &mut Vec<String>,
-    found: &mut Vec<Difference>,
-) {
+fn compare(before: Option<&Value>, after: Option<&Value>, path: &mut Vec<String>, found: &mut Vec<Difference>) {
     match (before, after) {
         (Some(before), Some(after)) if equal(before, after) => {}
-        (Some(Value::Object(before)), Some(Value::Object(after))) => {
-            compare_members(before, after, path, found)
-        }
+        (Some(Value::Object(before)), Some(Value::Object(after))) => compare_members(before, after, path, found),
         (Some(Value::Array(before)), Some(Value::Array(after))) => {
             for place in 0..before.len().max(after.len()) {
                 path.push(place.to_string());
@@ -94,21 +75,13 @@ fn compare(
             }
         }
         (before, after) => {
-            found.push(Difference {
-                path: path.clone(),
-                before: before.cloned(),
-                after: after.cloned(),
-            });
+            found.push(Difference { path: path.clone(), before: before.cloned(), after: after.cloned() });
         }
     }
 }
 
 /// Whether the engine has anything to do for a resource.
-pub(super) fn differs(
-    before: &StackResource,
-    known: &Map<String, Value>,
-    next: &StackResource,
-) -> bool {
+pub(super) fn differs(before: &StackResource, known: &Map<String, Value>, next: &StackResource) -> bool {
     !differences(known, &next.properties).is_empty()
         || before.tags != next.tags
         || before.metadata != next.metadata
@@ -117,34 +90,20 @@ pub(super) fn differs(
 }
 
 /// Whether a change of properties makes a new physical resource.
-pub(super) fn replacement_of(
-    type_name: &str,
-    before: &Map<String, Value>,
-    after: &Map<String, Value>,
-) -> bool {
+pub(super) fn replacement_of(type_name: &str, before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
     let (Some(facts), Some(handler)) = (facts::of(type_name), resources::of(type_name)) else {
         return false;
     };
-    differences(before, after).iter().any(|difference| {
-        match facts.recreation(&difference.fact_path()) {
-            Recreation::Always => true,
-            Recreation::Conditionally => handler.replaces(
-                difference.property(),
-                before.get(difference.property()),
-                after,
-            ),
-            Recreation::Never => false,
-        }
+    differences(before, after).iter().any(|difference| match facts.recreation(&difference.fact_path()) {
+        Recreation::Always => true,
+        Recreation::Conditionally => handler.replaces(difference.property(), before.get(difference.property()), after),
+        Recreation::Never => false,
     })
 }
 
 /// The live properties of a resource in the shape of what was last applied: only keys that were written, secrets and
 /// write-only ones as written, tags of the stack left out. `None` if the resource is gone.
-pub(super) fn live_properties(
-    world: &World,
-    place: &Place,
-    resource: &StackResource,
-) -> Option<Map<String, Value>> {
+pub(super) fn live_properties(world: &World, place: &Place, resource: &StackResource) -> Option<Map<String, Value>> {
     let facts = facts::of(&resource.type_name)?;
     if !facts.handlers.contains("read") {
         return Some(resource.properties.clone());
@@ -175,9 +134,9 @@ pub(super) fn compare_stack(
         .parameters
         .iter()
         .filter(|(name, parameter)| {
-            old_parameters.get(*name).is_none_or(|old| {
-                old.value != parameter.value || old.resolved != parameter.resolved
-            })
+            old_parameters
+                .get(*name)
+                .is_none_or(|old| old.value != parameter.value || old.resolved != parameter.resolved)
         })
         .map(|(name, _)| name.as_str())
         .collect();
@@ -200,25 +159,17 @@ pub(super) fn compare_stack(
         };
         if comparer.is_wanted(declaration)? {
             wanted.insert(logical_id.to_owned());
-            rows.extend(
-                comparer
-                    .row(declaration)?
-                    .map(|row| (logical_id.to_owned(), row)),
-            );
+            rows.extend(comparer.row(declaration)?.map(|row| (logical_id.to_owned(), row)));
         }
     }
-    let in_template_order = template
-        .resources()
-        .filter_map(|declaration| rows.remove(declaration.logical_id));
+    let in_template_order = template.resources().filter_map(|declaration| rows.remove(declaration.logical_id));
     let mut ordered: Vec<Value> = in_template_order.collect();
-    let removed = stack.resources.values().filter(|resource| {
-        !wanted.contains(&resource.logical_id) && resource.physical_id.is_some()
-    });
+    let removed = stack
+        .resources
+        .values()
+        .filter(|resource| !wanted.contains(&resource.logical_id) && resource.physical_id.is_some());
     ordered.extend(removed.map(removal_row));
-    Ok(Comparison {
-        rows: ordered,
-        warning: comparer.warning,
-    })
+    Ok(Comparison { rows: ordered, warning: comparer.warning })
 }
 
 /// How a resource that comes earlier in the order changes.
@@ -259,9 +210,7 @@ impl Lookup for Planned<'_> {
     fn attribute(&self, logical_id: &str, attribute: &str) -> Result<Value, String> {
         match self.changed.get(logical_id) {
             Some(Changed::New) => Ok(KNOWN_AFTER_APPLY.into()),
-            Some(Changed::InPlace(properties))
-                if self.may_change(logical_id, properties, attribute) =>
-            {
+            Some(Changed::InPlace(properties)) if self.may_change(logical_id, properties, attribute) => {
                 Ok(KNOWN_AFTER_APPLY.into())
             }
             Some(Changed::InPlace(_)) | None => self.live.attribute(logical_id, attribute),
@@ -271,33 +220,18 @@ impl Lookup for Planned<'_> {
 
 impl Planned<'_> {
     fn may_change(&self, logical_id: &str, properties: &BTreeSet<String>, attribute: &str) -> bool {
-        let handler = self
-            .live
-            .resources
-            .get(logical_id)
-            .and_then(|resource| resources::of(&resource.type_name));
-        properties.contains(attribute)
-            || handler.is_some_and(|handler| handler.attribute_changes(attribute))
+        let handler = self.live.resources.get(logical_id).and_then(|resource| resources::of(&resource.type_name));
+        properties.contains(attribute) || handler.is_some_and(|handler| handler.attribute_changes(attribute))
     }
 }
 
 impl Comparer<'_> {
-    fn with_scope<T>(
-        &self,
-        evaluate: impl FnOnce(&Scope<'_>) -> Result<T, String>,
-    ) -> Result<T, String> {
+    fn with_scope<T>(&self, evaluate: impl FnOnce(&Scope<'_>) -> Result<T, String>) -> Result<T, String> {
         let names = engine::names(self.place, self.stack, self.target);
         let parameters = values::of(&self.target.parameters);
         let exports = values::exports(self.world, self.place);
-        let live = Live {
-            world: self.world,
-            place: self.place,
-            resources: &self.stack.resources,
-        };
-        let planned = Planned {
-            live,
-            changed: &self.changed,
-        };
+        let live = Live { world: self.world, place: self.place, resources: &self.stack.resources };
+        let planned = Planned { live, changed: &self.changed };
         let scope = Scope::new(self.template, &parameters, &names, &exports, &planned)?;
         evaluate(&scope)
     }
@@ -316,19 +250,11 @@ impl Comparer<'_> {
                 self.warning = Some(format!(
                     "[WARN] --include-property-values option can return incomplete ChangeSet data because: ChangeSet prediction failed for certain resources with reason: {error}"
                 ));
-                declaration
-                    .properties()
-                    .and_then(Value::as_object)
-                    .cloned()
-                    .unwrap_or_default()
+                declaration.properties().and_then(Value::as_object).cloned().unwrap_or_default()
             }
             Err(error) => return Err(error),
         };
-        let known = self
-            .stack
-            .resources
-            .get(logical_id)
-            .filter(|known| known.physical_id.is_some());
+        let known = self.stack.resources.get(logical_id).filter(|known| known.physical_id.is_some());
         match known {
             None => {
                 self.changed.insert(logical_id.to_owned(), Changed::New);
@@ -346,11 +272,7 @@ impl Comparer<'_> {
     ) -> Option<Value> {
         let logical_id = declaration.logical_id.to_owned();
         let live = live_properties(self.world, self.place, known);
-        let Some(before) = (if self.reverts_drift {
-            live.clone()
-        } else {
-            Some(known.properties.clone())
-        }) else {
+        let Some(before) = (if self.reverts_drift { live.clone() } else { Some(known.properties.clone()) }) else {
             // Drift that deleted the resource: it is made again (shown as Add (?)).
             self.changed.insert(logical_id, Changed::New);
             let mut row = addition_row(declaration, properties);
@@ -360,25 +282,17 @@ impl Comparer<'_> {
         let differences = differences(&before, properties);
         let attributes = attribute_details(known, declaration, &self.target.tags);
         if differences.is_empty() && attributes.is_empty() {
-            let was_drifted =
-                self.reverts_drift && !self::differences(&known.properties, properties).is_empty();
+            let was_drifted = self.reverts_drift && !self::differences(&known.properties, properties).is_empty();
             return was_drifted.then(|| self.sync_row(declaration, known, &before, properties));
         }
         let replaces = replacement_of(declaration.type_name, &before, properties);
         let change = if replaces {
             Changed::New
         } else {
-            Changed::InPlace(
-                differences
-                    .iter()
-                    .map(|difference| difference.property().to_owned())
-                    .collect(),
-            )
+            Changed::InPlace(differences.iter().map(|difference| difference.property().to_owned()).collect())
         };
-        let mut details: Vec<Value> = differences
-            .iter()
-            .flat_map(|difference| self.property_details(declaration, known, difference))
-            .collect();
+        let mut details: Vec<Value> =
+            differences.iter().flat_map(|difference| self.property_details(declaration, known, difference)).collect();
         details.extend(attributes);
         self.changed.insert(logical_id, change);
         Some(self.modification_row(declaration, known, &before, properties, details))
@@ -393,17 +307,11 @@ impl Comparer<'_> {
         details: Vec<Value>,
     ) -> Value {
         let replacement = worst_replacement(&details);
-        let mut scope: Vec<&str> = details
-            .iter()
-            .filter_map(|detail| detail.pointer("/Target/Attribute")?.as_str())
-            .collect();
+        let mut scope: Vec<&str> =
+            details.iter().filter_map(|detail| detail.pointer("/Target/Attribute")?.as_str()).collect();
         scope.dedup();
-        let policy = (replacement != "False").then(|| {
-            format!(
-                "ReplaceAnd{}",
-                policy_name(known.replace_policy.as_deref(), known)
-            )
-        });
+        let policy = (replacement != "False")
+            .then(|| format!("ReplaceAnd{}", policy_name(known.replace_policy.as_deref(), known)));
         let mut row = json!({
             "Type": "Resource",
             "ResourceChange": {
@@ -421,8 +329,7 @@ impl Comparer<'_> {
         });
         if self.reverts_drift {
             let is_drifted = !differences(&known.properties, before).is_empty();
-            let can_read =
-                facts::of(&known.type_name).is_some_and(|facts| facts.handlers.contains("read"));
+            let can_read = facts::of(&known.type_name).is_some_and(|facts| facts.handlers.contains("read"));
             let status = if !can_read {
                 "UNSUPPORTED"
             } else if is_drifted {
@@ -461,9 +368,8 @@ impl Comparer<'_> {
         known: &StackResource,
         difference: &Difference,
     ) -> Vec<Value> {
-        let recreation = facts::of(declaration.type_name).map_or(Recreation::Never, |facts| {
-            facts.recreation(&difference.fact_path())
-        });
+        let recreation = facts::of(declaration.type_name)
+            .map_or(Recreation::Never, |facts| facts.recreation(&difference.fact_path()));
         let mut target = json!({
             "Attribute": "Properties",
             "Name": difference.property(),
@@ -478,7 +384,10 @@ impl Comparer<'_> {
             if recorded != difference.before.as_ref()
                 && let Some(target) = target.as_object_mut()
             {
-                target.insert("Drift".to_owned(), json!({"PreviousValue": recorded.map(shown), "ActualValue": difference.before.as_ref().map(shown)}));
+                target.insert(
+                    "Drift".to_owned(),
+                    json!({"PreviousValue": recorded.map(shown), "ActualValue": difference.before.as_ref().map(shown)}),
+                );
                 target.insert("BeforeValueFrom".to_owned(), "ACTUAL_STATE".into());
                 target.insert("AfterValueFrom".to_owned(), "TEMPLATE".into());
             }
@@ -497,43 +406,24 @@ impl Comparer<'_> {
     }
 
     /// The changed parameters and resources that the value at a path comes from.
-    fn causes(
-        &self,
-        declaration: Declaration<'_>,
-        path: &[String],
-    ) -> Vec<(&'static str, String, &'static str)> {
-        let Some(expression) = declaration
-            .properties()
-            .map(|properties| expression_at(properties, path))
-        else {
+    fn causes(&self, declaration: Declaration<'_>, path: &[String]) -> Vec<(&'static str, String, &'static str)> {
+        let Some(expression) = declaration.properties().map(|properties| expression_at(properties, path)) else {
             return Vec::new();
         };
         references(expression)
             .into_iter()
-            .filter_map(|reference| {
-                match (&reference.attribute, self.changed.get(&reference.target)) {
-                    (None, _) if self.changed_parameters.contains(reference.target.as_str()) => {
-                        Some(("ParameterReference", reference.target, "Static"))
-                    }
-                    (None, Some(Changed::New)) => {
-                        Some(("ResourceReference", reference.target, "Dynamic"))
-                    }
-                    (Some(attribute), Some(Changed::New)) => Some((
-                        "ResourceAttribute",
-                        format!("{}.{attribute}", reference.target),
-                        "Dynamic",
-                    )),
-                    (Some(attribute), Some(Changed::InPlace(properties)))
-                        if properties.contains(attribute) =>
-                    {
-                        Some((
-                            "ResourceAttribute",
-                            format!("{}.{attribute}", reference.target),
-                            "Dynamic",
-                        ))
-                    }
-                    _ => None,
+            .filter_map(|reference| match (&reference.attribute, self.changed.get(&reference.target)) {
+                (None, _) if self.changed_parameters.contains(reference.target.as_str()) => {
+                    Some(("ParameterReference", reference.target, "Static"))
                 }
+                (None, Some(Changed::New)) => Some(("ResourceReference", reference.target, "Dynamic")),
+                (Some(attribute), Some(Changed::New)) => {
+                    Some(("ResourceAttribute", format!("{}.{attribute}", reference.target), "Dynamic"))
+                }
+                (Some(attribute), Some(Changed::InPlace(properties))) if properties.contains(attribute) => {
+                    Some(("ResourceAttribute", format!("{}.{attribute}", reference.target), "Dynamic"))
+                }
+                _ => None,
             })
             .collect()
     }
@@ -546,10 +436,7 @@ fn expression_at<'a>(expression: &'a Value, path: &[String]) -> &'a Value {
     };
     let inner = match expression {
         Value::Object(members) => members.get(first),
-        Value::Array(entries) => first
-            .parse::<usize>()
-            .ok()
-            .and_then(|place| entries.get(place)),
+        Value::Array(entries) => first.parse::<usize>().ok().and_then(|place| entries.get(place)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     };
     inner.map_or(expression, |inner| expression_at(inner, rest))
@@ -557,54 +444,27 @@ fn expression_at<'a>(expression: &'a Value, path: &[String]) -> &'a Value {
 
 fn at<'a>(properties: &'a Map<String, Value>, path: &[String]) -> Option<&'a Value> {
     let (first, rest) = path.split_first()?;
-    rest.iter()
-        .try_fold(properties.get(first)?, |value, part| match value {
-            Value::Object(members) => members.get(part),
-            Value::Array(entries) => entries.get(part.parse::<usize>().ok()?),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-        })
+    rest.iter().try_fold(properties.get(first)?, |value, part| match value {
+        Value::Object(members) => members.get(part),
+        Value::Array(entries) => entries.get(part.parse::<usize>().ok()?),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    })
 }
 
 /// Details of what is not a property: tags of the stack, metadata, policies.
-fn attribute_details(
-    known: &StackResource,
-    declaration: Declaration<'_>,
-    tags: &[super::stack::Tag],
-) -> Vec<Value> {
+fn attribute_details(known: &StackResource, declaration: Declaration<'_>, tags: &[super::stack::Tag]) -> Vec<Value> {
     let is_taggable = facts::of(&known.type_name).is_some_and(facts::TypeFacts::is_taggable);
     let as_text = |value: &Option<String>| value.clone().map(Value::String);
     let rows = [
-        (
-            "Tags",
-            Some(json!(known.tags)).filter(|_| is_taggable),
-            Some(json!(tags)).filter(|_| is_taggable),
-        ),
-        (
-            "Metadata",
-            known.metadata.clone(),
-            declaration.body.get("Metadata").cloned(),
-        ),
-        (
-            "DeletionPolicy",
-            as_text(&known.deletion_policy),
-            as_text(&declaration.policy("DeletionPolicy")),
-        ),
-        (
-            "UpdateReplacePolicy",
-            as_text(&known.replace_policy),
-            as_text(&declaration.policy("UpdateReplacePolicy")),
-        ),
+        ("Tags", Some(json!(known.tags)).filter(|_| is_taggable), Some(json!(tags)).filter(|_| is_taggable)),
+        ("Metadata", known.metadata.clone(), declaration.body.get("Metadata").cloned()),
+        ("DeletionPolicy", as_text(&known.deletion_policy), as_text(&declaration.policy("DeletionPolicy"))),
+        ("UpdateReplacePolicy", as_text(&known.replace_policy), as_text(&declaration.policy("UpdateReplacePolicy"))),
     ];
-    let changed = rows
-        .into_iter()
-        .filter(|(_, before, after)| before != after);
+    let changed = rows.into_iter().filter(|(_, before, after)| before != after);
     changed
         .map(|(attribute, before, after)| {
-            let kind = Difference {
-                path: Vec::new(),
-                before: before.clone(),
-                after: after.clone(),
-            };
+            let kind = Difference { path: Vec::new(), before: before.clone(), after: after.clone() };
             json!({
                 "Target": {
                     "Attribute": attribute,
@@ -673,9 +533,7 @@ fn policy_name(policy: Option<&str>, resource: &StackResource) -> &'static str {
 /// Always and static gives True, always but only dynamic gives Conditional, as does Conditionally; the worst wins.
 fn worst_replacement(details: &[Value]) -> &'static str {
     let verdict = |detail: &Value| {
-        let recreation = detail
-            .pointer("/Target/RequiresRecreation")
-            .and_then(Value::as_str);
+        let recreation = detail.pointer("/Target/RequiresRecreation").and_then(Value::as_str);
         let is_static = detail.get("Evaluation").and_then(Value::as_str) == Some("Static");
         match recreation {
             Some("Always") if is_static => 2,
@@ -697,12 +555,9 @@ fn shown(value: &Value) -> String {
 
 fn with_text(value: &Value) -> Value {
     match value {
-        Value::Object(members) => Value::Object(
-            members
-                .iter()
-                .map(|(name, member)| (name.clone(), with_text(member)))
-                .collect(),
-        ),
+        Value::Object(members) => {
+            Value::Object(members.iter().map(|(name, member)| (name.clone(), with_text(member))).collect())
+        }
         Value::Array(entries) => entries.iter().map(with_text).collect(),
         scalar => plain(scalar).map_or(Value::Null, Value::String),
     }
@@ -710,10 +565,7 @@ fn with_text(value: &Value) -> Value {
 
 /// A context is a JSON string of its own.
 fn context(properties: &Map<String, Value>, metadata: Option<&Value>) -> String {
-    let mut context = Map::from_iter([(
-        "Properties".to_owned(),
-        with_text(&Value::Object(properties.clone())),
-    )]);
+    let mut context = Map::from_iter([("Properties".to_owned(), with_text(&Value::Object(properties.clone())))]);
     if let Some(metadata) = metadata {
         context.insert("Metadata".to_owned(), metadata.clone());
     }
@@ -736,19 +588,8 @@ mod tests {
             .iter()
             .map(|difference| (difference.path.join("/"), difference.kind()))
             .collect();
-        let found: Vec<(&str, &str)> = found
-            .iter()
-            .map(|(path, kind)| (path.as_str(), *kind))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                ("A", "Remove"),
-                ("B/C/1", "Modify"),
-                ("B/C/2", "Add"),
-                ("E", "Add")
-            ]
-        );
+        let found: Vec<(&str, &str)> = found.iter().map(|(path, kind)| (path.as_str(), *kind)).collect();
+        assert_eq!(found, [("A", "Remove"), ("B/C/1", "Modify"), ("B/C/2", "Add"), ("E", "Add")]);
     }
 
     // cloudformation.md 3: Always + Static True; Always + only Dynamic Conditional; the worst detail wins.
@@ -756,20 +597,8 @@ mod tests {
     fn the_worst_detail_decides_on_replacement() {
         let detail = |recreation: &str, evaluation: &str| json!({"Target": {"RequiresRecreation": recreation}, "Evaluation": evaluation});
         assert_eq!(worst_replacement(&[detail("Never", "Static")]), "False");
-        assert_eq!(
-            worst_replacement(&[detail("Always", "Dynamic"), detail("Never", "Static")]),
-            "Conditional"
-        );
-        assert_eq!(
-            worst_replacement(&[detail("Conditionally", "Static")]),
-            "Conditional"
-        );
-        assert_eq!(
-            worst_replacement(&[
-                detail("Always", "Static"),
-                detail("Conditionally", "Static")
-            ]),
-            "True"
-        );
+        assert_eq!(worst_replacement(&[detail("Always", "Dynamic"), detail("Never", "Static")]), "Conditional");
+        assert_eq!(worst_replacement(&[detail("Conditionally", "Static")]), "Conditional");
+        assert_eq!(worst_replacement(&[detail("Always", "Static"), detail("Conditionally", "Static")]), "True");
     }
 }

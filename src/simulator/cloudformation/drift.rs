@@ -4,8 +4,8 @@
 use super::diff::{self, Difference};
 use super::queries;
 use super::stack::{
-    Detection, DetectionOutcome, ResourceDrift, ResourceStatus, Stack, StackDrift, StackResource,
-    StackStatus, Transition,
+    Detection, DetectionOutcome, ResourceDrift, ResourceStatus, Stack, StackDrift, StackResource, StackStatus,
+    Transition,
 };
 use crate::simulator::facts::{self, TypeFacts, plain};
 use crate::simulator::faults::{ResourceWork, Work};
@@ -19,32 +19,17 @@ use serde_json::{Map, Value, json};
 type Reply = Result<Value, Refusal>;
 
 /// Live properties in the shape of what was last applied.
-pub(super) fn comparable(
-    resource: &StackResource,
-    facts: &TypeFacts,
-    live: &Map<String, Value>,
-) -> Map<String, Value> {
+pub(super) fn comparable(resource: &StackResource, facts: &TypeFacts, live: &Map<String, Value>) -> Map<String, Value> {
     let restricted = resource.properties.iter().filter_map(|(name, recorded)| {
         let found = live.get(name);
-        let found = if name == "Tags" {
-            found.map(|tags| own_tags(resource, recorded, tags))
-        } else {
-            found.cloned()
-        };
+        let found = if name == "Tags" { found.map(|tags| own_tags(resource, recorded, tags)) } else { found.cloned() };
         restricted(facts, name, recorded, found.as_ref()).map(|value| (name.clone(), value))
     });
     restricted.collect()
 }
 
-fn restricted(
-    facts: &TypeFacts,
-    path: &str,
-    recorded: &Value,
-    live: Option<&Value>,
-) -> Option<Value> {
-    let is_secret = recorded
-        .as_str()
-        .is_some_and(|text| text.contains("{{resolve:"));
+fn restricted(facts: &TypeFacts, path: &str, recorded: &Value, live: Option<&Value>) -> Option<Value> {
+    let is_secret = recorded.as_str().is_some_and(|text| text.contains("{{resolve:"));
     let is_key = path.ends_with("KmsKeyId") || path.ends_with("KMSKeyId");
     if facts.write_only.contains(path) || is_secret || is_key {
         return Some(recorded.clone());
@@ -56,8 +41,7 @@ fn restricted(
     Some(match (recorded, live) {
         (Value::Object(recorded), Value::Object(live)) => {
             let members = recorded.iter().filter_map(|(name, value)| {
-                restricted(facts, &format!("{path}/{name}"), value, live.get(name))
-                    .map(|value| (name.clone(), value))
+                restricted(facts, &format!("{path}/{name}"), value, live.get(name)).map(|value| (name.clone(), value))
             });
             Value::Object(members.collect())
         }
@@ -75,18 +59,12 @@ fn restricted(
 
 /// Whether the registry's transform takes two spellings for one (`propertyTransform`).
 fn is_equivalent(facts: &TypeFacts, path: &str, recorded: &Value, live: &Value) -> bool {
-    let transform = facts
-        .property_transform
-        .as_ref()
-        .and_then(|transforms| transforms.get(path));
-    let (Some(transform), Some(recorded), Some(live)) = (transform, plain(recorded), plain(live))
-    else {
+    let transform = facts.property_transform.as_ref().and_then(|transforms| transforms.get(path));
+    let (Some(transform), Some(recorded), Some(live)) = (transform, plain(recorded), plain(live)) else {
         return false;
     };
     if transform.contains("$lowercase") || transform.contains("$uppercase") {
-        return recorded
-            .trim_end_matches('.')
-            .eq_ignore_ascii_case(live.trim_end_matches('.'));
+        return recorded.trim_end_matches('.').eq_ignore_ascii_case(live.trim_end_matches('.'));
     }
     // `EngineVersion`: "15" stands for any 15.x.
     transform.contains("\".*\"") && live.starts_with(&recorded)
@@ -95,43 +73,25 @@ fn is_equivalent(facts: &TypeFacts, path: &str, recorded: &Value, live: &Value) 
 /// Tags that came from the stack or from CloudFormation are not the template's.
 fn own_tags(resource: &StackResource, recorded: &Value, live: &Value) -> Value {
     let is_written = |key: &str| match recorded {
-        Value::Array(tags) => tags
-            .iter()
-            .any(|tag| tag.get("Key").and_then(Value::as_str) == Some(key)),
+        Value::Array(tags) => tags.iter().any(|tag| tag.get("Key").and_then(Value::as_str) == Some(key)),
         Value::Object(tags) => tags.contains_key(key),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     };
-    let is_foreign = |key: &str| {
-        !is_written(key)
-            && (key.starts_with("aws:") || resource.tags.iter().any(|tag| tag.key == key))
-    };
+    let is_foreign =
+        |key: &str| !is_written(key) && (key.starts_with("aws:") || resource.tags.iter().any(|tag| tag.key == key));
     match live {
-        Value::Array(tags) => tags
-            .iter()
-            .filter(|tag| {
-                !tag.get("Key")
-                    .and_then(Value::as_str)
-                    .is_some_and(is_foreign)
-            })
-            .cloned()
-            .collect(),
+        Value::Array(tags) => {
+            tags.iter().filter(|tag| !tag.get("Key").and_then(Value::as_str).is_some_and(is_foreign)).cloned().collect()
+        }
         Value::Object(tags) => Value::Object(
-            tags.iter()
-                .filter(|(key, _)| !is_foreign(key))
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
+            tags.iter().filter(|(key, _)| !is_foreign(key)).map(|(key, value)| (key.clone(), value.clone())).collect(),
         ),
         other => other.clone(),
     }
 }
 
 /// The drift of a resource now, or `None` for a type that cannot be read.
-fn drift_of(
-    world: &mut World,
-    place: &Place,
-    stack_name: &str,
-    resource: &StackResource,
-) -> Option<ResourceDrift> {
+fn drift_of(world: &mut World, place: &Place, stack_name: &str, resource: &StackResource) -> Option<ResourceDrift> {
     let facts = facts::of(&resource.type_name).filter(|facts| facts.handlers.contains("read"))?;
     let id = resource.physical_id.as_deref()?;
     let now = world.now();
@@ -146,32 +106,17 @@ fn drift_of(
         return Some(verdict("UNKNOWN"));
     }
     let shown = |properties: &Map<String, Value>| {
-        let visible = properties
-            .iter()
-            .filter(|(name, _)| !facts.write_only.contains(*name));
-        as_text(&Value::Object(
-            visible
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-        ))
+        let visible = properties.iter().filter(|(name, _)| !facts.write_only.contains(*name));
+        as_text(&Value::Object(visible.map(|(name, value)| (name.clone(), value.clone())).collect()))
     };
     let expected = shown(&resource.properties);
     let Some(live) = resources::of(&resource.type_name)?.read(world, place, id) else {
-        return Some(ResourceDrift {
-            expected: Some(expected.to_string()),
-            ..verdict("DELETED")
-        });
+        return Some(ResourceDrift { expected: Some(expected.to_string()), ..verdict("DELETED") });
     };
     let actual = comparable(resource, facts, &live);
-    let differences: Vec<Value> = diff::differences(&resource.properties, &actual)
-        .iter()
-        .map(difference_view)
-        .collect();
-    let status = if differences.is_empty() {
-        "IN_SYNC"
-    } else {
-        "MODIFIED"
-    };
+    let differences: Vec<Value> =
+        diff::differences(&resource.properties, &actual).iter().map(difference_view).collect();
+    let status = if differences.is_empty() { "IN_SYNC" } else { "MODIFIED" };
     Some(ResourceDrift {
         expected: Some(expected.to_string()),
         actual: Some(shown(&actual).to_string()),
@@ -183,12 +128,8 @@ fn drift_of(
 fn is_unreadable(world: &mut World, stack: &str, resource: &StackResource) -> bool {
     let now = world.now();
     let mut faults = std::mem::take(&mut world.faults);
-    let work = ResourceWork {
-        stack,
-        logical_id: &resource.logical_id,
-        type_name: &resource.type_name,
-        during: Work::Update,
-    };
+    let work =
+        ResourceWork { stack, logical_id: &resource.logical_id, type_name: &resource.type_name, during: Work::Update };
     let is_unreadable = faults.is_unreadable(&work, now, &mut world.identifiers);
     world.faults = faults;
     is_unreadable
@@ -196,12 +137,9 @@ fn is_unreadable(world: &mut World, stack: &str, resource: &StackResource) -> bo
 
 fn as_text(value: &Value) -> Value {
     match value {
-        Value::Object(members) => Value::Object(
-            members
-                .iter()
-                .map(|(name, member)| (name.clone(), as_text(member)))
-                .collect(),
-        ),
+        Value::Object(members) => {
+            Value::Object(members.iter().map(|(name, member)| (name.clone(), as_text(member))).collect())
+        }
         Value::Array(entries) => entries.iter().map(as_text).collect(),
         scalar => plain(scalar).map_or(Value::Null, Value::String),
     }
@@ -210,10 +148,9 @@ fn as_text(value: &Value) -> Value {
 /// REC: values are plain strings.
 fn difference_view(difference: &Difference) -> Value {
     let text = |value: &Option<Value>| {
-        value.as_ref().map_or_else(
-            || "null".to_owned(),
-            |value| plain(value).unwrap_or_else(|| as_text(value).to_string()),
-        )
+        value
+            .as_ref()
+            .map_or_else(|| "null".to_owned(), |value| plain(value).unwrap_or_else(|| as_text(value).to_string()))
     };
     let kind = match (&difference.before, &difference.after) {
         (None, _) => "ADD",
@@ -237,10 +174,8 @@ pub(super) fn detect(world: &mut World, place: &Place, parameters: Parameters<'_
     let stack = queries::live(world, place, parameters.required("StackName")?)?;
     let stack_id = stack.id.clone();
     if !can_be_checked(stack.status) {
-        let message = format!(
-            "Stack:{stack_id} is in {} state and drift detection cannot be performed.",
-            stack.status.as_str()
-        );
+        let message =
+            format!("Stack:{stack_id} is in {} state and drift detection cannot be performed.", stack.status.as_str());
         return Err(Refusal::validation(message));
     }
     let is_running = world.services_at(place).is_some_and(|services| {
@@ -251,9 +186,7 @@ pub(super) fn detect(world: &mut World, place: &Place, parameters: Parameters<'_
             .any(|detection| detection.stack_id == stack_id && detection.outcome.is_none())
     });
     if is_running && world.rules.one_detection_at_a_time {
-        return Err(Refusal::validation(format!(
-            "Drift detection is already in progress for stack [{stack_id}]"
-        )));
+        return Err(Refusal::validation(format!("Drift detection is already in progress for stack [{stack_id}]")));
     }
     let count = u64::try_from(stack.resources.len()).unwrap_or(0);
     let durations = &world.rules.durations;
@@ -266,62 +199,36 @@ pub(super) fn detect(world: &mut World, place: &Place, parameters: Parameters<'_
         logical_ids: parameters.texts("LogicalResourceIds"),
         outcome: None,
     };
-    world
-        .services(place)
-        .cloudformation
-        .detections
-        .insert(id.clone(), detection);
+    world.services(place).cloudformation.detections.insert(id.clone(), detection);
     world.schedule(
         seconds,
-        world::Transition::CloudFormation(
-            place.clone(),
-            Transition::DetectionEnds {
-                detection: id.clone(),
-            },
-        ),
+        world::Transition::CloudFormation(place.clone(), Transition::DetectionEnds { detection: id.clone() }),
     );
     Ok(json!({"StackDriftDetectionId": id}))
 }
 
 /// A detection has looked at everything.
 pub(super) fn end(world: &mut World, place: &Place, id: &str) {
-    let Some(detection) = world
-        .services_at(place)
-        .and_then(|services| services.cloudformation.detections.get(id))
-        .cloned()
+    let Some(detection) =
+        world.services_at(place).and_then(|services| services.cloudformation.detections.get(id)).cloned()
     else {
         return;
     };
-    let Some(stack) = world
-        .services_at(place)
-        .and_then(|services| services.cloudformation.stacks.get(&detection.stack_id))
+    let Some(stack) =
+        world.services_at(place).and_then(|services| services.cloudformation.stacks.get(&detection.stack_id))
     else {
         return;
     };
     let wanted: Vec<StackResource> = stack
         .resources
         .values()
-        .filter(|resource| {
-            detection.logical_ids.is_empty() || detection.logical_ids.contains(&resource.logical_id)
-        })
-        .filter(|resource| {
-            !matches!(
-                resource.status,
-                ResourceStatus::DeleteComplete | ResourceStatus::DeleteSkipped
-            )
-        })
+        .filter(|resource| detection.logical_ids.is_empty() || detection.logical_ids.contains(&resource.logical_id))
+        .filter(|resource| !matches!(resource.status, ResourceStatus::DeleteComplete | ResourceStatus::DeleteSkipped))
         .cloned()
         .collect();
     let name = stack.name.clone();
-    let found: Vec<(String, Option<ResourceDrift>)> = wanted
-        .iter()
-        .map(|resource| {
-            (
-                resource.logical_id.clone(),
-                drift_of(world, place, &name, resource),
-            )
-        })
-        .collect();
+    let found: Vec<(String, Option<ResourceDrift>)> =
+        wanted.iter().map(|resource| (resource.logical_id.clone(), drift_of(world, place, &name, resource))).collect();
     let now = world.now();
     let cloudformation = &mut world.services(place).cloudformation;
     let Some(stack) = cloudformation.stacks.get_mut(&detection.stack_id) else {
@@ -333,10 +240,7 @@ pub(super) fn end(world: &mut World, place: &Place, id: &str) {
         }
     }
     let outcome = summary(stack);
-    stack.drift = Some(StackDrift {
-        status: outcome.status.clone(),
-        at: now,
-    });
+    stack.drift = Some(StackDrift { status: outcome.status.clone(), at: now });
     if let Some(detection) = cloudformation.detections.get_mut(id) {
         detection.outcome = Some(outcome);
     }
@@ -344,10 +248,7 @@ pub(super) fn end(world: &mut World, place: &Place, id: &str) {
 
 fn summary(stack: &Stack) -> DetectionOutcome {
     let with_status = |wanted: &[&str]| -> Vec<String> {
-        let drifts = stack
-            .resources
-            .values()
-            .filter_map(|resource| Some((resource, resource.drift.as_ref()?)));
+        let drifts = stack.resources.values().filter_map(|resource| Some((resource, resource.drift.as_ref()?)));
         drifts
             .filter(|(_, drift)| wanted.contains(&drift.status.as_str()))
             .map(|(resource, _)| resource.logical_id.clone())
@@ -355,11 +256,7 @@ fn summary(stack: &Stack) -> DetectionOutcome {
     };
     let drifted = with_status(&["MODIFIED", "DELETED"]).len();
     let status = if drifted > 0 { "DRIFTED" } else { "IN_SYNC" };
-    DetectionOutcome {
-        status: status.to_owned(),
-        drifted,
-        failed: with_status(&["UNKNOWN"]),
-    }
+    DetectionOutcome { status: status.to_owned(), drifted, failed: with_status(&["UNKNOWN"]) }
 }
 
 pub(super) fn detection_status(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
@@ -375,12 +272,9 @@ pub(super) fn detection_status(world: &World, place: &Place, parameters: Paramet
         Some(_) if has_failed => "DETECTION_FAILED",
         Some(_) => "DETECTION_COMPLETE",
     };
-    let reason = outcome.filter(|_| has_failed).map(|outcome| {
-        format!(
-            "Failed to detect drift on resource(s) [{}]",
-            outcome.failed.join(", ")
-        )
-    });
+    let reason = outcome
+        .filter(|_| has_failed)
+        .map(|outcome| format!("Failed to detect drift on resource(s) [{}]", outcome.failed.join(", ")));
     Ok(json!({
         "StackId": detection.stack_id,
         "StackDriftDetectionId": detection.id,
@@ -421,31 +315,18 @@ pub(super) fn resource_drifts(world: &World, place: &Place, parameters: Paramete
 }
 
 /// The one detection that answers at once.
-pub(super) fn detect_resource(
-    world: &mut World,
-    place: &Place,
-    parameters: Parameters<'_>,
-) -> Reply {
+pub(super) fn detect_resource(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let stack = queries::live(world, place, parameters.required("StackName")?)?.clone();
     let logical_id = parameters.required("LogicalResourceId")?;
-    let resource = stack.resources.get(logical_id).ok_or_else(|| {
-        Refusal::validation(format!(
-            "Resource {logical_id} does not exist for stack {}",
-            stack.name
-        ))
-    })?;
+    let resource = stack
+        .resources
+        .get(logical_id)
+        .ok_or_else(|| Refusal::validation(format!("Resource {logical_id} does not exist for stack {}", stack.name)))?;
     let drift = drift_of(world, place, &stack.name, resource).ok_or_else(|| {
-        Refusal::validation(format!(
-            "Drift detection is not supported for resource type [{}]",
-            resource.type_name
-        ))
+        Refusal::validation(format!("Drift detection is not supported for resource type [{}]", resource.type_name))
     })?;
     let view = drift_view(&stack, resource, &drift);
-    let stored = world
-        .services(place)
-        .cloudformation
-        .stacks
-        .get_mut(&stack.id);
+    let stored = world.services(place).cloudformation.stacks.get_mut(&stack.id);
     if let Some(resource) = stored.and_then(|stack| stack.resources.get_mut(logical_id)) {
         resource.drift = Some(drift);
     }

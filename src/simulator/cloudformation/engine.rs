@@ -7,8 +7,8 @@ use super::events;
 use super::intrinsics::{Lookup, Scope, StackNames};
 use super::policy;
 use super::stack::{
-    Deletion, DeletionState, Deployment, Kind, Operation, Output, Phase, Policy, ResourceStatus,
-    Stack, StackResource, StackStatus, Transition, Work, WorkState,
+    Deletion, DeletionState, Deployment, Kind, Operation, Output, Phase, Policy, ResourceStatus, Stack, StackResource,
+    StackStatus, Transition, Work, WorkState,
 };
 use super::template::{Declaration, Template};
 use super::values;
@@ -59,11 +59,7 @@ impl Wanted {
 pub(crate) fn start(world: &mut World, place: &Place, stack_id: &str, wanted: Wanted) -> String {
     let id = world.identifiers.uuid();
     let (kind, now) = (wanted.kind, world.now());
-    let mut run = Run {
-        world,
-        place,
-        stack_id,
-    };
+    let mut run = Run { world, place, stack_id };
     run.start(&id, wanted);
     let status = match kind {
         Kind::Create => StackStatus::CreateInProgress,
@@ -87,15 +83,9 @@ pub(crate) fn roll_back(
     token: Option<String>,
     reason: &str,
 ) -> String {
-    let mut run = Run {
-        world,
-        place,
-        stack_id,
-    };
+    let mut run = Run { world, place, stack_id };
     run.begin_rollback(reason, token);
-    run.operation()
-        .map(|operation| operation.id.clone())
-        .unwrap_or_default()
+    run.operation().map(|operation| operation.id.clone()).unwrap_or_default()
 }
 
 /// Goes on with a rollback that failed, leaving some resources as they are.
@@ -106,11 +96,7 @@ pub(crate) fn continue_rollback(
     token: Option<String>,
     skip: &BTreeSet<String>,
 ) -> String {
-    let mut run = Run {
-        world,
-        place,
-        stack_id,
-    };
+    let mut run = Run { world, place, stack_id };
     let id = run.world.identifiers.uuid();
     if let Some(operation) = run.stack_mut().operation.as_mut() {
         operation.id.clone_from(&id);
@@ -118,10 +104,7 @@ pub(crate) fn continue_rollback(
         operation.phase = Phase::Undo;
     }
     run.note_operation("CONTINUE_ROLLBACK", &id);
-    run.status(
-        StackStatus::UpdateRollbackInProgress,
-        Some("User Initiated"),
-    );
+    run.status(StackStatus::UpdateRollbackInProgress, Some("User Initiated"));
     run.retry_failed_undo(skip);
     run.schedule_step();
     id
@@ -129,11 +112,7 @@ pub(crate) fn continue_rollback(
 
 /// Gives up an update in progress: what runs is cancelled, and everything is brought back.
 pub(crate) fn cancel(world: &mut World, place: &Place, stack_id: &str, token: Option<String>) {
-    let mut run = Run {
-        world,
-        place,
-        stack_id,
-    };
+    let mut run = Run { world, place, stack_id };
     run.cancel_siblings();
     run.begin_rollback("User Initiated", token);
 }
@@ -141,53 +120,20 @@ pub(crate) fn cancel(world: &mut World, place: &Place, stack_id: &str, token: Op
 /// Runs what is due.
 pub(crate) fn run(world: &mut World, place: &Place, transition: Transition) {
     match transition {
-        Transition::Step { stack, operation } => Run {
-            world,
-            place,
-            stack_id: &stack,
+        Transition::Step { stack, operation } => {
+            Run { world, place, stack_id: &stack }.if_current(&operation, Run::step)
         }
-        .if_current(&operation, Run::step),
-        Transition::Begin {
-            stack,
-            operation,
-            logical_id,
-        } => {
-            Run {
-                world,
-                place,
-                stack_id: &stack,
-            }
-            .if_current(&operation, |run| run.call_handler(&logical_id));
+        Transition::Begin { stack, operation, logical_id } => {
+            Run { world, place, stack_id: &stack }.if_current(&operation, |run| run.call_handler(&logical_id));
         }
-        Transition::Settle {
-            stack,
-            operation,
-            logical_id,
-            doing,
-        } => {
-            Run {
-                world,
-                place,
-                stack_id: &stack,
-            }
-            .if_current(&operation, |run| run.settle(&logical_id, doing));
+        Transition::Settle { stack, operation, logical_id, doing } => {
+            Run { world, place, stack_id: &stack }.if_current(&operation, |run| run.settle(&logical_id, doing));
         }
-        Transition::SettleDeletion {
-            stack,
-            operation,
-            place: number,
-        } => {
-            Run {
-                world,
-                place,
-                stack_id: &stack,
-            }
-            .if_current(&operation, |run| run.settle_deletion(number));
+        Transition::SettleDeletion { stack, operation, place: number } => {
+            Run { world, place, stack_id: &stack }.if_current(&operation, |run| run.settle_deletion(number));
         }
         // Change sets and drift have files of their own; `mod.rs` sends theirs there.
-        Transition::ChangeSetBegins { .. }
-        | Transition::ChangeSetEnds { .. }
-        | Transition::DetectionEnds { .. } => {}
+        Transition::ChangeSetBegins { .. } | Transition::ChangeSetEnds { .. } | Transition::DetectionEnds { .. } => {}
     }
 }
 
@@ -200,18 +146,12 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn stack(&self) -> Option<&Stack> {
-        self.world
-            .services_at(self.place)?
-            .cloudformation
-            .stacks
-            .get(self.stack_id)
+        self.world.services_at(self.place)?.cloudformation.stacks.get(self.stack_id)
     }
 
     fn stack_mut(&mut self) -> &mut Stack {
         let stacks = &mut self.world.services(self.place).cloudformation.stacks;
-        stacks
-            .get_mut(self.stack_id)
-            .expect("a run is only made for a stack that exists, and stacks are never removed")
+        stacks.get_mut(self.stack_id).expect("a run is only made for a stack that exists, and stacks are never removed")
     }
 
     fn operation(&self) -> Option<&Operation> {
@@ -219,41 +159,25 @@ impl Run<'_> {
     }
 
     fn work_mut(&mut self, logical_id: &str) -> Option<&mut Work> {
-        self.stack_mut()
-            .operation
-            .as_mut()?
-            .work
-            .get_mut(logical_id)
+        self.stack_mut().operation.as_mut()?.work.get_mut(logical_id)
     }
 
     /// Goes on only if the stack still does what the transition was scheduled for.
     fn if_current(mut self, operation: &str, go_on: impl FnOnce(&mut Self)) {
-        if self
-            .operation()
-            .is_some_and(|current| current.id == operation)
-        {
+        if self.operation().is_some_and(|current| current.id == operation) {
             go_on(&mut self);
         }
     }
 
     fn schedule(&mut self, seconds: u64, transition: Transition) {
-        self.world.schedule(
-            seconds,
-            world::Transition::CloudFormation(self.place.clone(), transition),
-        );
+        self.world.schedule(seconds, world::Transition::CloudFormation(self.place.clone(), transition));
     }
 
     fn schedule_step(&mut self) {
         let Some(operation) = self.operation().map(|operation| operation.id.clone()) else {
             return;
         };
-        self.schedule(
-            0,
-            Transition::Step {
-                stack: self.stack_id.to_owned(),
-                operation,
-            },
-        );
+        self.schedule(0, Transition::Step { stack: self.stack_id.to_owned(), operation });
     }
 
     fn status(&mut self, status: StackStatus, reason: Option<&str>) {
@@ -265,10 +189,8 @@ impl Run<'_> {
         let now = self.world.now();
         let stack = self.stack_mut();
         events::resource(stack, now, shown, status, reason);
-        let current = stack
-            .resources
-            .get_mut(&shown.logical_id)
-            .filter(|current| current.physical_id == shown.physical_id);
+        let current =
+            stack.resources.get_mut(&shown.logical_id).filter(|current| current.physical_id == shown.physical_id);
         if let Some(current) = current {
             current.status = status;
             current.reason = reason.map(str::to_owned);
@@ -280,9 +202,7 @@ impl Run<'_> {
         /// DescribeStacks shows the last few operations only.
         const SHOWN_MAX: usize = 4;
         let stack = self.stack_mut();
-        stack
-            .last_operations
-            .insert(0, (kind.to_owned(), id.to_owned()));
+        stack.last_operations.insert(0, (kind.to_owned(), id.to_owned()));
         stack.last_operations.truncate(SHOWN_MAX);
     }
 
@@ -300,11 +220,7 @@ impl Run<'_> {
             id: id.to_owned(),
             token: wanted.token.clone(),
             kind: wanted.kind,
-            phase: if is_delete {
-                Phase::CleanUp
-            } else {
-                Phase::Forward
-            },
+            phase: if is_delete { Phase::CleanUp } else { Phase::Forward },
             has_failed: false,
             target: wanted.target,
             disables_rollback: wanted.disables_rollback,
@@ -334,29 +250,15 @@ impl Run<'_> {
             return Vec::new();
         };
         let is_left = |before: &StackResource| {
-            stack
-                .resources
-                .get(&before.logical_id)
-                .is_none_or(|current| current.physical_id != before.physical_id)
+            stack.resources.get(&before.logical_id).is_none_or(|current| current.physical_id != before.physical_id)
         };
-        let replaced = paused
-            .work
-            .into_values()
-            .filter(|work| work.replaces)
-            .filter_map(|work| work.before)
-            .filter(is_left);
+        let replaced =
+            paused.work.into_values().filter(|work| work.replaces).filter_map(|work| work.before).filter(is_left);
         let replaced = replaced.map(|resource| {
             let farewell = replace_policy(&resource);
-            Deletion {
-                resource,
-                farewell,
-                state: DeletionState::Waiting,
-            }
+            Deletion { resource, farewell, state: DeletionState::Waiting }
         });
-        let unfinished = paused
-            .deletions
-            .into_iter()
-            .filter(|deletion| deletion.state == DeletionState::Waiting);
+        let unfinished = paused.deletions.into_iter().filter(|deletion| deletion.state == DeletionState::Waiting);
         replaced.chain(unfinished).collect()
     }
 
@@ -368,10 +270,7 @@ impl Run<'_> {
             let mut work = BTreeMap::new();
             for declaration in template.resources() {
                 if scope.holds(declaration.condition())? {
-                    work.insert(
-                        declaration.logical_id.to_owned(),
-                        template.needs(declaration),
-                    );
+                    work.insert(declaration.logical_id.to_owned(), template.needs(declaration));
                 }
             }
             let names: BTreeSet<String> = work.keys().cloned().collect();
@@ -381,13 +280,7 @@ impl Run<'_> {
                     let needs = needs.intersection(&names).cloned().collect();
                     (
                         logical_id,
-                        Work {
-                            needs,
-                            state: WorkState::Waiting,
-                            before: None,
-                            replaces: false,
-                            is_touched: false,
-                        },
+                        Work { needs, state: WorkState::Waiting, before: None, replaces: false, is_touched: false },
                     )
                 })
                 .collect())
@@ -395,29 +288,16 @@ impl Run<'_> {
         let mut wanted = wanted.unwrap_or_default();
         let stack = self.stack_mut();
         for (logical_id, work) in &mut wanted {
-            let known = stack
-                .resources
-                .get(logical_id)
-                .filter(|known| known.physical_id.is_some());
-            work.before = known
-                .filter(|known| known.status != ResourceStatus::CreateFailed)
-                .cloned();
+            let known = stack.resources.get(logical_id).filter(|known| known.physical_id.is_some());
+            work.before = known.filter(|known| known.status != ResourceStatus::CreateFailed).cloned();
         }
         let failed_creations: Vec<Deletion> = wanted
             .iter()
             .filter(|(_, work)| work.before.is_none())
             .filter_map(|(logical_id, _)| {
-                stack
-                    .resources
-                    .get(logical_id)
-                    .filter(|known| known.physical_id.is_some())
-                    .cloned()
+                stack.resources.get(logical_id).filter(|known| known.physical_id.is_some()).cloned()
             })
-            .map(|resource| Deletion {
-                resource,
-                farewell: Policy::Delete,
-                state: DeletionState::Waiting,
-            })
+            .map(|resource| Deletion { resource, farewell: Policy::Delete, state: DeletionState::Waiting })
             .collect();
         if let Some(operation) = stack.operation.as_mut() {
             operation.work = wanted;
@@ -441,11 +321,7 @@ impl Run<'_> {
         let names = names(self.place, stack, &operation.target);
         let parameters = values::of(&operation.target.parameters);
         let exports = values::exports(self.world, self.place);
-        let live = Live {
-            world: self.world,
-            place: self.place,
-            resources: &stack.resources,
-        };
+        let live = Live { world: self.world, place: self.place, resources: &stack.resources };
         let scope = Scope::new(template, &parameters, &names, &exports, &live)?;
         evaluate(&scope)
     }
@@ -464,18 +340,12 @@ impl Run<'_> {
         // Each round begins at least one resource or is the last.
         while let Some(logical_id) = self.next_ready() {
             self.begin_work(&logical_id);
-            if self
-                .operation()
-                .is_none_or(|operation| operation.phase != Phase::Forward)
-            {
+            if self.operation().is_none_or(|operation| operation.phase != Phase::Forward) {
                 return;
             }
         }
         let is_done = self.operation().is_some_and(|operation| {
-            operation
-                .work
-                .values()
-                .all(|work| matches!(work.state, WorkState::Done | WorkState::Unchanged))
+            operation.work.values().all(|work| matches!(work.state, WorkState::Done | WorkState::Unchanged))
         });
         if is_done {
             self.end_forward();
@@ -485,14 +355,12 @@ impl Run<'_> {
     fn next_ready(&self) -> Option<String> {
         let operation = self.operation()?;
         let is_there = |name: &String| {
-            operation
-                .work
-                .get(name)
-                .is_none_or(|work| matches!(work.state, WorkState::Done | WorkState::Unchanged))
+            operation.work.get(name).is_none_or(|work| matches!(work.state, WorkState::Done | WorkState::Unchanged))
         };
-        let mut ready = operation.work.iter().filter(|(_, work)| {
-            work.state == WorkState::Waiting && work.needs.iter().all(is_there)
-        });
+        let mut ready = operation
+            .work
+            .iter()
+            .filter(|(_, work)| work.state == WorkState::Waiting && work.needs.iter().all(is_there));
         ready.next().map(|(logical_id, _)| logical_id.clone())
     }
 
@@ -503,20 +371,11 @@ impl Run<'_> {
         let Some(declaration) = template.resource(logical_id) else {
             return;
         };
-        let before = self
-            .operation()
-            .and_then(|operation| operation.work.get(logical_id))
-            .and_then(|work| work.before.clone());
-        let evaluated = self.with_scope(&template, |scope| {
-            scope.properties(declaration.properties())
-        });
+        let before =
+            self.operation().and_then(|operation| operation.work.get(logical_id)).and_then(|work| work.before.clone());
+        let evaluated = self.with_scope(&template, |scope| scope.properties(declaration.properties()));
         let evaluation_error = evaluated.as_ref().err().cloned();
-        let next = self.next_record(
-            &template,
-            declaration,
-            evaluated.unwrap_or_default(),
-            before.as_ref(),
-        );
+        let next = self.next_record(&template, declaration, evaluated.unwrap_or_default(), before.as_ref());
         match before {
             None => self.begin_creation(next, evaluation_error),
             Some(before) => self.begin_update(&before, next, evaluation_error),
@@ -530,12 +389,8 @@ impl Run<'_> {
         properties: Map<String, Value>,
         before: Option<&StackResource>,
     ) -> StackResource {
-        let is_taggable =
-            facts::of(declaration.type_name).is_some_and(facts::TypeFacts::is_taggable);
-        let tags = self
-            .operation()
-            .map(|operation| operation.target.tags.clone())
-            .filter(|_| is_taggable);
+        let is_taggable = facts::of(declaration.type_name).is_some_and(facts::TypeFacts::is_taggable);
+        let tags = self.operation().map(|operation| operation.target.tags.clone()).filter(|_| is_taggable);
         StackResource {
             logical_id: declaration.logical_id.to_owned(),
             type_name: declaration.type_name.to_owned(),
@@ -555,9 +410,7 @@ impl Run<'_> {
 
     fn begin_creation(&mut self, next: StackResource, evaluation_error: Option<String>) {
         let logical_id = next.logical_id.clone();
-        self.stack_mut()
-            .resources
-            .insert(logical_id.clone(), next.clone());
+        self.stack_mut().resources.insert(logical_id.clone(), next.clone());
         self.tell(&next, ResourceStatus::CreateInProgress, None);
         match evaluation_error {
             Some(reason) => self.fail(&logical_id, &reason),
@@ -565,30 +418,23 @@ impl Run<'_> {
         }
     }
 
-    fn begin_update(
-        &mut self,
-        before: &StackResource,
-        next: StackResource,
-        evaluation_error: Option<String>,
-    ) {
+    fn begin_update(&mut self, before: &StackResource, next: StackResource, evaluation_error: Option<String>) {
         let logical_id = next.logical_id.clone();
         let baseline = self.baseline(before);
         let is_gone = baseline.is_none();
         let known = baseline.unwrap_or_default();
-        let is_changed =
-            is_gone || evaluation_error.is_some() || diff::differs(before, &known, &next);
+        let is_changed = is_gone || evaluation_error.is_some() || diff::differs(before, &known, &next);
         if !is_changed {
             self.keep(&logical_id, before, next);
             return;
         }
         let replaces = is_gone || replacement_of(&next.type_name, &known, &next.properties);
-        self.stack_mut()
-            .resources
-            .insert(logical_id.clone(), next.clone());
+        self.stack_mut().resources.insert(logical_id.clone(), next.clone());
         if let Some(work) = self.work_mut(&logical_id) {
             work.replaces = replaces;
         }
-        let reason = replaces.then_some("Requested update requires the creation of a new physical resource; hence creating one.");
+        let reason = replaces
+            .then_some("Requested update requires the creation of a new physical resource; hence creating one.");
         self.tell(&next, ResourceStatus::UpdateInProgress, reason);
         let refusal = evaluation_error.or_else(|| self.update_refusal(&next, replaces));
         match refusal {
@@ -601,18 +447,13 @@ impl Run<'_> {
     fn keep(&mut self, logical_id: &str, before: &StackResource, mut next: StackResource) {
         next.status = before.status;
         next.at = before.at;
-        self.stack_mut()
-            .resources
-            .insert(logical_id.to_owned(), next);
+        self.stack_mut().resources.insert(logical_id.to_owned(), next);
         self.set_state(logical_id, WorkState::Unchanged);
     }
 
     /// The properties a resource is compared with: what was last applied, or what is live when drift is reverted.
     fn baseline(&self, before: &StackResource) -> Option<Map<String, Value>> {
-        if self
-            .operation()
-            .is_some_and(|operation| operation.reverts_drift)
-        {
+        if self.operation().is_some_and(|operation| operation.reverts_drift) {
             return diff::live_properties(self.world, self.place, before);
         }
         Some(before.properties.clone())
@@ -622,21 +463,10 @@ impl Run<'_> {
     fn update_refusal(&self, next: &StackResource, replaces: bool) -> Option<String> {
         let (stack, operation) = (self.stack()?, self.operation()?);
         if replaces && operation.disables_rollback {
-            return Some(
-                "Replacement type updates not supported on stack with disable-rollback.".to_owned(),
-            );
+            return Some("Replacement type updates not supported on stack with disable-rollback.".to_owned());
         }
-        let action = if replaces {
-            policy::Action::Replace
-        } else {
-            policy::Action::Modify
-        };
-        policy::denial(
-            stack.policy.as_deref(),
-            &next.logical_id,
-            &next.type_name,
-            action,
-        )
+        let action = if replaces { policy::Action::Replace } else { policy::Action::Modify };
+        policy::denial(stack.policy.as_deref(), &next.logical_id, &next.type_name, action)
     }
 
     fn set_state(&mut self, logical_id: &str, state: WorkState) {
@@ -654,28 +484,17 @@ impl Run<'_> {
         let Some(operation) = self.operation().map(|operation| operation.id.clone()) else {
             return;
         };
-        let transition = Transition::Begin {
-            stack: self.stack_id.to_owned(),
-            operation,
-            logical_id: logical_id.to_owned(),
-        };
+        let transition =
+            Transition::Begin { stack: self.stack_id.to_owned(), operation, logical_id: logical_id.to_owned() };
         self.schedule(seconds, transition);
     }
 
     /// Calls the handler of a resource, forward or back.
     fn call_handler(&mut self, logical_id: &str) {
-        let Some(work) = self
-            .operation()
-            .and_then(|operation| operation.work.get(logical_id))
-            .cloned()
-        else {
+        let Some(work) = self.operation().and_then(|operation| operation.work.get(logical_id)).cloned() else {
             return;
         };
-        let Some(current) = self
-            .stack()
-            .and_then(|stack| stack.resources.get(logical_id))
-            .cloned()
-        else {
+        let Some(current) = self.stack().and_then(|stack| stack.resources.get(logical_id)).cloned() else {
             return;
         };
         match (work.state, work.before) {
@@ -685,46 +504,26 @@ impl Run<'_> {
                 let known = self.baseline(&before).unwrap_or_default();
                 self.update(&current, &known, FaultedWork::Update);
             }
-            (WorkState::Undoing, Some(before)) => {
-                self.update(&before, &current.properties, FaultedWork::Rollback)
-            }
+            (WorkState::Undoing, Some(before)) => self.update(&before, &current.properties, FaultedWork::Rollback),
             _ => {}
         }
     }
 
     fn create(&mut self, mut resource: StackResource, replaces: bool) {
         let logical_id = resource.logical_id.clone();
-        let during = if replaces {
-            FaultedWork::Update
-        } else {
-            FaultedWork::Create
-        };
+        let during = if replaces { FaultedWork::Update } else { FaultedWork::Create };
         let begun = self.prepare(&resource, during).and_then(|order| {
-            let handler = resources::of(&resource.type_name)
-                .ok_or_else(|| unknown_type(&resource.type_name))?;
-            handler
-                .create(self.world, &order)
-                .map_err(|failure| self.reason(&failure))
+            let handler = resources::of(&resource.type_name).ok_or_else(|| unknown_type(&resource.type_name))?;
+            handler.create(self.world, &order).map_err(|failure| self.reason(&failure))
         });
         match begun {
             Err(reason) => self.fail(&logical_id, &reason),
             Ok(begun) => {
                 resource.physical_id = Some(begun.id);
-                self.stack_mut()
-                    .resources
-                    .insert(logical_id.clone(), resource.clone());
-                let status = if replaces {
-                    ResourceStatus::UpdateInProgress
-                } else {
-                    ResourceStatus::CreateInProgress
-                };
+                self.stack_mut().resources.insert(logical_id.clone(), resource.clone());
+                let status = if replaces { ResourceStatus::UpdateInProgress } else { ResourceStatus::CreateInProgress };
                 self.tell(&resource, status, Some("Resource creation Initiated"));
-                self.run_until(
-                    &logical_id,
-                    WorkState::Running,
-                    Doing::Create,
-                    begun.seconds,
-                );
+                self.run_until(&logical_id, WorkState::Running, Doing::Create, begun.seconds);
             }
         }
     }
@@ -732,31 +531,20 @@ impl Run<'_> {
     /// Brings a live resource from one set of properties to a record's.
     fn update(&mut self, wanted: &StackResource, known: &Map<String, Value>, during: FaultedWork) {
         let logical_id = wanted.logical_id.clone();
-        let state = if during == FaultedWork::Rollback {
-            WorkState::Undoing
-        } else {
-            WorkState::Running
-        };
+        let state = if during == FaultedWork::Rollback { WorkState::Undoing } else { WorkState::Running };
         let id = wanted.physical_id.clone().unwrap_or_default();
-        let begun = self
-            .prepare(wanted, during)
-            .map_err(Tried::Failed)
-            .and_then(|order| {
-                let handler = resources::of(&wanted.type_name)
-                    .ok_or_else(|| Tried::Failed(unknown_type(&wanted.type_name)))?;
-                handler
-                    .update(self.world, &order, &id, known)
-                    .map_err(|failure| match failure.code {
-                        "ResourceConflict" => Tried::Busy,
-                        _ => Tried::Failed(self.reason(&failure)),
-                    })
-            });
+        let begun = self.prepare(wanted, during).map_err(Tried::Failed).and_then(|order| {
+            let handler =
+                resources::of(&wanted.type_name).ok_or_else(|| Tried::Failed(unknown_type(&wanted.type_name)))?;
+            handler.update(self.world, &order, &id, known).map_err(|failure| match failure.code {
+                "ResourceConflict" => Tried::Busy,
+                _ => Tried::Failed(self.reason(&failure)),
+            })
+        });
         match begun {
             Ok(seconds) => self.run_until(&logical_id, state, Doing::Update, seconds),
             Err(Tried::Busy) => self.schedule_begin(&logical_id, SECONDS_TO_RETRY),
-            Err(Tried::Failed(reason)) if during == FaultedWork::Rollback => {
-                self.fail_undo(&logical_id, &reason)
-            }
+            Err(Tried::Failed(reason)) if during == FaultedWork::Rollback => self.fail_undo(&logical_id, &reason),
             Err(Tried::Failed(reason)) => self.fail(&logical_id, &reason),
         }
     }
@@ -769,20 +557,16 @@ impl Run<'_> {
         let Some(operation) = self.operation().map(|operation| operation.id.clone()) else {
             return;
         };
-        let transition = Transition::Settle {
-            stack: self.stack_id.to_owned(),
-            operation,
-            logical_id: logical_id.to_owned(),
-            doing,
-        };
+        let transition =
+            Transition::Settle { stack: self.stack_id.to_owned(), operation, logical_id: logical_id.to_owned(), doing };
         self.schedule(seconds, transition);
     }
 
     /// Checks properties, faults and dynamic references, and writes the order for the handler.
     fn prepare(&mut self, resource: &StackResource, during: FaultedWork) -> Result<Order, String> {
         if during != FaultedWork::Rollback
-            && let Some(violation) = facts::of(&resource.type_name)
-                .and_then(|facts| facts.violation(&resource.properties))
+            && let Some(violation) =
+                facts::of(&resource.type_name).and_then(|facts| facts.violation(&resource.properties))
         {
             return Err(violation);
         }
@@ -803,20 +587,12 @@ impl Run<'_> {
         })
     }
 
-    fn injected_failure(
-        &mut self,
-        resource: &StackResource,
-        during: FaultedWork,
-    ) -> Option<String> {
+    fn injected_failure(&mut self, resource: &StackResource, during: FaultedWork) -> Option<String> {
         let stack = self.stack()?.name.clone();
         let now = self.world.now();
         let mut faults = std::mem::take(&mut self.world.faults);
-        let work = ResourceWork {
-            stack: &stack,
-            logical_id: &resource.logical_id,
-            type_name: &resource.type_name,
-            during,
-        };
+        let work =
+            ResourceWork { stack: &stack, logical_id: &resource.logical_id, type_name: &resource.type_name, during };
         let reason = faults.resource_failure(&work, now, &mut self.world.identifiers);
         self.world.faults = faults;
         reason
@@ -827,27 +603,19 @@ impl Run<'_> {
     }
 
     fn settle(&mut self, logical_id: &str, doing: Doing) {
-        let Some(state) = self
-            .operation()
-            .and_then(|operation| operation.work.get(logical_id))
-            .map(|work| work.state)
+        let Some(state) = self.operation().and_then(|operation| operation.work.get(logical_id)).map(|work| work.state)
         else {
             return;
         };
         if !matches!(state, WorkState::Running | WorkState::Undoing) {
             return;
         }
-        let Some(resource) = self
-            .stack()
-            .and_then(|stack| stack.resources.get(logical_id))
-            .cloned()
-        else {
+        let Some(resource) = self.stack().and_then(|stack| stack.resources.get(logical_id)).cloned() else {
             return;
         };
         let id = resource.physical_id.clone().unwrap_or_default();
-        let settled = resources::of(&resource.type_name).map_or(Settled::Ready, |handler| {
-            handler.settle(self.world, self.place, &id, doing)
-        });
+        let settled = resources::of(&resource.type_name)
+            .map_or(Settled::Ready, |handler| handler.settle(self.world, self.place, &id, doing));
         match settled {
             Settled::After(seconds) => self.run_until(logical_id, state, doing, seconds),
             Settled::Ready if state == WorkState::Undoing => self.end_undo_of(logical_id),
@@ -868,27 +636,15 @@ impl Run<'_> {
             .operation()
             .and_then(|operation| operation.work.get(logical_id))
             .is_some_and(|work| work.before.is_none());
-        let reverts = self
-            .operation()
-            .is_some_and(|operation| operation.reverts_drift);
-        let Some(mut resource) = self
-            .stack()
-            .and_then(|stack| stack.resources.get(logical_id))
-            .cloned()
-        else {
+        let reverts = self.operation().is_some_and(|operation| operation.reverts_drift);
+        let Some(mut resource) = self.stack().and_then(|stack| stack.resources.get(logical_id)).cloned() else {
             return;
         };
         if reverts {
             resource.drift = None;
-            self.stack_mut()
-                .resources
-                .insert(logical_id.to_owned(), resource.clone());
+            self.stack_mut().resources.insert(logical_id.to_owned(), resource.clone());
         }
-        let status = if is_new {
-            ResourceStatus::CreateComplete
-        } else {
-            ResourceStatus::UpdateComplete
-        };
+        let status = if is_new { ResourceStatus::CreateComplete } else { ResourceStatus::UpdateComplete };
         self.tell(&resource, status, None);
         self.set_state(logical_id, WorkState::Done);
         self.step();
@@ -899,48 +655,26 @@ impl Run<'_> {
         let Some(operation) = self.operation() else {
             return;
         };
-        let is_new = operation
-            .work
-            .get(logical_id)
-            .is_some_and(|work| work.before.is_none());
+        let is_new = operation.work.get(logical_id).is_some_and(|work| work.before.is_none());
         let is_creation = operation.kind == Kind::Create;
         let disables_rollback = operation.disables_rollback;
-        let Some(resource) = self
-            .stack()
-            .and_then(|stack| stack.resources.get(logical_id))
-            .cloned()
-        else {
+        let Some(resource) = self.stack().and_then(|stack| stack.resources.get(logical_id)).cloned() else {
             return;
         };
-        let status = if is_new {
-            ResourceStatus::CreateFailed
-        } else {
-            ResourceStatus::UpdateFailed
-        };
+        let status = if is_new { ResourceStatus::CreateFailed } else { ResourceStatus::UpdateFailed };
         self.tell(&resource, status, Some(reason));
         self.set_state(logical_id, WorkState::Failed);
         let mut failed = vec![logical_id.to_owned()];
         failed.extend(self.cancel_siblings());
         let verb = if is_new { "create" } else { "update" };
-        let summary = format!(
-            "The following resource(s) failed to {verb}: [{}]. ",
-            failed.join(", ")
-        );
+        let summary = format!("The following resource(s) failed to {verb}: [{}]. ", failed.join(", "));
         if disables_rollback {
-            let status = if is_creation {
-                StackStatus::CreateFailed
-            } else {
-                StackStatus::UpdateFailed
-            };
+            let status = if is_creation { StackStatus::CreateFailed } else { StackStatus::UpdateFailed };
             self.pause();
             self.status(status, Some(&summary));
         } else {
             // REC: the reason of a failed create ends with these words, that of a failed update does not.
-            let summary = if is_creation {
-                format!("{summary}Rollback requested by user.")
-            } else {
-                summary
-            };
+            let summary = if is_creation { format!("{summary}Rollback requested by user.") } else { summary };
             self.begin_rollback(&summary, None);
         }
     }
@@ -957,32 +691,17 @@ impl Run<'_> {
             .map(|(logical_id, work)| (logical_id.clone(), work.before.is_none()))
             .collect();
         for (logical_id, is_new) in &running {
-            let Some(resource) = self
-                .stack()
-                .and_then(|stack| stack.resources.get(logical_id))
-                .cloned()
-            else {
+            let Some(resource) = self.stack().and_then(|stack| stack.resources.get(logical_id)).cloned() else {
                 continue;
             };
             if *is_new {
-                self.tell(
-                    &resource,
-                    ResourceStatus::CreateFailed,
-                    Some("Resource creation cancelled"),
-                );
+                self.tell(&resource, ResourceStatus::CreateFailed, Some("Resource creation cancelled"));
             } else {
-                self.tell(
-                    &resource,
-                    ResourceStatus::UpdateFailed,
-                    Some("Resource update cancelled"),
-                );
+                self.tell(&resource, ResourceStatus::UpdateFailed, Some("Resource update cancelled"));
             }
             self.set_state(logical_id, WorkState::Cancelled);
         }
-        running
-            .into_iter()
-            .map(|(logical_id, _)| logical_id)
-            .collect()
+        running.into_iter().map(|(logical_id, _)| logical_id).collect()
     }
 
     fn pause(&mut self) {
@@ -1004,11 +723,7 @@ impl Run<'_> {
             operation.token = token;
         }
         let is_creation = operation.kind == Kind::Create;
-        operation.phase = if is_creation {
-            Phase::CleanUp
-        } else {
-            Phase::Undo
-        };
+        operation.phase = if is_creation { Phase::CleanUp } else { Phase::Undo };
         self.note_operation("ROLLBACK", &id);
         if is_creation {
             self.status(StackStatus::RollbackInProgress, Some(reason));
@@ -1042,24 +757,13 @@ impl Run<'_> {
         for work in old.values().filter(|work| work.replaces) {
             deletions.extend(work.before.clone().map(|resource| {
                 let farewell = replace_policy(&resource);
-                Deletion {
-                    resource,
-                    farewell,
-                    state: DeletionState::Waiting,
-                }
+                Deletion { resource, farewell, state: DeletionState::Waiting }
             }));
         }
-        let removed = stack
-            .resources
-            .values()
-            .filter(|resource| !old.contains_key(&resource.logical_id));
+        let removed = stack.resources.values().filter(|resource| !old.contains_key(&resource.logical_id));
         deletions.extend(removed.map(|resource| {
             let farewell = deletion_policy(resource);
-            Deletion {
-                resource: resource.clone(),
-                farewell,
-                state: DeletionState::Waiting,
-            }
+            Deletion { resource: resource.clone(), farewell, state: DeletionState::Waiting }
         }));
         let is_creation = operation.kind == Kind::Create;
         operation.deletions.extend(deletions);
@@ -1077,29 +781,19 @@ impl Run<'_> {
         let (Some(stack), Some(operation)) = (self.stack(), self.operation()) else {
             return Ok(());
         };
-        let mut removed = stack
-            .resources
-            .values()
-            .filter(|resource| !operation.work.contains_key(&resource.logical_id));
+        let mut removed =
+            stack.resources.values().filter(|resource| !operation.work.contains_key(&resource.logical_id));
         let denial = removed.find_map(|resource| {
-            policy::denial(
-                stack.policy.as_deref(),
-                &resource.logical_id,
-                &resource.type_name,
-                policy::Action::Delete,
-            )
+            policy::denial(stack.policy.as_deref(), &resource.logical_id, &resource.type_name, policy::Action::Delete)
         });
         denial.map_or(Ok(()), Err)
     }
 
     fn outputs(&self) -> Result<(Vec<Output>, BTreeSet<String>), String> {
-        let template = self
-            .target_template()
-            .ok_or("Template format error: YAML not well-formed.")?;
+        let template = self.target_template().ok_or("Template format error: YAML not well-formed.")?;
         let outputs = self.with_scope(&template, |scope| values::outputs(&template, scope))?;
         let imports = self.with_scope(&template, |scope| Ok(values::imports(&template, scope)))?;
-        let (Some(stack), Some(services)) = (self.stack(), self.world.services_at(self.place))
-        else {
+        let (Some(stack), Some(services)) = (self.stack(), self.world.services_at(self.place)) else {
             return Err("the stack does nothing".to_owned());
         };
         values::check_exports(&services.cloudformation, stack, &outputs)?;
@@ -1128,10 +822,7 @@ impl Run<'_> {
             self.end_undo();
         } else {
             self.pause();
-            let reason = format!(
-                "The following resource(s) failed to update: [{}]. ",
-                failed.join(", ")
-            );
+            let reason = format!("The following resource(s) failed to update: [{}]. ", failed.join(", "));
             self.status(StackStatus::UpdateRollbackFailed, Some(&reason));
         }
     }
@@ -1139,45 +830,25 @@ impl Run<'_> {
     /// A resource is brought back after everything that refers to it.
     fn next_to_undo(&self) -> Option<String> {
         let operation = self.operation()?;
-        let is_pending = |work: &Work| {
-            matches!(
-                work.state,
-                WorkState::Done | WorkState::Failed | WorkState::Cancelled
-            )
-        };
-        let is_back = |work: &Work| {
-            !is_pending(work) && !matches!(work.state, WorkState::Undoing | WorkState::UndoFailed)
-        };
+        let is_pending = |work: &Work| matches!(work.state, WorkState::Done | WorkState::Failed | WorkState::Cancelled);
+        let is_back =
+            |work: &Work| !is_pending(work) && !matches!(work.state, WorkState::Undoing | WorkState::UndoFailed);
         let ready = operation.work.iter().find(|(name, work)| {
-            is_pending(work)
-                && operation
-                    .work
-                    .values()
-                    .all(|other| !other.needs.contains(*name) || is_back(other))
+            is_pending(work) && operation.work.values().all(|other| !other.needs.contains(*name) || is_back(other))
         });
         ready.map(|(name, _)| name.clone())
     }
 
     fn begin_undo_of(&mut self, logical_id: &str) {
-        let Some(work) = self
-            .operation()
-            .and_then(|operation| operation.work.get(logical_id))
-            .cloned()
-        else {
+        let Some(work) = self.operation().and_then(|operation| operation.work.get(logical_id)).cloned() else {
             return;
         };
         match work.before {
             // New ones are deleted in the clean-up.
             None => self.set_state(logical_id, WorkState::Undone),
-            Some(before) if work.replaces || !work.is_touched => {
-                self.restore_record(logical_id, before, work.replaces)
-            }
+            Some(before) if work.replaces || !work.is_touched => self.restore_record(logical_id, before, work.replaces),
             Some(_) => {
-                let Some(current) = self
-                    .stack()
-                    .and_then(|stack| stack.resources.get(logical_id))
-                    .cloned()
-                else {
+                let Some(current) = self.stack().and_then(|stack| stack.resources.get(logical_id)).cloned() else {
                     return;
                 };
                 self.tell(&current, ResourceStatus::UpdateInProgress, None);
@@ -1189,27 +860,18 @@ impl Run<'_> {
     /// Points the stack back at what was there before; a replacement that was made goes in the clean-up.
     fn restore_record(&mut self, logical_id: &str, before: StackResource, replaces: bool) {
         let stack = self.stack_mut();
-        let current = stack
-            .resources
-            .insert(logical_id.to_owned(), before.clone());
-        let replacement =
-            current.filter(|current| replaces && current.physical_id != before.physical_id);
+        let current = stack.resources.insert(logical_id.to_owned(), before.clone());
+        let replacement = current.filter(|current| replaces && current.physical_id != before.physical_id);
         if let (Some(resource), Some(operation)) = (replacement, stack.operation.as_mut()) {
-            operation.deletions.push(Deletion {
-                resource,
-                farewell: Policy::Delete,
-                state: DeletionState::Waiting,
-            });
+            operation.deletions.push(Deletion { resource, farewell: Policy::Delete, state: DeletionState::Waiting });
         }
         self.tell(&before, ResourceStatus::UpdateComplete, None);
         self.set_state(logical_id, WorkState::Undone);
     }
 
     fn end_undo_of(&mut self, logical_id: &str) {
-        let before = self
-            .operation()
-            .and_then(|operation| operation.work.get(logical_id))
-            .and_then(|work| work.before.clone());
+        let before =
+            self.operation().and_then(|operation| operation.work.get(logical_id)).and_then(|work| work.before.clone());
         if let Some(before) = before {
             self.restore_record(logical_id, before, false);
         }
@@ -1217,11 +879,7 @@ impl Run<'_> {
     }
 
     fn fail_undo(&mut self, logical_id: &str, reason: &str) {
-        let Some(resource) = self
-            .stack()
-            .and_then(|stack| stack.resources.get(logical_id))
-            .cloned()
-        else {
+        let Some(resource) = self.stack().and_then(|stack| stack.resources.get(logical_id)).cloned() else {
             return;
         };
         self.tell(&resource, ResourceStatus::UpdateFailed, Some(reason));
@@ -1241,9 +899,7 @@ impl Run<'_> {
             .collect();
         for (logical_id, before) in failed {
             match before {
-                Some(before) if skip.contains(&logical_id) => {
-                    self.restore_record(&logical_id, before, false)
-                }
+                Some(before) if skip.contains(&logical_id) => self.restore_record(&logical_id, before, false),
                 _ => self.set_state(&logical_id, WorkState::Done),
             }
         }
@@ -1255,23 +911,15 @@ impl Run<'_> {
             return;
         };
         let keeps_retained = !operation.retains_except_on_create;
-        let made: Vec<String> = operation
-            .work
-            .iter()
-            .filter(|(_, work)| work.before.is_none())
-            .map(|(name, _)| name.clone())
-            .collect();
+        let made: Vec<String> =
+            operation.work.iter().filter(|(_, work)| work.before.is_none()).map(|(name, _)| name.clone()).collect();
         let stack = self.stack_mut();
         let deletions: Vec<Deletion> = made
             .iter()
             .filter_map(|name| stack.resources.get(name).cloned())
             .map(|resource| {
                 let farewell = rollback_policy(&resource, keeps_retained);
-                Deletion {
-                    resource,
-                    farewell,
-                    state: DeletionState::Waiting,
-                }
+                Deletion { resource, farewell, state: DeletionState::Waiting }
             })
             .collect();
         if let Some(operation) = stack.operation.as_mut() {
@@ -1290,10 +938,7 @@ impl Run<'_> {
         let keeps_retained = !operation.retains_except_on_create;
         let is_deletion = operation.kind == Kind::Delete;
         let is_left = |resource: &&StackResource| {
-            !matches!(
-                resource.status,
-                ResourceStatus::DeleteComplete | ResourceStatus::DeleteSkipped
-            )
+            !matches!(resource.status, ResourceStatus::DeleteComplete | ResourceStatus::DeleteSkipped)
         };
         let deletions = stack.resources.values().filter(is_left).map(|resource| {
             let farewell = if operation.retained.contains(&resource.logical_id) {
@@ -1303,11 +948,7 @@ impl Run<'_> {
             } else {
                 rollback_policy(resource, keeps_retained)
             };
-            Deletion {
-                resource: resource.clone(),
-                farewell,
-                state: DeletionState::Waiting,
-            }
+            Deletion { resource: resource.clone(), farewell, state: DeletionState::Waiting }
         });
         operation.deletions.extend(deletions);
     }
@@ -1318,10 +959,7 @@ impl Run<'_> {
             self.begin_deletion(number);
         }
         let is_running = self.operation().is_some_and(|operation| {
-            operation
-                .deletions
-                .iter()
-                .any(|deletion| deletion.state == DeletionState::Running)
+            operation.deletions.iter().any(|deletion| deletion.state == DeletionState::Running)
         });
         if !is_running {
             self.end_clean_up();
@@ -1333,9 +971,8 @@ impl Run<'_> {
         let operation = self.operation()?;
         // After a successful update failing deletions are passed over; elsewhere what they need must stay.
         let is_lenient = operation.kind == Kind::Update || operation.is_forced;
-        let is_gone = |state: DeletionState| {
-            state == DeletionState::Done || (is_lenient && state == DeletionState::Failed)
-        };
+        let is_gone =
+            |state: DeletionState| state == DeletionState::Done || (is_lenient && state == DeletionState::Failed);
         operation.deletions.iter().position(|deletion| {
             deletion.state == DeletionState::Waiting
                 && operation.deletions.iter().all(|other| {
@@ -1347,11 +984,7 @@ impl Run<'_> {
     }
 
     fn set_deletion(&mut self, number: usize, state: DeletionState) {
-        let deletion = self
-            .stack_mut()
-            .operation
-            .as_mut()
-            .and_then(|operation| operation.deletions.get_mut(number));
+        let deletion = self.stack_mut().operation.as_mut().and_then(|operation| operation.deletions.get_mut(number));
         if let Some(deletion) = deletion {
             deletion.state = state;
         }
@@ -1382,9 +1015,7 @@ impl Run<'_> {
             Policy::Delete => Farewell::Delete,
             Policy::Snapshot => Farewell::Snapshot,
         };
-        if resource.status != ResourceStatus::DeleteInProgress
-            || deletion.state == DeletionState::Waiting
-        {
+        if resource.status != ResourceStatus::DeleteInProgress || deletion.state == DeletionState::Waiting {
             self.tell(&resource, ResourceStatus::DeleteInProgress, None);
         }
         self.set_deletion(number, DeletionState::Running);
@@ -1398,14 +1029,10 @@ impl Run<'_> {
             None => resources::of(&resource.type_name)
                 .ok_or_else(|| Tried::Failed(unknown_type(&resource.type_name)))
                 .and_then(|handler| {
-                    handler
-                        .delete(self.world, self.place, &id, farewell)
-                        .map_err(|failure| match failure.code {
-                            "ResourceConflict" if resource.type_name == "AWS::RDS::DBInstance" => {
-                                Tried::Busy
-                            }
-                            _ => Tried::Failed(self.reason(&failure)),
-                        })
+                    handler.delete(self.world, self.place, &id, farewell).map_err(|failure| match failure.code {
+                        "ResourceConflict" if resource.type_name == "AWS::RDS::DBInstance" => Tried::Busy,
+                        _ => Tried::Failed(self.reason(&failure)),
+                    })
                 }),
         };
         match deleted {
@@ -1424,19 +1051,12 @@ impl Run<'_> {
         };
         self.schedule(
             seconds,
-            Transition::SettleDeletion {
-                stack: self.stack_id.to_owned(),
-                operation,
-                place: number,
-            },
+            Transition::SettleDeletion { stack: self.stack_id.to_owned(), operation, place: number },
         );
     }
 
     fn settle_deletion(&mut self, number: usize) {
-        let Some(deletion) = self
-            .deletion(number)
-            .filter(|deletion| deletion.state == DeletionState::Running)
-        else {
+        let Some(deletion) = self.deletion(number).filter(|deletion| deletion.state == DeletionState::Running) else {
             return;
         };
         let resource = deletion.resource;
@@ -1444,15 +1064,9 @@ impl Run<'_> {
         let is_alive = resources::of(&resource.type_name)
             .is_some_and(|handler| handler.read(self.world, self.place, &id).is_some());
         if is_alive {
-            let farewell = if deletion.farewell == Policy::Snapshot {
-                Farewell::Snapshot
-            } else {
-                Farewell::Delete
-            };
+            let farewell = if deletion.farewell == Policy::Snapshot { Farewell::Snapshot } else { Farewell::Delete };
             self.call_delete(number, &resource, farewell);
-            let has_failed = self
-                .deletion(number)
-                .is_some_and(|deletion| deletion.state == DeletionState::Failed);
+            let has_failed = self.deletion(number).is_some_and(|deletion| deletion.state == DeletionState::Failed);
             if has_failed {
                 self.step();
             }
@@ -1467,10 +1081,7 @@ impl Run<'_> {
     /// A resource that an update removed is no longer the stack's; a deleted stack still shows what it had.
     fn forget(&mut self, resource: &StackResource) {
         let stack = self.stack_mut();
-        let is_update = stack
-            .operation
-            .as_ref()
-            .is_some_and(|operation| operation.kind == Kind::Update);
+        let is_update = stack.operation.as_ref().is_some_and(|operation| operation.kind == Kind::Update);
         let is_current = stack
             .resources
             .get(&resource.logical_id)
@@ -1490,22 +1101,15 @@ impl Run<'_> {
             .filter(|deletion| deletion.state == DeletionState::Failed)
             .map(|deletion| deletion.resource.logical_id.clone())
             .collect();
-        let reason = format!(
-            "The following resource(s) failed to delete: [{}]. ",
-            failed.join(", ")
-        );
+        let reason = format!("The following resource(s) failed to delete: [{}]. ", failed.join(", "));
         let has_leftovers = !failed.is_empty() && !operation.is_forced;
         match (operation.kind, operation.has_failed) {
             (Kind::Update, false) => self.end(StackStatus::UpdateComplete, None),
             (Kind::Update, true) => self.end(StackStatus::UpdateRollbackComplete, None),
-            (Kind::Create, _) if has_leftovers => {
-                self.end(StackStatus::RollbackFailed, Some(&reason))
-            }
+            (Kind::Create, _) if has_leftovers => self.end(StackStatus::RollbackFailed, Some(&reason)),
             (Kind::Create, _) if operation.deletes_on_failure => self.end_deletion(),
             (Kind::Create, _) => self.end(StackStatus::RollbackComplete, None),
-            (Kind::Delete, _) if has_leftovers => {
-                self.end(StackStatus::DeleteFailed, Some(&reason))
-            }
+            (Kind::Delete, _) if has_leftovers => self.end(StackStatus::DeleteFailed, Some(&reason)),
             (Kind::Delete, _) => self.end_deletion(),
         }
     }
@@ -1569,11 +1173,7 @@ fn rollback_policy(resource: &StackResource, keeps_retained: bool) -> Policy {
 fn default_policy(resource: &StackResource) -> Policy {
     let keeps = resources::of(&resource.type_name)
         .is_some_and(|handler| handler.keeps_a_snapshot_by_default(&resource.properties));
-    if keeps {
-        Policy::Snapshot
-    } else {
-        Policy::Delete
-    }
+    if keeps { Policy::Snapshot } else { Policy::Delete }
 }
 
 /// The names a template is evaluated with.
@@ -1597,7 +1197,9 @@ impl Live<'_> {
     fn resource(&self, logical_id: &str) -> Result<(&StackResource, &str), String> {
         let resource = self.resources.get(logical_id);
         let id = resource.and_then(|resource| Some((resource, resource.physical_id.as_deref()?)));
-        id.ok_or_else(|| format!("Unresolved resource dependencies [{logical_id}] in the Resources block of the template"))
+        id.ok_or_else(|| {
+            format!("Unresolved resource dependencies [{logical_id}] in the Resources block of the template")
+        })
     }
 }
 

@@ -14,22 +14,14 @@ pub(crate) fn stack_status(
     reason: Option<&str>,
 ) {
     let (id, now) = (world.identifiers.uuid(), world.now());
-    let Some(stack) = world
-        .services(place)
-        .cloudformation
-        .stacks
-        .get_mut(stack_id)
-    else {
+    let Some(stack) = world.services(place).cloudformation.stacks.get_mut(stack_id) else {
         return;
     };
     stack.status = status;
     stack.reason = reason.map(str::to_owned);
     let event = Event {
         id,
-        operation_id: stack
-            .operation
-            .as_ref()
-            .map(|operation| operation.id.clone()),
+        operation_id: stack.operation.as_ref().map(|operation| operation.id.clone()),
         at: now,
         logical_id: stack.name.clone(),
         physical_id: stack.id.clone(),
@@ -37,10 +29,7 @@ pub(crate) fn stack_status(
         status: status.as_str().to_owned(),
         reason: reason.map(str::to_owned),
         properties: None,
-        token: stack
-            .operation
-            .as_ref()
-            .and_then(|operation| operation.token.clone()),
+        token: stack.operation.as_ref().and_then(|operation| operation.token.clone()),
     };
     stack.events.push(event);
 }
@@ -62,17 +51,10 @@ pub(crate) fn resource(
         .take_while(|event| event.at == now)
         .filter(|event| event.id.starts_with(&stem))
         .count();
-    let id = if ties == 0 {
-        stem
-    } else {
-        format!("{stem}-{ties}")
-    };
+    let id = if ties == 0 { stem } else { format!("{stem}-{ties}") };
     let event = Event {
         id,
-        operation_id: stack
-            .operation
-            .as_ref()
-            .map(|operation| operation.id.clone()),
+        operation_id: stack.operation.as_ref().map(|operation| operation.id.clone()),
         at: now,
         logical_id: shown.logical_id.clone(),
         physical_id: shown.physical_id.clone().unwrap_or_default(),
@@ -80,10 +62,7 @@ pub(crate) fn resource(
         status: status.as_str().to_owned(),
         reason: reason.map(str::to_owned),
         properties: Some(Value::Object(shown.properties.clone()).to_string()),
-        token: stack
-            .operation
-            .as_ref()
-            .and_then(|operation| operation.token.clone()),
+        token: stack.operation.as_ref().and_then(|operation| operation.token.clone()),
     };
     stack.events.push(event);
 }

@@ -47,14 +47,7 @@ impl<'a> Scope<'a> {
         exports: &'a BTreeMap<String, String>,
         lookup: &'a dyn Lookup,
     ) -> Result<Self, String> {
-        let mut scope = Self {
-            template,
-            parameters,
-            stack,
-            exports,
-            lookup,
-            conditions: BTreeMap::new(),
-        };
+        let mut scope = Self { template, parameters, stack, exports, lookup, conditions: BTreeMap::new() };
         let mut left: Vec<(&str, &Value)> = template.conditions().collect();
         // Each round decides at least one condition, or the rest refer to each other in a circle.
         while !left.is_empty() {
@@ -71,9 +64,7 @@ impl<'a> Scope<'a> {
                 }
             });
             if left.len() == before {
-                return Err(
-                    failure.unwrap_or_else(|| "Template error: circular conditions".to_owned())
-                );
+                return Err(failure.unwrap_or_else(|| "Template error: circular conditions".to_owned()));
             }
         }
         Ok(scope)
@@ -90,14 +81,8 @@ impl<'a> Scope<'a> {
     }
 
     /// The properties of a resource.
-    pub(crate) fn properties(
-        &self,
-        properties: Option<&Value>,
-    ) -> Result<Map<String, Value>, String> {
-        match properties
-            .map(|properties| self.evaluate(properties))
-            .transpose()?
-        {
+    pub(crate) fn properties(&self, properties: Option<&Value>) -> Result<Map<String, Value>, String> {
+        match properties.map(|properties| self.evaluate(properties)).transpose()? {
             Some(Value::Object(members)) => Ok(members),
             _ => Ok(Map::new()),
         }
@@ -111,14 +96,8 @@ impl<'a> Scope<'a> {
                 None => self.evaluate_members(members),
             },
             Value::Array(entries) => {
-                let entries: Result<Vec<Value>, String> =
-                    entries.iter().map(|entry| self.evaluate(entry)).collect();
-                Ok(Value::Array(
-                    entries?
-                        .into_iter()
-                        .filter(|entry| !entry.is_null())
-                        .collect(),
-                ))
+                let entries: Result<Vec<Value>, String> = entries.iter().map(|entry| self.evaluate(entry)).collect();
+                Ok(Value::Array(entries?.into_iter().filter(|entry| !entry.is_null()).collect()))
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(value.clone()),
         }
@@ -149,9 +128,7 @@ impl<'a> Scope<'a> {
             "Fn::Cidr" => self.cidr(argument),
             "Fn::Base64" => {
                 let text = self.text(argument)?;
-                Ok(known_or(&text, || {
-                    base64::engine::general_purpose::STANDARD.encode(&text)
-                }))
+                Ok(known_or(&text, || base64::engine::general_purpose::STANDARD.encode(&text)))
             }
             "Fn::ImportValue" => {
                 let name = self.text(argument)?;
@@ -164,9 +141,7 @@ impl<'a> Scope<'a> {
             "Fn::Equals" | "Fn::And" | "Fn::Or" | "Fn::Not" | "Condition" => {
                 self.truth_of(function, argument).map(Value::Bool)
             }
-            _ => Err(format!(
-                "Template error: {function} is not served by the local cloud"
-            )),
+            _ => Err(format!("Template error: {function} is not served by the local cloud")),
         }
     }
 
@@ -189,17 +164,10 @@ impl<'a> Scope<'a> {
 
     fn attribute(&self, argument: &Value) -> Result<Value, String> {
         let argument = match argument {
-            Value::Array(parts) => Value::Array(
-                parts
-                    .iter()
-                    .map(|part| self.evaluate(part))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Object(_) => argument.clone(),
+            Value::Array(parts) => {
+                Value::Array(parts.iter().map(|part| self.evaluate(part)).collect::<Result<_, _>>()?)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => argument.clone(),
         };
         let (target, attribute) = attribute_reference(&argument)
             .ok_or("Template error: every Fn::GetAtt object requires two non-empty parameters, the resource name and the resource attribute")?;
@@ -209,10 +177,9 @@ impl<'a> Scope<'a> {
     fn substitute(&self, argument: &Value) -> Result<Value, String> {
         let (text, own) = match argument {
             Value::String(text) => (text.as_str(), None),
-            Value::Array(parts) => (
-                parts.first().and_then(Value::as_str).unwrap_or_default(),
-                parts.get(1).and_then(Value::as_object),
-            ),
+            Value::Array(parts) => {
+                (parts.first().and_then(Value::as_str).unwrap_or_default(), parts.get(1).and_then(Value::as_object))
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
                 return Err("Template error: One or more Fn::Sub intrinsic functions don't specify expected arguments. Specify a string as first argument, and an optional second argument to specify a mapping of values to replace in the string".to_owned());
             }
@@ -266,19 +233,12 @@ impl<'a> Scope<'a> {
             .parse::<usize>()
             .ok()
             .and_then(|position| values.get(position).cloned())
-            .ok_or_else(|| {
-                format!(
-                    "Template error: Fn::Select cannot select nonexistent value at index {position}"
-                )
-            })
+            .ok_or_else(|| format!("Template error: Fn::Select cannot select nonexistent value at index {position}"))
     }
 
     fn split(&self, argument: &Value) -> Result<Value, String> {
         let (delimiter, text) = self.pair(argument, "Fn::Split")?;
-        let (delimiter, text) = (
-            plain(&delimiter).unwrap_or_default(),
-            plain(&text).unwrap_or_default(),
-        );
+        let (delimiter, text) = (plain(&delimiter).unwrap_or_default(), plain(&text).unwrap_or_default());
         if text.contains(KNOWN_AFTER_APPLY) {
             return Ok(Value::from(KNOWN_AFTER_APPLY));
         }
@@ -291,7 +251,9 @@ impl<'a> Scope<'a> {
     fn choose(&self, argument: &Value) -> Result<Value, String> {
         let parts = argument.as_array().map_or(&[][..], Vec::as_slice);
         let [condition, yes, no] = parts else {
-            return Err("Template error: Fn::If requires a list argument with the first element being a condition".to_owned());
+            return Err(
+                "Template error: Fn::If requires a list argument with the first element being a condition".to_owned()
+            );
         };
         let holds = self.holds(condition.as_str())?;
         self.evaluate(if holds { yes } else { no })
@@ -299,41 +261,26 @@ impl<'a> Scope<'a> {
 
     fn find_in_map(&self, argument: &Value) -> Result<Value, String> {
         let parts = argument.as_array().map_or(&[][..], Vec::as_slice);
-        let (Some(map), Some(top), Some(second)) = (parts.first(), parts.get(1), parts.get(2))
-        else {
+        let (Some(map), Some(top), Some(second)) = (parts.first(), parts.get(1), parts.get(2)) else {
             return Err("Template error: every Fn::FindInMap object requires three parameters, the map name, map key and the attribute for return value".to_owned());
         };
         let (map, top, second) = (self.text(map)?, self.text(top)?, self.text(second)?);
-        let found = self
-            .template
-            .mapping(&map)
-            .and_then(|mapping| mapping.get(&top))
-            .and_then(|entry| entry.get(&second));
+        let found =
+            self.template.mapping(&map).and_then(|mapping| mapping.get(&top)).and_then(|entry| entry.get(&second));
         if let Some(found) = found {
             return Ok(found.clone());
         }
         let default = parts.get(3).and_then(|options| options.get("DefaultValue"));
         default.map_or_else(
-            || {
-                Err(format!(
-                    "Template error: Unable to get mapping for {map}::{top}::{second}"
-                ))
-            },
+            || Err(format!("Template error: Unable to get mapping for {map}::{top}::{second}")),
             |default| self.evaluate(default),
         )
     }
 
     fn availability_zones(&self, argument: &Value) -> Result<Value, String> {
         let region = self.text(argument)?;
-        let region = if region.is_empty() {
-            self.stack.place.region.clone()
-        } else {
-            region
-        };
-        Ok(["a", "b", "c"]
-            .iter()
-            .map(|zone| Value::from(format!("{region}{zone}")))
-            .collect())
+        let region = if region.is_empty() { self.stack.place.region.clone() } else { region };
+        Ok(["a", "b", "c"].iter().map(|zone| Value::from(format!("{region}{zone}"))).collect())
     }
 
     fn cidr(&self, argument: &Value) -> Result<Value, String> {
@@ -346,16 +293,11 @@ impl<'a> Scope<'a> {
         };
         let block = self.text(block)?;
         let count: u32 = self.text(count)?.parse().map_err(|_| wrong())?;
-        let bits: u32 = parts
-            .get(2)
-            .map_or(Ok("8".to_owned()), |bits| self.text(bits))?
-            .parse()
-            .map_err(|_| wrong())?;
+        let bits: u32 =
+            parts.get(2).map_or(Ok("8".to_owned()), |bits| self.text(bits))?.parse().map_err(|_| wrong())?;
         if block.contains(KNOWN_AFTER_APPLY) {
-            let unknown = std::iter::repeat_n(
-                Value::from(KNOWN_AFTER_APPLY),
-                usize::try_from(count.min(256)).unwrap_or(0),
-            );
+            let unknown =
+                std::iter::repeat_n(Value::from(KNOWN_AFTER_APPLY), usize::try_from(count.min(256)).unwrap_or(0));
             return Ok(unknown.collect());
         }
         blocks(&block, count, bits).ok_or_else(wrong)
@@ -364,9 +306,7 @@ impl<'a> Scope<'a> {
     fn pair(&self, argument: &Value, function: &str) -> Result<(Value, Value), String> {
         let parts = argument.as_array().map_or(&[][..], Vec::as_slice);
         let [first, second] = parts else {
-            return Err(format!(
-                "Template error: every {function} object requires two parameters"
-            ));
+            return Err(format!("Template error: every {function} object requires two parameters"));
         };
         Ok((self.evaluate(first)?, self.evaluate(second)?))
     }
@@ -379,9 +319,7 @@ impl<'a> Scope<'a> {
         match value {
             Value::Object(members) => match function(members) {
                 Some((name, argument)) => self.truth_of(name, argument),
-                None => {
-                    Err("Template error: conditions can only use condition functions".to_owned())
-                }
+                None => Err("Template error: conditions can only use condition functions".to_owned()),
             },
             Value::Bool(truth) => Ok(*truth),
             Value::String(text) => Ok(text == "true"),
@@ -396,7 +334,11 @@ impl<'a> Scope<'a> {
         match function {
             "Condition" => {
                 let name = argument.as_str().unwrap_or_default();
-                let unknown = || format!("Template format error: Unresolved dependencies [{name}]. Cannot reference resources in the Conditions block of the template");
+                let unknown = || {
+                    format!(
+                        "Template format error: Unresolved dependencies [{name}]. Cannot reference resources in the Conditions block of the template"
+                    )
+                };
                 self.conditions.get(name).copied().ok_or_else(unknown)
             }
             "Fn::Equals" => match parts {
@@ -423,20 +365,12 @@ fn function(members: &Map<String, Value>) -> Option<(&str, &Value)> {
 
 /// A text that contains something unknown is unknown as a whole (REC: `Fn::Sub` and `Fn::Join` in change sets).
 fn known_or(text: &str, known: impl FnOnce() -> String) -> Value {
-    if text.contains(KNOWN_AFTER_APPLY) {
-        Value::from(KNOWN_AFTER_APPLY)
-    } else {
-        Value::String(known())
-    }
+    if text.contains(KNOWN_AFTER_APPLY) { Value::from(KNOWN_AFTER_APPLY) } else { Value::String(known()) }
 }
 
 fn joined_text(value: &Value) -> String {
     match value {
-        Value::Array(entries) => entries
-            .iter()
-            .map(joined_text)
-            .collect::<Vec<_>>()
-            .join(","),
+        Value::Array(entries) => entries.iter().map(joined_text).collect::<Vec<_>>().join(","),
         other => plain(other).unwrap_or_default(),
     }
 }
@@ -471,11 +405,7 @@ mod tests {
 
     impl Lookup for Known {
         fn reference(&self, logical_id: &str) -> Result<Value, String> {
-            if logical_id == "New" {
-                Ok(KNOWN_AFTER_APPLY.into())
-            } else {
-                Ok(format!("id-{logical_id}").into())
-            }
+            if logical_id == "New" { Ok(KNOWN_AFTER_APPLY.into()) } else { Ok(format!("id-{logical_id}").into()) }
         }
         fn attribute(&self, logical_id: &str, attribute: &str) -> Result<Value, String> {
             Ok(format!("{logical_id}:{attribute}").into())
@@ -490,10 +420,7 @@ mod tests {
              Resources: {R: {Type: 'AWS::SNS::Topic'}}",
         )
         .expect("a good template");
-        let parameters = BTreeMap::from([
-            ("P".to_owned(), json!("p")),
-            ("L".to_owned(), json!(["x", "y"])),
-        ]);
+        let parameters = BTreeMap::from([("P".to_owned(), json!("p")), ("L".to_owned(), json!(["x", "y"]))]);
         let stack = StackNames {
             place: Place::new("111111111111", "ap-southeast-2"),
             id: "arn:stack".into(),
@@ -507,30 +434,15 @@ mod tests {
     #[test]
     fn functions_nest() {
         let cases = [
-            (
-                json!({"Fn::Join": ["-", [{"Ref": "P"}, {"Fn::GetAtt": "R.Arn"}]]}),
-                json!("p-R:Arn"),
-            ),
+            (json!({"Fn::Join": ["-", [{"Ref": "P"}, {"Fn::GetAtt": "R.Arn"}]]}), json!("p-R:Arn")),
             (
                 json!({"Fn::Sub": ["${P}/${R.Endpoint.Port}/${X}/${!Y}/${AWS::Region}", {"X": {"Ref": "R"}}]}),
                 json!("p/R:Endpoint.Port/id-R/${Y}/ap-southeast-2"),
             ),
-            (
-                json!({"Fn::Select": ["1", {"Fn::GetAZs": ""}]}),
-                json!("ap-southeast-2b"),
-            ),
-            (
-                json!({"Fn::Select": [0, {"Fn::Cidr": ["10.0.0.0/16", 2, 8]}]}),
-                json!("10.0.0.0/24"),
-            ),
-            (
-                json!({"Fn::If": ["Both", {"Fn::Split": [",", "a,b"]}, {"Ref": "AWS::NoValue"}]}),
-                json!(["a", "b"]),
-            ),
-            (
-                json!({"a": {"Fn::If": ["Both", {"Ref": "AWS::NoValue"}, 1]}, "b": 2}),
-                json!({"b": 2}),
-            ),
+            (json!({"Fn::Select": ["1", {"Fn::GetAZs": ""}]}), json!("ap-southeast-2b")),
+            (json!({"Fn::Select": [0, {"Fn::Cidr": ["10.0.0.0/16", 2, 8]}]}), json!("10.0.0.0/24")),
+            (json!({"Fn::If": ["Both", {"Fn::Split": [",", "a,b"]}, {"Ref": "AWS::NoValue"}]}), json!(["a", "b"])),
+            (json!({"a": {"Fn::If": ["Both", {"Ref": "AWS::NoValue"}, 1]}, "b": 2}), json!({"b": 2})),
             (json!({"Fn::Base64": {"Fn::Sub": "${P}"}}), json!("cA==")),
             (json!({"Fn::FindInMap": ["M", "K", "V"]}), json!("mapped")),
             (json!({"Fn::ImportValue": "E"}), json!("exported")),
@@ -543,14 +455,8 @@ mod tests {
     // REC: test_change_set_fn_sub, test_change_set_fn_join.
     #[test]
     fn a_text_with_something_unknown_is_unknown() {
-        assert_eq!(
-            evaluate(&json!({"Fn::Sub": "x-${New}"})),
-            Ok(json!(KNOWN_AFTER_APPLY))
-        );
-        assert_eq!(
-            evaluate(&json!({"Fn::Join": ["", ["x", {"Ref": "New"}]]})),
-            Ok(json!(KNOWN_AFTER_APPLY))
-        );
+        assert_eq!(evaluate(&json!({"Fn::Sub": "x-${New}"})), Ok(json!(KNOWN_AFTER_APPLY)));
+        assert_eq!(evaluate(&json!({"Fn::Join": ["", ["x", {"Ref": "New"}]]})), Ok(json!(KNOWN_AFTER_APPLY)));
     }
 
     // REC: test_mappings.

@@ -64,12 +64,8 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Option<Result<Value, Refus
 /// Runs what is due.
 pub(crate) fn run(world: &mut World, place: &Place, transition: Transition) {
     match transition {
-        Transition::ChangeSetBegins { stack, change_set } => {
-            change_sets::begin(world, place, &stack, &change_set)
-        }
-        Transition::ChangeSetEnds { stack, change_set } => {
-            change_sets::end(world, place, &stack, &change_set)
-        }
+        Transition::ChangeSetBegins { stack, change_set } => change_sets::begin(world, place, &stack, &change_set),
+        Transition::ChangeSetEnds { stack, change_set } => change_sets::end(world, place, &stack, &change_set),
         Transition::DetectionEnds { detection } => drift::end(world, place, &detection),
         transition @ (Transition::Step { .. }
         | Transition::Begin { .. }

@@ -27,9 +27,7 @@ pub(crate) fn is_valid(text: &str) -> bool {
         return false;
     };
     policy.iter().all(|(name, value)| match name.as_str() {
-        "Statement" => value
-            .as_array()
-            .is_some_and(|statements| statements.iter().all(is_valid_statement)),
+        "Statement" => value.as_array().is_some_and(|statements| statements.iter().all(is_valid_statement)),
         "Version" | "Id" => true,
         _ => false,
     })
@@ -37,31 +35,18 @@ pub(crate) fn is_valid(text: &str) -> bool {
 
 fn is_valid_statement(statement: &Value) -> bool {
     let effect = statement.get("Effect").and_then(Value::as_str);
-    let names_action = statement
-        .get("Action")
-        .or_else(|| statement.get("NotAction"))
-        .is_some();
-    let names_resource = statement
-        .get("Resource")
-        .or_else(|| statement.get("NotResource"))
-        .is_some()
+    let names_action = statement.get("Action").or_else(|| statement.get("NotAction")).is_some();
+    let names_resource = statement.get("Resource").or_else(|| statement.get("NotResource")).is_some()
         || statement.get("Condition").is_some();
     matches!(effect, Some("Allow" | "Deny")) && names_action && names_resource
 }
 
 /// Why an action is denied, in AWS's words, or `None` if it is allowed.
-pub(crate) fn denial(
-    policy: Option<&str>,
-    logical_id: &str,
-    type_name: &str,
-    action: Action,
-) -> Option<String> {
+pub(crate) fn denial(policy: Option<&str>, logical_id: &str, type_name: &str, action: Action) -> Option<String> {
     let policy: Value = serde_json::from_str(policy?).ok()?;
     let statements = policy.get("Statement").and_then(Value::as_array)?;
-    let matching = statements
-        .iter()
-        .enumerate()
-        .filter(|(_, statement)| applies(statement, logical_id, type_name, action));
+    let matching =
+        statements.iter().enumerate().filter(|(_, statement)| applies(statement, logical_id, type_name, action));
     let mut is_allowed = false;
     for (place, statement) in matching {
         match statement.get("Effect").and_then(Value::as_str) {
@@ -71,7 +56,12 @@ pub(crate) fn denial(
         }
     }
     // AWS's words where no statement matches are not known (?).
-    (!is_allowed).then(|| format!("Action denied by stack policy: no statement allows [{}] for resource [LogicalResourceId/{logical_id}]", action.as_str()))
+    (!is_allowed).then(|| {
+        format!(
+            "Action denied by stack policy: no statement allows [{}] for resource [LogicalResourceId/{logical_id}]",
+            action.as_str()
+        )
+    })
 }
 
 fn refused(number: usize, action: Action, logical_id: &str) -> String {
@@ -82,17 +72,9 @@ fn refused(number: usize, action: Action, logical_id: &str) -> String {
 }
 
 fn applies(statement: &Value, logical_id: &str, type_name: &str, action: Action) -> bool {
-    let matches_action = |patterns: &[&str]| {
-        patterns
-            .iter()
-            .any(|pattern| matches_pattern(pattern, action.as_str()))
-    };
+    let matches_action = |patterns: &[&str]| patterns.iter().any(|pattern| matches_pattern(pattern, action.as_str()));
     let resource = format!("LogicalResourceId/{logical_id}");
-    let matches_resource = |patterns: &[&str]| {
-        patterns
-            .iter()
-            .any(|pattern| matches_pattern(pattern, &resource))
-    };
+    let matches_resource = |patterns: &[&str]| patterns.iter().any(|pattern| matches_pattern(pattern, &resource));
     let by_action = match (statement.get("Action"), statement.get("NotAction")) {
         (Some(action), _) => matches_action(&texts(action)),
         (None, Some(action)) => !matches_action(&texts(action)),
@@ -115,13 +97,9 @@ fn condition_holds(condition: Option<&Value>, type_name: &str) -> bool {
         let types = keys.get("ResourceType").map(texts).unwrap_or_default();
         match operator.as_str() {
             "StringEquals" => types.contains(&type_name),
-            "StringLike" => types
-                .iter()
-                .any(|pattern| matches_pattern(pattern, type_name)),
+            "StringLike" => types.iter().any(|pattern| matches_pattern(pattern, type_name)),
             "StringNotEquals" => !types.contains(&type_name),
-            "StringNotLike" => !types
-                .iter()
-                .any(|pattern| matches_pattern(pattern, type_name)),
+            "StringNotLike" => !types.iter().any(|pattern| matches_pattern(pattern, type_name)),
             _ => false,
         }
     })
@@ -178,20 +156,15 @@ mod tests {
                 "Action denied by stack policy: Statement [#2] does not allow [Update:Replace] for resource [LogicalResourceId/Database]"
             )
         );
-        assert_eq!(
-            denial("Database", "AWS::RDS::DBInstance", Action::Modify),
-            None
-        );
+        assert_eq!(denial("Database", "AWS::RDS::DBInstance", Action::Modify), None);
         assert_eq!(denial("Database", "AWS::SNS::Topic", Action::Replace), None);
-        assert_eq!(
-            denial("Other", "AWS::RDS::DBInstance", Action::Replace),
-            None
-        );
+        assert_eq!(denial("Other", "AWS::RDS::DBInstance", Action::Replace), None);
     }
 
     #[test]
     fn what_is_not_allowed_is_denied() {
-        let policy = r#"{"Statement": [{"Effect": "Allow", "Action": "Update:Modify", "Principal": "*", "Resource": "*"}]}"#;
+        let policy =
+            r#"{"Statement": [{"Effect": "Allow", "Action": "Update:Modify", "Principal": "*", "Resource": "*"}]}"#;
         assert!(denial(Some(policy), "A", "T", Action::Replace).is_some());
         assert!(denial(None, "A", "T", Action::Replace).is_none());
     }

@@ -1,8 +1,6 @@
 //! The calls that only look at stacks. Every list is paged; lists that AWS always sends are sent even when empty.
 
-use super::stack::{
-    CloudFormation, Deployment, Event, Parameter, Stack, StackResource, StackStatus,
-};
+use super::stack::{CloudFormation, Deployment, Event, Parameter, Stack, StackResource, StackStatus};
 use super::template::Template;
 use super::values::HIDDEN;
 use super::{change_sets, commands};
@@ -16,9 +14,7 @@ use std::collections::BTreeMap;
 type Reply = Result<Value, Refusal>;
 
 fn cloudformation<'a>(world: &'a World, place: &Place) -> Option<&'a CloudFormation> {
-    world
-        .services_at(place)
-        .map(|services| &services.cloudformation)
+    world.services_at(place).map(|services| &services.cloudformation)
 }
 
 /// A stack that is not deleted; the refusal is that of events and change sets.
@@ -47,25 +43,17 @@ pub(super) fn describe_stacks(world: &World, place: &Place, parameters: Paramete
         Some(name) => vec![with_id(world, place, name)?],
         None => {
             let all = newest_first(cloudformation(world, place));
-            all.into_iter()
-                .filter(|stack| stack.status != StackStatus::DeleteComplete)
-                .collect()
+            all.into_iter().filter(|stack| stack.status != StackStatus::DeleteComplete).collect()
         }
     };
     let page = page(stacks, parameters.text("NextToken"), world.rules.page_size)?;
-    let views: Vec<Value> = page
-        .entries
-        .iter()
-        .map(|stack| stack_view(world, stack))
-        .collect();
+    let views: Vec<Value> = page.entries.iter().map(|stack| stack_view(world, stack)).collect();
     Ok(json!({"Stacks": views, "NextToken": page.next}))
 }
 
 fn newest_first(cloudformation: Option<&CloudFormation>) -> Vec<&Stack> {
-    let mut stacks: Vec<&Stack> = cloudformation
-        .into_iter()
-        .flat_map(|cloudformation| cloudformation.stacks.values())
-        .collect();
+    let mut stacks: Vec<&Stack> =
+        cloudformation.into_iter().flat_map(|cloudformation| cloudformation.stacks.values()).collect();
     stacks.sort_by_key(|stack| std::cmp::Reverse(stack.number));
     stacks
 }
@@ -85,11 +73,8 @@ fn stack_view(world: &World, stack: &Stack) -> Value {
             })
         })
         .collect();
-    let operations: Vec<Value> = stack
-        .last_operations
-        .iter()
-        .map(|(kind, id)| json!({"OperationType": kind, "OperationId": id}))
-        .collect();
+    let operations: Vec<Value> =
+        stack.last_operations.iter().map(|(kind, id)| json!({"OperationType": kind, "OperationId": id})).collect();
     let template = Template::parse(&deployed.template).ok();
     let is_deleted = stack.status == StackStatus::DeleteComplete;
     json!({
@@ -121,10 +106,7 @@ fn shown_deployment(stack: &Stack) -> &Deployment {
     let is_new = stack.deployed.template.is_empty();
     let target = stack.operation.as_ref().map(|operation| &operation.target);
     target
-        .filter(|_| {
-            is_new
-                || stack.status.is_busy() && stack.status != StackStatus::UpdateRollbackInProgress
-        })
+        .filter(|_| is_new || stack.status.is_busy() && stack.status != StackStatus::UpdateRollbackInProgress)
         .unwrap_or(&stack.deployed)
 }
 
@@ -138,11 +120,7 @@ fn drift_view(stack: &Stack) -> Value {
 }
 
 pub(super) fn rollback_view(deployed: &Deployment) -> Value {
-    if deployed.rollback_configuration.is_object() {
-        deployed.rollback_configuration.clone()
-    } else {
-        json!({})
-    }
+    if deployed.rollback_configuration.is_object() { deployed.rollback_configuration.clone() } else { json!({}) }
 }
 
 pub(super) fn parameter_views(parameters: &BTreeMap<String, Parameter>) -> Value {
@@ -151,11 +129,7 @@ pub(super) fn parameter_views(parameters: &BTreeMap<String, Parameter>) -> Value
     }
     let view = |(name, parameter): (&String, &Parameter)| {
         let hidden = |text: &String| {
-            if parameter.is_secret {
-                HIDDEN.to_owned()
-            } else {
-                text.clone()
-            }
+            if parameter.is_secret { HIDDEN.to_owned() } else { text.clone() }
         };
         json!({
             "ParameterKey": name,
@@ -169,9 +143,9 @@ pub(super) fn parameter_views(parameters: &BTreeMap<String, Parameter>) -> Value
 pub(super) fn list_stacks(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let wanted = parameters.texts("StackStatusFilter");
     let stacks = newest_first(cloudformation(world, place));
-    let stacks = stacks.into_iter().filter(|stack| {
-        wanted.is_empty() || wanted.iter().any(|status| status == stack.status.as_str())
-    });
+    let stacks = stacks
+        .into_iter()
+        .filter(|stack| wanted.is_empty() || wanted.iter().any(|status| status == stack.status.as_str()));
     let views = stacks
         .map(|stack| {
             let template = Template::parse(&shown_deployment(stack).template).ok();
@@ -195,11 +169,7 @@ pub(super) fn list_stacks(world: &World, place: &Place, parameters: Parameters<'
 pub(super) fn stack_events(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let stack = any(world, place, parameters.required("StackName")?)?;
     let newest_first: Vec<&Event> = stack.events.iter().rev().collect();
-    let page = page(
-        newest_first,
-        parameters.text("NextToken"),
-        world.rules.page_size,
-    )?;
+    let page = page(newest_first, parameters.text("NextToken"), world.rules.page_size)?;
     let views: Vec<Value> = page
         .entries
         .iter()
@@ -225,10 +195,8 @@ pub(super) fn stack_events(world: &World, place: &Place, parameters: Parameters<
 
 /// `DescribeEvents`: the newer view of the same events, by stack, change set or operation.
 pub(super) fn events(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
-    let only_failed = parameters
-        .0
-        .get("Filters")
-        .is_some_and(|filters| Parameters(filters).flag("FailedEvents").unwrap_or(false));
+    let only_failed =
+        parameters.0.get("Filters").is_some_and(|filters| Parameters(filters).flag("FailedEvents").unwrap_or(false));
     let wanted_operation = parameters.text("OperationId");
     if parameters.text("ChangeSetName").is_some() {
         // Change sets here fail with their reason only; early validation is not modelled.
@@ -239,36 +207,19 @@ pub(super) fn events(world: &World, place: &Place, parameters: Parameters<'_>) -
         Some(name) => vec![any(world, place, name)?],
         None if wanted_operation.is_some() => newest_first(cloudformation(world, place)),
         None => {
-            return Err(Refusal::validation(
-                "One of StackName, ChangeSetName and OperationId must be specified",
-            ));
+            return Err(Refusal::validation("One of StackName, ChangeSetName and OperationId must be specified"));
         }
     };
     let is_failed = |event: &Event| event.status.ends_with("_FAILED");
-    let shown = stacks
-        .iter()
-        .flat_map(|stack| stack.events.iter().rev().map(move |event| (*stack, event)));
+    let shown = stacks.iter().flat_map(|stack| stack.events.iter().rev().map(move |event| (*stack, event)));
     let shown = shown
-        .filter(|(_, event)| {
-            wanted_operation.is_none_or(|id| event.operation_id.as_deref() == Some(id))
-        })
+        .filter(|(_, event)| wanted_operation.is_none_or(|id| event.operation_id.as_deref() == Some(id)))
         .filter(|(_, event)| !only_failed || is_failed(event));
     let views = shown
         .map(|(stack, event)| {
-            let kind = if is_failed(event) {
-                "PROVISIONING_ERROR"
-            } else {
-                "PROGRESS_EVENT"
-            };
-            let kind = if event.type_name == "AWS::CloudFormation::Stack" {
-                "STACK_EVENT"
-            } else {
-                kind
-            };
-            let operation = stack
-                .last_operations
-                .iter()
-                .find(|(_, id)| Some(id) == event.operation_id.as_ref());
+            let kind = if is_failed(event) { "PROVISIONING_ERROR" } else { "PROGRESS_EVENT" };
+            let kind = if event.type_name == "AWS::CloudFormation::Stack" { "STACK_EVENT" } else { kind };
+            let operation = stack.last_operations.iter().find(|(_, id)| Some(id) == event.operation_id.as_ref());
             json!({
                 "EventId": event.id,
                 "StackId": stack.id,
@@ -295,13 +246,7 @@ fn resource_view(stack: &Stack, resource: &StackResource, time_name: &str) -> Va
     let description = template
         .as_ref()
         .and_then(|template| template.resource(&resource.logical_id))
-        .and_then(|declaration| {
-            declaration
-                .body
-                .get("Description")
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        });
+        .and_then(|declaration| declaration.body.get("Description").and_then(Value::as_str).map(str::to_owned));
     let drift = match &resource.drift {
         None => json!({"StackResourceDriftStatus": "NOT_CHECKED"}),
         Some(drift) => {
@@ -329,27 +274,16 @@ fn with_stack(stack: &Stack, mut view: Value) -> Value {
 }
 
 pub(super) fn stack_resources(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
-    let stack = match (
-        parameters.text("StackName"),
-        parameters.text("PhysicalResourceId"),
-    ) {
+    let stack = match (parameters.text("StackName"), parameters.text("PhysicalResourceId")) {
         (Some(name), _) => with_id(world, place, name)?,
         (None, Some(id)) => {
             let mut stacks = newest_first(cloudformation(world, place)).into_iter();
-            let owns = |stack: &&Stack| {
-                stack
-                    .resources
-                    .values()
-                    .any(|resource| resource.physical_id.as_deref() == Some(id))
-            };
-            stacks
-                .find(owns)
-                .ok_or_else(|| Refusal::validation(format!("Stack for {id} does not exist")))?
+            let owns =
+                |stack: &&Stack| stack.resources.values().any(|resource| resource.physical_id.as_deref() == Some(id));
+            stacks.find(owns).ok_or_else(|| Refusal::validation(format!("Stack for {id} does not exist")))?
         }
         (None, None) => {
-            return Err(Refusal::validation(
-                "Either StackName or PhysicalResourceId must be specified",
-            ));
+            return Err(Refusal::validation("Either StackName or PhysicalResourceId must be specified"));
         }
     };
     let wanted = parameters.text("LogicalResourceId");
@@ -360,10 +294,7 @@ pub(super) fn stack_resources(world: &World, place: &Place, parameters: Paramete
         .map(|resource| with_stack(stack, resource_view(stack, resource, "Timestamp")))
         .collect();
     if let Some(wanted) = wanted.filter(|_| views.is_empty()) {
-        return Err(Refusal::validation(format!(
-            "Resource {wanted} does not exist for stack {}",
-            stack.name
-        )));
+        return Err(Refusal::validation(format!("Resource {wanted} does not exist for stack {}", stack.name)));
     }
     Ok(json!({"StackResources": views}))
 }
@@ -374,21 +305,13 @@ pub(super) fn stack_resource(world: &World, place: &Place, parameters: Parameter
     let stack = cloudformation(world, place)
         .and_then(|cloudformation| cloudformation.find(name))
         .ok_or_else(|| Refusal::validation(format!("Stack '{name}' does not exist")))?;
-    let resource = stack.resources.get(logical_id).ok_or_else(|| {
-        Refusal::validation(format!(
-            "Resource {logical_id} does not exist for stack {}",
-            stack.name
-        ))
-    })?;
-    let mut view = with_stack(
-        stack,
-        resource_view(stack, resource, "LastUpdatedTimestamp"),
-    );
+    let resource = stack
+        .resources
+        .get(logical_id)
+        .ok_or_else(|| Refusal::validation(format!("Resource {logical_id} does not exist for stack {}", stack.name)))?;
+    let mut view = with_stack(stack, resource_view(stack, resource, "LastUpdatedTimestamp"));
     if let Some(members) = view.as_object_mut() {
-        let metadata = resource
-            .metadata
-            .as_ref()
-            .map_or_else(|| "{}".to_owned(), Value::to_string);
+        let metadata = resource.metadata.as_ref().map_or_else(|| "{}".to_owned(), Value::to_string);
         members.insert("Metadata".to_owned(), metadata.into());
     }
     Ok(json!({"StackResourceDetail": view}))
@@ -396,11 +319,8 @@ pub(super) fn stack_resource(world: &World, place: &Place, parameters: Parameter
 
 pub(super) fn list_resources(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let stack = with_id(world, place, parameters.required("StackName")?)?;
-    let views = stack
-        .resources
-        .values()
-        .map(|resource| resource_view(stack, resource, "LastUpdatedTimestamp"))
-        .collect();
+    let views =
+        stack.resources.values().map(|resource| resource_view(stack, resource, "LastUpdatedTimestamp")).collect();
     let page = page(views, parameters.text("NextToken"), world.rules.page_size)?;
     Ok(json!({"StackResourceSummaries": page.entries, "NextToken": page.next}))
 }
@@ -416,40 +336,27 @@ pub(super) fn template(world: &World, place: &Place, parameters: Parameters<'_>)
 }
 
 pub(super) fn template_summary(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
-    let text = match (
-        commands::template_text(world, place, parameters)?,
-        parameters.text("StackName"),
-    ) {
+    let text = match (commands::template_text(world, place, parameters)?, parameters.text("StackName")) {
         (Some(text), _) => text,
         (None, Some(name)) => {
             let stack = with_id(world, place, name)?;
             if stack.status == StackStatus::ReviewInProgress {
-                return Err(Refusal::validation(
-                    "GetTemplateSummary cannot be called on REVIEW_IN_PROGRESS stacks.",
-                ));
+                return Err(Refusal::validation("GetTemplateSummary cannot be called on REVIEW_IN_PROGRESS stacks."));
             }
             stack.deployed.template.clone()
         }
         (None, None) => {
-            return Err(Refusal::validation(
-                "Either Template URL or Template Body must be specified.",
-            ));
+            return Err(Refusal::validation("Either Template URL or Template Body must be specified."));
         }
     };
     let template = Template::parse(&text).map_err(Refusal::validation)?;
-    let mut types: Vec<&str> = template
-        .resources()
-        .map(|declaration| declaration.type_name)
-        .collect();
+    let mut types: Vec<&str> = template.resources().map(|declaration| declaration.type_name).collect();
     types.sort_unstable();
     types.dedup();
     let mut summary = declared_view(&template);
     if let Some(members) = summary.as_object_mut() {
         members.insert("ResourceTypes".to_owned(), json!(types));
-        members.insert(
-            "Metadata".to_owned(),
-            template.metadata().map(Value::to_string).into(),
-        );
+        members.insert("Metadata".to_owned(), template.metadata().map(Value::to_string).into());
         members.insert("Version".to_owned(), "2010-09-09".into());
     }
     Ok(summary)
@@ -483,9 +390,8 @@ fn declared_view(template: &Template) -> Value {
 }
 
 pub(super) fn validate_template(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
-    let text = commands::template_text(world, place, parameters)?.ok_or_else(|| {
-        Refusal::validation("Either Template URL or Template Body must be specified.")
-    })?;
+    let text = commands::template_text(world, place, parameters)?
+        .ok_or_else(|| Refusal::validation("Either Template URL or Template Body must be specified."))?;
     let template = Template::parse(&text).map_err(Refusal::validation)?;
     Ok(declared_view(&template))
 }
@@ -500,10 +406,7 @@ pub(super) fn list_exports(world: &World, place: &Place, parameters: Parameters<
         .into_iter()
         .flat_map(CloudFormation::exports)
         .map(|(stack, output, name)| {
-            (
-                name.to_owned(),
-                json!({"ExportingStackId": stack.id, "Name": name, "Value": output.value}),
-            )
+            (name.to_owned(), json!({"ExportingStackId": stack.id, "Name": name, "Value": output.value}))
         })
         .collect();
     views.sort_by(|(left, _), (right, _)| left.cmp(right));
@@ -520,14 +423,8 @@ pub(super) fn list_imports(world: &World, place: &Place, parameters: Parameters<
         .map(str::to_owned)
         .collect();
     if importers.is_empty() {
-        return Err(Refusal::validation(format!(
-            "Export '{name}' is not imported by any stack."
-        )));
+        return Err(Refusal::validation(format!("Export '{name}' is not imported by any stack.")));
     }
-    let page = page(
-        importers,
-        parameters.text("NextToken"),
-        world.rules.page_size,
-    )?;
+    let page = page(importers, parameters.text("NextToken"), world.rules.page_size)?;
     Ok(json!({"Imports": page.entries, "NextToken": page.next}))
 }

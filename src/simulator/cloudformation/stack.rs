@@ -18,26 +18,18 @@ pub(crate) struct CloudFormation {
 impl CloudFormation {
     /// The stack of a name that is not deleted, or any stack by its id.
     pub(crate) fn find(&self, name_or_id: &str) -> Option<&Stack> {
-        self.stacks
-            .get(name_or_id)
-            .or_else(|| self.live_stack(name_or_id))
+        self.stacks.get(name_or_id).or_else(|| self.live_stack(name_or_id))
     }
 
     /// The stack of a name or id that is not deleted.
     pub(crate) fn live_stack(&self, name_or_id: &str) -> Option<&Stack> {
-        let mut live = self
-            .stacks
-            .values()
-            .filter(|stack| stack.status != StackStatus::DeleteComplete);
+        let mut live = self.stacks.values().filter(|stack| stack.status != StackStatus::DeleteComplete);
         live.find(|stack| stack.name == name_or_id || stack.id == name_or_id)
     }
 
     /// Names of exports with their values and the stacks that make them.
     pub(crate) fn exports(&self) -> impl Iterator<Item = (&Stack, &Output, &str)> {
-        let live = self
-            .stacks
-            .values()
-            .filter(|stack| stack.status != StackStatus::DeleteComplete);
+        let live = self.stacks.values().filter(|stack| stack.status != StackStatus::DeleteComplete);
         live.flat_map(|stack| {
             stack
                 .deployed
@@ -49,13 +41,8 @@ impl CloudFormation {
 
     /// The live stacks that import a name.
     pub(crate) fn importers(&self, name: &str) -> Vec<&str> {
-        let live = self
-            .stacks
-            .values()
-            .filter(|stack| stack.status != StackStatus::DeleteComplete);
-        live.filter(|stack| stack.deployed.imports.contains(name))
-            .map(|stack| stack.name.as_str())
-            .collect()
+        let live = self.stacks.values().filter(|stack| stack.status != StackStatus::DeleteComplete);
+        live.filter(|stack| stack.deployed.imports.contains(name)).map(|stack| stack.name.as_str()).collect()
     }
 }
 
@@ -144,10 +131,7 @@ impl StackStatus {
 
     /// Whether an update may begin. `CREATE_FAILED` and `UPDATE_FAILED` take one only with rollback disabled.
     pub(crate) fn is_updatable(self) -> bool {
-        matches!(
-            self,
-            Self::CreateComplete | Self::UpdateComplete | Self::UpdateRollbackComplete
-        )
+        matches!(self, Self::CreateComplete | Self::UpdateComplete | Self::UpdateRollbackComplete)
     }
 
     /// Whether the stack was left half done because rollback was disabled.

@@ -49,10 +49,7 @@ impl<'a> Declaration<'a> {
     }
 
     pub(crate) fn policy(self, name: &str) -> Option<String> {
-        self.body
-            .get(name)
-            .and_then(Value::as_str)
-            .map(str::to_owned)
+        self.body.get(name).and_then(Value::as_str).map(str::to_owned)
     }
 
     pub(crate) fn depends_on(self) -> Vec<&'a str> {
@@ -95,10 +92,7 @@ impl Template {
     }
 
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.section("Parameters")
-            .into_iter()
-            .flatten()
-            .map(|(name, body)| (name.as_str(), body))
+        self.section("Parameters").into_iter().flatten().map(|(name, body)| (name.as_str(), body))
     }
 
     pub(crate) fn parameter(&self, name: &str) -> Option<&Value> {
@@ -110,24 +104,15 @@ impl Template {
     }
 
     pub(crate) fn conditions(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.section("Conditions")
-            .into_iter()
-            .flatten()
-            .map(|(name, body)| (name.as_str(), body))
+        self.section("Conditions").into_iter().flatten().map(|(name, body)| (name.as_str(), body))
     }
 
     pub(crate) fn outputs(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.section("Outputs")
-            .into_iter()
-            .flatten()
-            .map(|(name, body)| (name.as_str(), body))
+        self.section("Outputs").into_iter().flatten().map(|(name, body)| (name.as_str(), body))
     }
 
     pub(crate) fn resources(&self) -> impl Iterator<Item = Declaration<'_>> {
-        self.section("Resources")
-            .into_iter()
-            .flatten()
-            .filter_map(|(name, body)| declaration(name, body))
+        self.section("Resources").into_iter().flatten().filter_map(|(name, body)| declaration(name, body))
     }
 
     pub(crate) fn resource(&self, logical_id: &str) -> Option<Declaration<'_>> {
@@ -148,25 +133,15 @@ impl Template {
             "Resources",
             "Outputs",
         ];
-        let unknown: Vec<&str> = self
-            .root
-            .keys()
-            .map(String::as_str)
-            .filter(|name| !SECTIONS.contains(name))
-            .collect();
+        let unknown: Vec<&str> = self.root.keys().map(String::as_str).filter(|name| !SECTIONS.contains(name)).collect();
         if !unknown.is_empty() {
-            return Err(format!(
-                "Invalid template property or properties [{}]",
-                unknown.join(", ")
-            ));
+            return Err(format!("Invalid template property or properties [{}]", unknown.join(", ")));
         }
         if self.root.contains_key("Transform") {
             return Err("Transforms are not served by the local cloud".to_owned());
         }
         if let Some(path) = null_path(&Value::Object(self.root.clone()), "") {
-            return Err(format!(
-                "Template format error: [{path}] 'null' values are not allowed in templates"
-            ));
+            return Err(format!("Template format error: [{path}] 'null' values are not allowed in templates"));
         }
         self.check_resources()?;
         self.check_outputs()?;
@@ -175,35 +150,22 @@ impl Template {
     }
 
     fn check_resources(&self) -> Result<(), String> {
-        let resources = self
-            .section("Resources")
-            .filter(|resources| !resources.is_empty());
-        let resources = resources
-            .ok_or("Template format error: At least one Resources member must be defined.")?;
+        let resources = self.section("Resources").filter(|resources| !resources.is_empty());
+        let resources = resources.ok_or("Template format error: At least one Resources member must be defined.")?;
         for (name, body) in resources {
             let Some(body) = body.as_object() else {
-                return Err(
-                    "Template format error: [/Resources] resource definition is malformed"
-                        .to_owned(),
-                );
+                return Err("Template format error: [/Resources] resource definition is malformed".to_owned());
             };
             if !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-                return Err(format!(
-                    "Template format error: Resource name {name} is non alphanumeric."
-                ));
+                return Err(format!("Template format error: Resource name {name} is non alphanumeric."));
             }
             if body.get("Type").and_then(Value::as_str).is_none() {
                 return Err(format!(
                     "Template format error: [/Resources/{name}] Every Resources object must contain a Type member."
                 ));
             }
-            if body
-                .get("Properties")
-                .is_some_and(|properties| !properties.is_object())
-            {
-                return Err(format!(
-                    "Template format error: [/Resources/{name}/Properties] must be an object"
-                ));
+            if body.get("Properties").is_some_and(|properties| !properties.is_object()) {
+                return Err(format!("Template format error: [/Resources/{name}/Properties] must be an object"));
             }
         }
         let unknown: BTreeSet<&str> = self
@@ -213,10 +175,7 @@ impl Template {
             .collect();
         if !unknown.is_empty() {
             let names: Vec<&str> = unknown.into_iter().collect();
-            return Err(format!(
-                "Template format error: Unrecognized resource types: [{}]",
-                names.join(", ")
-            ));
+            return Err(format!("Template format error: Unrecognized resource types: [{}]", names.join(", ")));
         }
         Ok(())
     }
@@ -234,17 +193,10 @@ impl Template {
         for declaration in self.resources() {
             let references = declaration.properties().map(references).unwrap_or_default();
             missing.extend(
-                references
-                    .into_iter()
-                    .filter(|reference| !self.knows(reference))
-                    .map(|reference| reference.target),
+                references.into_iter().filter(|reference| !self.knows(reference)).map(|reference| reference.target),
             );
             missing.extend(
-                declaration
-                    .depends_on()
-                    .into_iter()
-                    .filter(|name| self.resource(name).is_none())
-                    .map(str::to_owned),
+                declaration.depends_on().into_iter().filter(|name| self.resource(name).is_none()).map(str::to_owned),
             );
         }
         if !missing.is_empty() {
@@ -264,27 +216,20 @@ impl Template {
             return Ok(());
         }
         let names: Vec<String> = missing.into_iter().collect();
-        Err(format!(
-            "Unresolved resource dependencies [{}] in the Outputs block of the template",
-            names.join(", ")
-        ))
+        Err(format!("Unresolved resource dependencies [{}] in the Outputs block of the template", names.join(", ")))
     }
 
     fn knows(&self, reference: &Reference) -> bool {
         let is_resource = self.resource(&reference.target).is_some();
-        let is_value = self.parameter(&reference.target).is_some()
-            || PSEUDO_PARAMETERS.contains(&reference.target.as_str());
+        let is_value =
+            self.parameter(&reference.target).is_some() || PSEUDO_PARAMETERS.contains(&reference.target.as_str());
         is_resource || (reference.attribute.is_none() && is_value)
     }
 
     /// The resources a resource must wait for.
     pub(crate) fn needs(&self, declaration: Declaration<'_>) -> BTreeSet<String> {
-        let mentioned = declaration
-            .properties()
-            .map(references)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|reference| reference.target);
+        let mentioned =
+            declaration.properties().map(references).unwrap_or_default().into_iter().map(|reference| reference.target);
         mentioned
             .chain(declaration.depends_on().into_iter().map(str::to_owned))
             .filter(|name| self.resource(name).is_some())
@@ -293,10 +238,8 @@ impl Template {
 
     /// The resources in an order in which each comes after what it needs.
     pub(crate) fn order(&self) -> Result<Vec<&str>, String> {
-        let mut left: BTreeMap<&str, BTreeSet<String>> = self
-            .resources()
-            .map(|declaration| (declaration.logical_id, self.needs(declaration)))
-            .collect();
+        let mut left: BTreeMap<&str, BTreeSet<String>> =
+            self.resources().map(|declaration| (declaration.logical_id, self.needs(declaration))).collect();
         let mut order = Vec::with_capacity(left.len());
         while !left.is_empty() {
             let ready: Vec<&str> = left
@@ -306,10 +249,7 @@ impl Template {
                 .collect();
             if ready.is_empty() {
                 let names: Vec<&str> = left.keys().copied().collect();
-                return Err(format!(
-                    "Circular dependency between resources: [{}]",
-                    names.join(", ")
-                ));
+                return Err(format!("Circular dependency between resources: [{}]", names.join(", ")));
             }
             left.retain(|name, _| !ready.contains(name));
             order.extend(ready);
@@ -327,28 +267,17 @@ impl Template {
             ("AWS::IAM::Group", "GroupName"),
             ("AWS::IAM::UserToGroupAddition", "GroupName"),
         ];
-        let of_iam: Vec<Declaration<'_>> = self
-            .resources()
-            .filter(|declaration| declaration.type_name.starts_with("AWS::IAM::"))
-            .collect();
+        let of_iam: Vec<Declaration<'_>> =
+            self.resources().filter(|declaration| declaration.type_name.starts_with("AWS::IAM::")).collect();
         let is_named = |declaration: &Declaration<'_>| {
             NAMED.iter().any(|(type_name, property)| {
                 declaration.type_name == *type_name
-                    && declaration
-                        .properties()
-                        .is_some_and(|properties| properties.get(property).is_some())
+                    && declaration.properties().is_some_and(|properties| properties.get(property).is_some())
             })
         };
-        let mut types: Vec<&str> = of_iam
-            .iter()
-            .map(|declaration| declaration.type_name)
-            .collect();
+        let mut types: Vec<&str> = of_iam.iter().map(|declaration| declaration.type_name).collect();
         types.dedup();
-        let capability = if of_iam.iter().any(is_named) {
-            "CAPABILITY_NAMED_IAM"
-        } else {
-            "CAPABILITY_IAM"
-        };
+        let capability = if of_iam.iter().any(is_named) { "CAPABILITY_NAMED_IAM" } else { "CAPABILITY_IAM" };
         (!of_iam.is_empty()).then_some((capability, types))
     }
 }
@@ -356,23 +285,18 @@ impl Template {
 fn declaration<'a>(name: &'a str, body: &'a Value) -> Option<Declaration<'a>> {
     let body = body.as_object()?;
     let type_name = body.get("Type")?.as_str()?;
-    Some(Declaration {
-        logical_id: name,
-        type_name,
-        body,
-    })
+    Some(Declaration { logical_id: name, type_name, body })
 }
 
 fn null_path(value: &Value, path: &str) -> Option<String> {
     match value {
         Value::Null => Some(path.to_owned()),
-        Value::Array(entries) => entries
-            .iter()
-            .enumerate()
-            .find_map(|(place, entry)| null_path(entry, &format!("{path}/{place}"))),
-        Value::Object(members) => members
-            .iter()
-            .find_map(|(name, member)| null_path(member, &format!("{path}/{name}"))),
+        Value::Array(entries) => {
+            entries.iter().enumerate().find_map(|(place, entry)| null_path(entry, &format!("{path}/{place}")))
+        }
+        Value::Object(members) => {
+            members.iter().find_map(|(name, member)| null_path(member, &format!("{path}/{name}")))
+        }
         Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
@@ -391,17 +315,11 @@ fn collect(value: &Value, found: &mut BTreeSet<Reference>) {
             for (name, member) in members {
                 match (name.as_str(), member) {
                     ("Ref", Value::String(target)) if members.len() == 1 => {
-                        found.insert(Reference {
-                            target: target.clone(),
-                            attribute: None,
-                        });
+                        found.insert(Reference { target: target.clone(), attribute: None });
                     }
                     ("Fn::GetAtt", member) if members.len() == 1 => {
                         if let Some((target, attribute)) = attribute_reference(member) {
-                            found.insert(Reference {
-                                target,
-                                attribute: Some(attribute),
-                            });
+                            found.insert(Reference { target, attribute: Some(attribute) });
                         }
                         collect(member, found);
                     }
@@ -417,10 +335,7 @@ fn collect(value: &Value, found: &mut BTreeSet<Reference>) {
 fn collect_sub(value: &Value, found: &mut BTreeSet<Reference>) {
     let (text, own) = match value {
         Value::String(text) => (text.as_str(), None),
-        Value::Array(parts) => (
-            parts.first().and_then(Value::as_str).unwrap_or_default(),
-            parts.get(1),
-        ),
+        Value::Array(parts) => (parts.first().and_then(Value::as_str).unwrap_or_default(), parts.get(1)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return,
     };
     if let Some(own) = own {
@@ -430,13 +345,8 @@ fn collect_sub(value: &Value, found: &mut BTreeSet<Reference>) {
         if let SubPart::Variable(name) = part
             && own.and_then(|own| own.get(name)).is_none()
         {
-            let (target, attribute) = name
-                .split_once('.')
-                .map_or((name, None), |(target, rest)| (target, Some(rest)));
-            found.insert(Reference {
-                target: target.to_owned(),
-                attribute: attribute.map(str::to_owned),
-            });
+            let (target, attribute) = name.split_once('.').map_or((name, None), |(target, rest)| (target, Some(rest)));
+            found.insert(Reference { target: target.to_owned(), attribute: attribute.map(str::to_owned) });
         }
     }
 }
@@ -444,9 +354,9 @@ fn collect_sub(value: &Value, found: &mut BTreeSet<Reference>) {
 /// Both spellings of an attribute: `["A", "B.C"]` and `"A.B.C"`.
 pub(crate) fn attribute_reference(value: &Value) -> Option<(String, String)> {
     match value {
-        Value::String(text) => text
-            .split_once('.')
-            .map(|(target, attribute)| (target.to_owned(), attribute.to_owned())),
+        Value::String(text) => {
+            text.split_once('.').map(|(target, attribute)| (target.to_owned(), attribute.to_owned()))
+        }
         Value::Array(parts) => {
             let target = parts.first()?.as_str()?.to_owned();
             let attribute: Option<Vec<&str>> = parts.get(1..)?.iter().map(Value::as_str).collect();
@@ -476,10 +386,7 @@ pub(crate) fn sub_parts(text: &str) -> Vec<SubPart<'_>> {
         if !before.is_empty() {
             parts.push(SubPart::Text(before));
         }
-        parts.push(
-            name.strip_prefix('!')
-                .map_or(SubPart::Variable(name.trim()), SubPart::Literal),
-        );
+        parts.push(name.strip_prefix('!').map_or(SubPart::Variable(name.trim()), SubPart::Literal));
         rest = tail;
     }
     if !rest.is_empty() {
@@ -499,14 +406,8 @@ mod tests {
     // REC: the sentences of `tests/aws/services/cloudformation/api/test_validations` and neighbours.
     #[test]
     fn says_what_is_wrong_in_awss_words() {
-        assert_eq!(
-            error("A: ["),
-            "Template format error: YAML not well-formed."
-        );
-        assert_eq!(
-            error("Resources: {}"),
-            "Template format error: At least one Resources member must be defined."
-        );
+        assert_eq!(error("A: ["), "Template format error: YAML not well-formed.");
+        assert_eq!(error("Resources: {}"), "Template format error: At least one Resources member must be defined.");
         assert_eq!(
             error("Resources: {A: {Properties: {}}}"),
             "Template format error: [/Resources/A] Every Resources object must contain a Type member."
@@ -538,10 +439,7 @@ mod tests {
     #[test]
     fn finds_what_sub_mentions_but_not_its_own_variables() {
         let value = serde_json::json!({"Fn::Sub": ["${A}-${B.C}-${D}-${!E}", {"D": {"Ref": "F"}}]});
-        let found: Vec<String> = references(&value)
-            .into_iter()
-            .map(|reference| reference.target)
-            .collect();
+        let found: Vec<String> = references(&value).into_iter().map(|reference| reference.target).collect();
         assert_eq!(found, ["A", "B", "F"]);
     }
 }

@@ -20,17 +20,12 @@ pub(super) fn of(parameters: &BTreeMap<String, Parameter>) -> BTreeMap<String, V
     let value = |parameter: &Parameter| {
         let text = parameter.resolved.as_ref().unwrap_or(&parameter.value);
         if parameter.is_list {
-            text.split(',')
-                .map(|entry| Value::from(entry.trim()))
-                .collect()
+            text.split(',').map(|entry| Value::from(entry.trim())).collect()
         } else {
             Value::from(text.as_str())
         }
     };
-    parameters
-        .iter()
-        .map(|(name, parameter)| (name.clone(), value(parameter)))
-        .collect()
+    parameters.iter().map(|(name, parameter)| (name.clone(), value(parameter))).collect()
 }
 
 /// The parameters of a deployment: what was given, what was there before, or the template's defaults.
@@ -41,44 +36,26 @@ pub(super) fn parameters(
     call: Parameters<'_>,
     previous: Option<&Deployment>,
 ) -> Result<BTreeMap<String, Parameter>, Refusal> {
-    let given: BTreeMap<&str, Parameters<'_>> = call
-        .structures("Parameters")
-        .filter_map(|given| Some((given.text("ParameterKey")?, given)))
-        .collect();
-    let unknown: Vec<&str> = given
-        .keys()
-        .copied()
-        .filter(|name| template.parameter(name).is_none())
-        .collect();
+    let given: BTreeMap<&str, Parameters<'_>> =
+        call.structures("Parameters").filter_map(|given| Some((given.text("ParameterKey")?, given))).collect();
+    let unknown: Vec<&str> = given.keys().copied().filter(|name| template.parameter(name).is_none()).collect();
     if !unknown.is_empty() {
-        return Err(Refusal::validation(format!(
-            "Parameters: [{}] do not exist in the template",
-            unknown.join(", ")
-        )));
+        return Err(Refusal::validation(format!("Parameters: [{}] do not exist in the template", unknown.join(", "))));
     }
     let mut parameters = BTreeMap::new();
     let mut missing = Vec::new();
     for (name, declaration) in template.parameters() {
         let given = given.get(name);
-        let uses_previous = given
-            .and_then(|given| given.flag("UsePreviousValue"))
-            .unwrap_or(false);
+        let uses_previous = given.and_then(|given| given.flag("UsePreviousValue")).unwrap_or(false);
         let value = if uses_previous {
-            previous
-                .and_then(|previous| previous.parameters.get(name))
-                .map(|parameter| parameter.value.clone())
+            previous.and_then(|previous| previous.parameters.get(name)).map(|parameter| parameter.value.clone())
         } else {
-            let explicit = given
-                .and_then(|given| given.0.get("ParameterValue"))
-                .and_then(plain);
+            let explicit = given.and_then(|given| given.0.get("ParameterValue")).and_then(plain);
             explicit.or_else(|| declaration.get("Default").and_then(default_text))
         };
         match value {
             Some(value) => {
-                parameters.insert(
-                    name.to_owned(),
-                    parameter(world, place, name, declaration, value)?,
-                );
+                parameters.insert(name.to_owned(), parameter(world, place, name, declaration, value)?);
             }
             None => missing.push(name),
         }
@@ -86,21 +63,12 @@ pub(super) fn parameters(
     if missing.is_empty() {
         return Ok(parameters);
     }
-    Err(Refusal::validation(format!(
-        "Parameters: [{}] must have values",
-        missing.join(", ")
-    )))
+    Err(Refusal::validation(format!("Parameters: [{}] must have values", missing.join(", "))))
 }
 
 fn default_text(value: &Value) -> Option<String> {
     match value {
-        Value::Array(entries) => Some(
-            entries
-                .iter()
-                .filter_map(plain)
-                .collect::<Vec<_>>()
-                .join(","),
-        ),
+        Value::Array(entries) => Some(entries.iter().filter_map(plain).collect::<Vec<_>>().join(",")),
         other => plain(other),
     }
 }
@@ -112,100 +80,52 @@ fn parameter(
     declaration: &Value,
     value: String,
 ) -> Result<Parameter, Refusal> {
-    let kind = declaration
-        .get("Type")
-        .and_then(Value::as_str)
-        .unwrap_or("String");
-    let is_secret = declaration
-        .get("NoEcho")
-        .and_then(plain)
-        .is_some_and(|truth| truth.eq_ignore_ascii_case("true"));
+    let kind = declaration.get("Type").and_then(Value::as_str).unwrap_or("String");
+    let is_secret = declaration.get("NoEcho").and_then(plain).is_some_and(|truth| truth.eq_ignore_ascii_case("true"));
     check_parameter(name, kind, declaration, &value)?;
-    let of_ssm = kind
-        .strip_prefix("AWS::SSM::Parameter::Value<")
-        .and_then(|kind| kind.strip_suffix('>'));
+    let of_ssm = kind.strip_prefix("AWS::SSM::Parameter::Value<").and_then(|kind| kind.strip_suffix('>'));
     let resolved = match of_ssm {
         None => None,
         Some(_) => Some(ssm::value(world, place, &value).ok_or_else(|| {
-            Refusal::validation(format!(
-                "Unable to fetch parameters [{value}] from parameter store for this account."
-            ))
+            Refusal::validation(format!("Unable to fetch parameters [{value}] from parameter store for this account."))
         })?),
     };
     let inner = of_ssm.unwrap_or(kind);
     let is_list = inner == "CommaDelimitedList" || inner.starts_with("List<");
-    Ok(Parameter {
-        value,
-        resolved,
-        is_list,
-        is_secret,
-    })
+    Ok(Parameter { value, resolved, is_list, is_secret })
 }
 
-fn check_parameter(
-    name: &str,
-    kind: &str,
-    declaration: &Value,
-    value: &str,
-) -> Result<(), Refusal> {
-    let constraint = declaration
-        .get("ConstraintDescription")
-        .and_then(Value::as_str);
+fn check_parameter(name: &str, kind: &str, declaration: &Value, value: &str) -> Result<(), Refusal> {
+    let constraint = declaration.get("ConstraintDescription").and_then(Value::as_str);
     let wrong = |sentence: String| {
-        let text = constraint.map_or(sentence, |constraint| {
-            format!("Parameter {name} failed to satisfy constraint: {constraint}")
-        });
+        let text = constraint
+            .map_or(sentence, |constraint| format!("Parameter {name} failed to satisfy constraint: {constraint}"));
         Err(Refusal::validation(text))
     };
     if kind == "Number" && value.parse::<f64>().is_err() {
-        return Err(Refusal::validation(format!(
-            "Parameter '{name}' must be a number."
-        )));
+        return Err(Refusal::validation(format!("Parameter '{name}' must be a number.")));
     }
-    let choices: Vec<String> = declaration
-        .get("AllowedValues")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(plain)
-        .collect();
+    let choices: Vec<String> =
+        declaration.get("AllowedValues").and_then(Value::as_array).into_iter().flatten().filter_map(plain).collect();
     if !choices.is_empty() && !choices.iter().any(|choice| choice == value) {
         return wrong(format!("Parameter '{name}' must be one of AllowedValues"));
     }
-    let limit = |bound: &str| {
-        declaration
-            .get(bound)
-            .and_then(plain)
-            .and_then(|bound| bound.parse::<f64>().ok())
-    };
+    let limit = |bound: &str| declaration.get(bound).and_then(plain).and_then(|bound| bound.parse::<f64>().ok());
     if let Some(number) = value.parse::<f64>().ok().filter(|_| kind == "Number") {
         if let Some(least) = limit("MinValue").filter(|least| number < *least) {
-            return wrong(format!(
-                "Parameter '{name}' must be a number not less than {least} (is {number})"
-            ));
+            return wrong(format!("Parameter '{name}' must be a number not less than {least} (is {number})"));
         }
         if let Some(most) = limit("MaxValue").filter(|most| number > *most) {
-            return wrong(format!(
-                "Parameter '{name}' must be a number not greater than {most} (is {number})"
-            ));
+            return wrong(format!("Parameter '{name}' must be a number not greater than {most} (is {number})"));
         }
     }
     let letters = value.chars().count();
-    let length = |bound: &str| {
-        declaration
-            .get(bound)
-            .and_then(plain)
-            .and_then(|bound| bound.parse::<usize>().ok())
-    };
+    let length = |bound: &str| declaration.get(bound).and_then(plain).and_then(|bound| bound.parse::<usize>().ok());
     if let Some(least) = length("MinLength").filter(|least| letters < *least) {
-        return wrong(format!(
-            "Parameter '{name}' must contain at least {least} characters"
-        ));
+        return wrong(format!("Parameter '{name}' must contain at least {least} characters"));
     }
     if let Some(most) = length("MaxLength").filter(|most| letters > *most) {
-        return wrong(format!(
-            "Parameter '{name}' must contain at most {most} characters"
-        ));
+        return wrong(format!("Parameter '{name}' must contain at most {most} characters"));
     }
     Ok(())
 }
@@ -220,29 +140,14 @@ pub(super) fn merge_tags(
     let Some(facts) = facts::of(&resource.type_name).filter(|facts| facts.is_taggable()) else {
         return;
     };
-    let mut tags: Vec<(String, String)> = resource
-        .tags
-        .iter()
-        .map(|tag| (tag.key.clone(), tag.value.clone()))
-        .collect();
+    let mut tags: Vec<(String, String)> =
+        resource.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
     tags.extend([
-        (
-            "aws:cloudformation:stack-name".to_owned(),
-            stack_name.to_owned(),
-        ),
-        (
-            "aws:cloudformation:stack-id".to_owned(),
-            stack_id.to_owned(),
-        ),
-        (
-            "aws:cloudformation:logical-id".to_owned(),
-            resource.logical_id.clone(),
-        ),
+        ("aws:cloudformation:stack-name".to_owned(), stack_name.to_owned()),
+        ("aws:cloudformation:stack-id".to_owned(), stack_id.to_owned()),
+        ("aws:cloudformation:logical-id".to_owned(), resource.logical_id.clone()),
     ]);
-    let is_map = facts
-        .properties
-        .get("Tags")
-        .is_some_and(|shape| shape.kind == "object");
+    let is_map = facts.properties.get("Tags").is_some_and(|shape| shape.kind == "object");
     if is_map {
         let own = properties.entry("Tags").or_insert_with(|| json!({}));
         if let Value::Object(own) = own {
@@ -254,10 +159,8 @@ pub(super) fn merge_tags(
     }
     let own = properties.entry("Tags").or_insert_with(|| json!([]));
     if let Value::Array(own) = own {
-        let known: BTreeSet<String> = own
-            .iter()
-            .filter_map(|tag| tag.get("Key")?.as_str().map(str::to_owned))
-            .collect();
+        let known: BTreeSet<String> =
+            own.iter().filter_map(|tag| tag.get("Key")?.as_str().map(str::to_owned)).collect();
         let new = tags.into_iter().filter(|(key, _)| !known.contains(key));
         own.extend(new.map(|(key, value)| json!({"Key": key, "Value": value})));
     }
@@ -269,22 +172,15 @@ pub(super) fn resolve_dynamic(
     place: &Place,
     properties: &Map<String, Value>,
 ) -> Result<Map<String, Value>, String> {
-    let resolved: Result<Map<String, Value>, String> = properties
-        .iter()
-        .map(|(name, value)| Ok((name.clone(), resolve_value(world, place, value)?)))
-        .collect();
+    let resolved: Result<Map<String, Value>, String> =
+        properties.iter().map(|(name, value)| Ok((name.clone(), resolve_value(world, place, value)?))).collect();
     resolved
 }
 
 fn resolve_value(world: &World, place: &Place, value: &Value) -> Result<Value, String> {
     match value {
-        Value::String(text) if text.contains("{{resolve:") => {
-            resolve_text(world, place, text).map(Value::String)
-        }
-        Value::Array(entries) => entries
-            .iter()
-            .map(|entry| resolve_value(world, place, entry))
-            .collect(),
+        Value::String(text) if text.contains("{{resolve:") => resolve_text(world, place, text).map(Value::String),
+        Value::Array(entries) => entries.iter().map(|entry| resolve_value(world, place, entry)).collect(),
         Value::Object(members) => resolve_dynamic(world, place, members).map(Value::Object),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(value.clone()),
     }
@@ -311,18 +207,15 @@ fn dynamic_value(world: &World, place: &Place, reference: &str) -> Result<String
     match service {
         "ssm" | "ssm-secure" => {
             let name = rest.split(':').next().unwrap_or_default();
-            ssm::value(world, place, name)
-                .ok_or_else(|| format!("Parameters [{name}] referenced by the template could not be found in SSM Parameter Store"))
+            ssm::value(world, place, name).ok_or_else(|| {
+                format!("Parameters [{name}] referenced by the template could not be found in SSM Parameter Store")
+            })
         }
         "secretsmanager" => {
             let parts: Vec<&str> = rest.split(':').collect();
             /// A secret's ARN has seven parts of its own.
             const ARN_PARTS: usize = 7;
-            let id_parts = if rest.starts_with("arn:") {
-                ARN_PARTS
-            } else {
-                1
-            };
+            let id_parts = if rest.starts_with("arn:") { ARN_PARTS } else { 1 };
             let id = parts.get(..id_parts).ok_or_else(wrong)?.join(":");
             let key = parts.get(id_parts + 1).copied().unwrap_or_default();
             secrets_manager::value(world, place, &id, key)
@@ -344,18 +237,9 @@ pub(super) fn outputs(template: &Template, scope: &Scope<'_>) -> Result<Vec<Outp
         let value = default_text(&value).ok_or_else(|| {
             format!("Template format error: The Value field of every Outputs member must evaluate to a String. ({key})")
         })?;
-        let export_name = text(body.get("Export").and_then(|export| export.get("Name")))?
-            .and_then(|name| plain(&name));
-        let description = body
-            .get("Description")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        outputs.push(Output {
-            key: key.to_owned(),
-            value,
-            description,
-            export_name,
-        });
+        let export_name = text(body.get("Export").and_then(|export| export.get("Name")))?.and_then(|name| plain(&name));
+        let description = body.get("Description").and_then(Value::as_str).map(str::to_owned);
+        outputs.push(Output { key: key.to_owned(), value, description, export_name });
     }
     Ok(outputs)
 }
@@ -363,9 +247,7 @@ pub(super) fn outputs(template: &Template, scope: &Scope<'_>) -> Result<Vec<Outp
 /// The names a template imports.
 pub(super) fn imports(template: &Template, scope: &Scope<'_>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let bodies = template
-        .resources()
-        .filter_map(|declaration| declaration.properties());
+    let bodies = template.resources().filter_map(|declaration| declaration.properties());
     for body in bodies.chain(template.outputs().map(|(_, body)| body)) {
         collect_imports(body, scope, &mut found);
     }
@@ -384,9 +266,7 @@ fn collect_imports(value: &Value, scope: &Scope<'_>, found: &mut BTreeSet<String
                 collect_imports(member, scope, found);
             }
         }
-        Value::Array(entries) => entries
-            .iter()
-            .for_each(|entry| collect_imports(entry, scope, found)),
+        Value::Array(entries) => entries.iter().for_each(|entry| collect_imports(entry, scope, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -396,33 +276,20 @@ pub(super) fn exports(world: &World, place: &Place) -> BTreeMap<String, String> 
     let services = world.services_at(place);
     services
         .map(|services| {
-            services
-                .cloudformation
-                .exports()
-                .map(|(_, output, name)| (name.to_owned(), output.value.clone()))
-                .collect()
+            services.cloudformation.exports().map(|(_, output, name)| (name.to_owned(), output.value.clone())).collect()
         })
         .unwrap_or_default()
 }
 
 /// Exports are unique, and one in use neither changes nor goes.
-pub(super) fn check_exports(
-    cloudformation: &CloudFormation,
-    stack: &Stack,
-    outputs: &[Output],
-) -> Result<(), String> {
+pub(super) fn check_exports(cloudformation: &CloudFormation, stack: &Stack, outputs: &[Output]) -> Result<(), String> {
     for output in outputs {
         let Some(name) = &output.export_name else {
             continue;
         };
-        let other = cloudformation
-            .exports()
-            .find(|(other, _, known)| other.id != stack.id && known == name);
+        let other = cloudformation.exports().find(|(other, _, known)| other.id != stack.id && known == name);
         if let Some((other, _, _)) = other {
-            return Err(format!(
-                "Export with name {name} is already exported by stack {}.",
-                other.name
-            ));
+            return Err(format!("Export with name {name} is already exported by stack {}.", other.name));
         }
     }
     for old in &stack.deployed.outputs {
@@ -433,19 +300,12 @@ pub(super) fn check_exports(
         let Some(user) = users.iter().find(|user| **user != stack.name) else {
             continue;
         };
-        match outputs
-            .iter()
-            .find(|new| new.export_name.as_ref() == Some(name))
-        {
+        match outputs.iter().find(|new| new.export_name.as_ref() == Some(name)) {
             None => {
-                return Err(format!(
-                    "Export {name} cannot be deleted as it is in use by {user}"
-                ));
+                return Err(format!("Export {name} cannot be deleted as it is in use by {user}"));
             }
             Some(new) if new.value != old.value => {
-                return Err(format!(
-                    "Export {name} cannot be updated as it is in use by {user}"
-                ));
+                return Err(format!("Export {name} cannot be updated as it is in use by {user}"));
             }
             Some(_) => {}
         }

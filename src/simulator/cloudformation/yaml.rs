@@ -14,9 +14,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
     {
         return Ok(value);
     }
-    let mut reader = Reader {
-        parser: Parser::new_from_str(text),
-    };
+    let mut reader = Reader { parser: Parser::new_from_str(text) };
     reader.document()
 }
 
@@ -26,8 +24,7 @@ struct Reader<'text, I: saphyr_parser::Input> {
 
 impl<'text, I: saphyr_parser::Input> Reader<'text, I>
 where
-    Parser<'text, I>:
-        Iterator<Item = Result<(Event<'text>, saphyr_parser::Span), saphyr_parser::ScanError>>,
+    Parser<'text, I>: Iterator<Item = Result<(Event<'text>, saphyr_parser::Span), saphyr_parser::ScanError>>,
 {
     fn document(&mut self) -> Result<Value, String> {
         loop {
@@ -85,9 +82,7 @@ where
                     members.insert(name, self.node(event, depth + 1)?);
                 }
             }
-            Event::Alias(_) => {
-                Err("YAML aliases are not allowed in CloudFormation templates".to_owned())
-            }
+            Event::Alias(_) => Err("YAML aliases are not allowed in CloudFormation templates".to_owned()),
             Event::Nothing
             | Event::StreamStart
             | Event::StreamEnd
@@ -108,10 +103,7 @@ fn tagged(tag: Option<&Tag>, value: Value) -> Value {
         (name @ ("Ref" | "Condition"), value) => (name.to_owned(), value),
         ("GetAtt", Value::String(text)) => {
             let (resource, attribute) = text.split_once('.').unwrap_or((&text, ""));
-            (
-                "Fn::GetAtt".to_owned(),
-                Value::from(vec![resource, attribute]),
-            )
+            ("Fn::GetAtt".to_owned(), Value::from(vec![resource, attribute]))
         }
         (name, value) => (format!("Fn::{name}"), value),
     };
@@ -130,22 +122,13 @@ fn plain_scalar(text: &str) -> Value {
         }
         _ => {}
     }
-    integer(text)
-        .or_else(|| decimal(text))
-        .unwrap_or_else(|| Value::String(text.to_owned()))
+    integer(text).or_else(|| decimal(text)).unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 fn integer(text: &str) -> Option<Value> {
-    let (sign, digits) = text
-        .strip_prefix('-')
-        .map_or((1, text.strip_prefix('+').unwrap_or(text)), |digits| {
-            (-1, digits)
-        });
-    if digits.is_empty()
-        || !digits
-            .bytes()
-            .all(|byte| byte.is_ascii_hexdigit() || byte == b'x')
-    {
+    let (sign, digits) =
+        text.strip_prefix('-').map_or((1, text.strip_prefix('+').unwrap_or(text)), |digits| (-1, digits));
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'x') {
         return None;
     }
     let number = if let Some(hexadecimal) = digits.strip_prefix("0x") {
@@ -159,19 +142,13 @@ fn integer(text: &str) -> Option<Value> {
 }
 
 fn decimal(text: &str) -> Option<Value> {
-    let looks_numeric = text
-        .starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.'))
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'))
+    let looks_numeric = text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.'))
+        && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'))
         && text.contains('.');
     if !looks_numeric {
         return None;
     }
-    text.parse::<f64>()
-        .ok()
-        .and_then(Number::from_f64)
-        .map(Value::Number)
+    text.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number)
 }
 
 #[cfg(test)]
@@ -181,7 +158,8 @@ mod tests {
 
     #[test]
     fn spells_out_short_tags() {
-        let text = "A: !Ref B\nC: !GetAtt D.E.F\nG: !Join [',', [!Sub '${H}', x]]\nI: !If [J, 1, !Ref 'AWS::NoValue']\n";
+        let text =
+            "A: !Ref B\nC: !GetAtt D.E.F\nG: !Join [',', [!Sub '${H}', x]]\nI: !If [J, 1, !Ref 'AWS::NoValue']\n";
         assert_eq!(
             parse(text),
             Ok(json!({
@@ -197,20 +175,7 @@ mod tests {
     #[test]
     fn reads_plain_scalars_by_yaml_1_1() {
         let text = "[yes, 'yes', 010, 10, 1.5, 2010-09-09, 10.0.0.0/16, on, -3]";
-        assert_eq!(
-            parse(text),
-            Ok(json!([
-                true,
-                "yes",
-                8,
-                10,
-                1.5,
-                "2010-09-09",
-                "10.0.0.0/16",
-                true,
-                -3
-            ]))
-        );
+        assert_eq!(parse(text), Ok(json!([true, "yes", 8, 10, 1.5, "2010-09-09", "10.0.0.0/16", true, -3])));
     }
 
     #[test]

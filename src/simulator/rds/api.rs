@@ -43,24 +43,16 @@ fn describe_databases(world: &World, place: &Place, parameters: Parameters<'_>) 
             vec![database_view(world, place, find(world, place, id)?)]
         }
         None => {
-            let all = world
-                .services_at(place)
-                .into_iter()
-                .flat_map(|services| services.rds.databases.values());
-            all.map(|database| database_view(world, place, database))
-                .collect()
+            let all = world.services_at(place).into_iter().flat_map(|services| services.rds.databases.values());
+            all.map(|database| database_view(world, place, database)).collect()
         }
     };
     paged(world, parameters, "DBInstances", databases)
 }
 
 fn paged(world: &World, parameters: Parameters<'_>, list: &str, entries: Vec<Value>) -> Reply {
-    let wanted = parameters
-        .number("MaxRecords")
-        .and_then(|size| usize::try_from(size).ok());
-    let size = wanted.map_or(world.rules.page_size, |wanted| {
-        wanted.min(world.rules.page_size)
-    });
+    let wanted = parameters.number("MaxRecords").and_then(|size| usize::try_from(size).ok());
+    let size = wanted.map_or(world.rules.page_size, |wanted| wanted.min(world.rules.page_size));
     let page = page(entries, parameters.text("Marker"), size)?;
     Ok(json!({ list: page.entries, "Marker": page.next }))
 }
@@ -137,13 +129,7 @@ fn modify(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply
     let id = parameters.required("DBInstanceIdentifier")?.to_lowercase();
     let mut changes = model_of(parameters);
     changes.remove("DBInstanceIdentifier");
-    super::modify(
-        world,
-        place,
-        &id,
-        changes,
-        parameters.flag("ApplyImmediately").unwrap_or(false),
-    )?;
+    super::modify(world, place, &id, changes, parameters.flag("ApplyImmediately").unwrap_or(false))?;
     one(world, place, &id)
 }
 
@@ -158,7 +144,8 @@ fn delete(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply
     let skips = parameters.flag("SkipFinalSnapshot").unwrap_or(false);
     let last = parameters.text("FinalDBSnapshotIdentifier");
     if skips == last.is_some() {
-        let message = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified, and cannot be given with it.";
+        let message =
+            "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified, and cannot be given with it.";
         return Err(Refusal::new("InvalidParameterCombination", message));
     }
     super::delete(world, place, &id, last)?;
@@ -175,19 +162,8 @@ fn restore(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Repl
 fn create_snapshot(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let name = parameters.required("DBSnapshotIdentifier")?;
     let database = parameters.required("DBInstanceIdentifier")?;
-    let tags = parameters
-        .is_given("Tags")
-        .then(|| parameters.list("Tags").to_vec());
-    super::take(
-        world,
-        place,
-        TakeSnapshot {
-            name,
-            database,
-            kind: "manual",
-            tags,
-        },
-    )?;
+    let tags = parameters.is_given("Tags").then(|| parameters.list("Tags").to_vec());
+    super::take(world, place, TakeSnapshot { name, database, kind: "manual", tags })?;
     let snapshot = snapshots::find_or_refuse(world, place, name)?;
     Ok(json!({"DBSnapshot": snapshot_view(world, place, &snapshot)}))
 }
@@ -196,28 +172,16 @@ fn describe_snapshots(world: &World, place: &Place, parameters: Parameters<'_>) 
     let entries: Vec<Snapshot> = match parameters.text("DBSnapshotIdentifier") {
         Some(name) => vec![snapshots::find_or_refuse(world, place, name)?],
         None => {
-            let database = parameters
-                .text("DBInstanceIdentifier")
-                .map(str::to_lowercase);
+            let database = parameters.text("DBInstanceIdentifier").map(str::to_lowercase);
             let kind = parameters.text("SnapshotType");
-            let own = world
-                .services_at(place)
-                .into_iter()
-                .flat_map(|services| services.rds.snapshots.values());
-            own.filter(|snapshot| {
-                database
-                    .as_ref()
-                    .is_none_or(|database| snapshot.database == *database)
-            })
-            .filter(|snapshot| kind.is_none_or(|kind| snapshot.kind == kind))
-            .cloned()
-            .collect()
+            let own = world.services_at(place).into_iter().flat_map(|services| services.rds.snapshots.values());
+            own.filter(|snapshot| database.as_ref().is_none_or(|database| snapshot.database == *database))
+                .filter(|snapshot| kind.is_none_or(|kind| snapshot.kind == kind))
+                .cloned()
+                .collect()
         }
     };
-    let entries = entries
-        .iter()
-        .map(|snapshot| snapshot_view(world, place, snapshot))
-        .collect();
+    let entries = entries.iter().map(|snapshot| snapshot_view(world, place, snapshot)).collect();
     paged(world, parameters, "DBSnapshots", entries)
 }
 
@@ -226,9 +190,7 @@ fn copy_snapshot(world: &mut World, place: &Place, parameters: Parameters<'_>) -
         source: parameters.required("SourceDBSnapshotIdentifier")?,
         name: parameters.required("TargetDBSnapshotIdentifier")?,
         key: parameters.text("KmsKeyId"),
-        tags: parameters
-            .is_given("Tags")
-            .then(|| parameters.list("Tags").to_vec()),
+        tags: parameters.is_given("Tags").then(|| parameters.list("Tags").to_vec()),
         copies_tags: parameters.flag("CopyTags").unwrap_or(false),
     };
     let copy = snapshots::copy(world, place, wanted)?;
@@ -236,31 +198,20 @@ fn copy_snapshot(world: &mut World, place: &Place, parameters: Parameters<'_>) -
 }
 
 fn delete_snapshot(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
-    let mut snapshot =
-        snapshots::delete(world, place, parameters.required("DBSnapshotIdentifier")?)?;
+    let mut snapshot = snapshots::delete(world, place, parameters.required("DBSnapshotIdentifier")?)?;
     "deleted".clone_into(&mut snapshot.status);
     Ok(json!({"DBSnapshot": snapshot_view(world, place, &snapshot)}))
 }
 
-fn modify_snapshot_attribute(
-    world: &mut World,
-    place: &Place,
-    parameters: Parameters<'_>,
-) -> Reply {
+fn modify_snapshot_attribute(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let name = parameters.required("DBSnapshotIdentifier")?;
-    let snapshot = snapshots::share(
-        world,
-        place,
-        name,
-        parameters.texts("ValuesToAdd"),
-        &parameters.texts("ValuesToRemove"),
-    )?;
+    let snapshot =
+        snapshots::share(world, place, name, parameters.texts("ValuesToAdd"), &parameters.texts("ValuesToRemove"))?;
     Ok(attributes_view(&snapshot))
 }
 
 fn describe_snapshot_attributes(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
-    let snapshot =
-        snapshots::find_or_refuse(world, place, parameters.required("DBSnapshotIdentifier")?)?;
+    let snapshot = snapshots::find_or_refuse(world, place, parameters.required("DBSnapshotIdentifier")?)?;
     Ok(attributes_view(&snapshot))
 }
 
@@ -275,15 +226,11 @@ fn describe_parameters(world: &World, place: &Place, parameters: Parameters<'_>)
     let name = parameters.required("DBParameterGroupName")?.to_lowercase();
     let group = resources::object(world, place, "AWS::RDS::DBParameterGroup", &name);
     if group.is_none() && !name.starts_with("default") {
-        return Err(Refusal::new(
-            "DBParameterGroupNotFound",
-            format!("DBParameterGroup not found: {name}"),
-        )
-        .with_status(404));
+        return Err(
+            Refusal::new("DBParameterGroupNotFound", format!("DBParameterGroup not found: {name}")).with_status(404)
+        );
     }
-    let values = group
-        .and_then(|group| group.properties.get("Parameters"))
-        .and_then(Value::as_object);
+    let values = group.and_then(|group| group.properties.get("Parameters")).and_then(Value::as_object);
     let entries = values
         .into_iter()
         .flatten()
@@ -293,9 +240,7 @@ fn describe_parameters(world: &World, place: &Place, parameters: Parameters<'_>)
 }
 
 fn describe_parameter_groups(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
-    let wanted = parameters
-        .text("DBParameterGroupName")
-        .map(str::to_lowercase);
+    let wanted = parameters.text("DBParameterGroupName").map(str::to_lowercase);
     let entries: Vec<Value> = resources::objects(world, place, "AWS::RDS::DBParameterGroup")
         .filter(|(name, _)| wanted.as_ref().is_none_or(|wanted| *name == wanted))
         .map(|(name, group)| {
@@ -308,11 +253,9 @@ fn describe_parameter_groups(world: &World, place: &Place, parameters: Parameter
         })
         .collect();
     if let Some(wanted) = wanted.filter(|_| entries.is_empty()) {
-        return Err(Refusal::new(
-            "DBParameterGroupNotFound",
-            format!("DBParameterGroup not found: {wanted}"),
-        )
-        .with_status(404));
+        return Err(
+            Refusal::new("DBParameterGroupNotFound", format!("DBParameterGroup not found: {wanted}")).with_status(404)
+        );
     }
     paged(world, parameters, "DBParameterGroups", entries)
 }
@@ -324,41 +267,22 @@ fn describe_subnet_groups(world: &World, place: &Place, parameters: Parameters<'
         .filter(|name| wanted.as_ref().is_none_or(|wanted| name == wanted))
         .collect();
     if let Some(wanted) = wanted.filter(|_| names.is_empty()) {
-        return Err(Refusal::new(
-            "DBSubnetGroupNotFoundFault",
-            format!("DB subnet group '{wanted}' does not exist."),
-        )
-        .with_status(404));
+        return Err(Refusal::new("DBSubnetGroupNotFoundFault", format!("DB subnet group '{wanted}' does not exist."))
+            .with_status(404));
     }
-    let entries = names
-        .iter()
-        .map(|name| subnet_group_view(world, place, name))
-        .collect();
+    let entries = names.iter().map(|name| subnet_group_view(world, place, name)).collect();
     paged(world, parameters, "DBSubnetGroups", entries)
 }
 
 fn subnet_group_view(world: &World, place: &Place, name: &str) -> Value {
-    let Some(group) = resources::object(
-        world,
-        place,
-        "AWS::RDS::DBSubnetGroup",
-        &name.to_lowercase(),
-    ) else {
+    let Some(group) = resources::object(world, place, "AWS::RDS::DBSubnetGroup", &name.to_lowercase()) else {
         return json!({"DBSubnetGroupName": name, "SubnetGroupStatus": "Complete", "Subnets": []});
     };
-    let ids = group
-        .properties
-        .get("SubnetIds")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
-    let subnets: Vec<(&str, &resources::Object)> = ids
-        .filter_map(|id| Some((id, resources::object(world, place, "AWS::EC2::Subnet", id)?)))
-        .collect();
-    let vpc = subnets
-        .first()
-        .and_then(|(_, subnet)| subnet.properties.get("VpcId"));
+    let ids =
+        group.properties.get("SubnetIds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let subnets: Vec<(&str, &resources::Object)> =
+        ids.filter_map(|id| Some((id, resources::object(world, place, "AWS::EC2::Subnet", id)?))).collect();
+    let vpc = subnets.first().and_then(|(_, subnet)| subnet.properties.get("VpcId"));
     let views: Vec<Value> = subnets
         .iter()
         .map(|(id, subnet)| {
@@ -382,24 +306,15 @@ fn subnet_group_view(world: &World, place: &Place, name: &str) -> Value {
 fn database_view(world: &World, place: &Place, database: &Database) -> Value {
     let model = &database.model;
     let mut view = Map::new();
-    for name in SAME_NAMES
-        .iter()
-        .filter(|name| !matches!(**name, "MasterUserPassword" | "OptionGroupName" | "Port"))
-    {
+    for name in SAME_NAMES.iter().filter(|name| !matches!(**name, "MasterUserPassword" | "OptionGroupName" | "Port")) {
         if let Some(value) = model.get(*name) {
             view.insert((*name).to_owned(), value.clone());
         }
     }
     let engine = text(model, "Engine").unwrap_or_else(|| "postgres".to_owned());
     let or = |name: &str, default: &str| text(model, name).unwrap_or_else(|| default.to_owned());
-    let groups = model
-        .get("VPCSecurityGroups")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let groups: Vec<Value> = groups
-        .map(|group| json!({"VpcSecurityGroupId": group, "Status": "active"}))
-        .collect();
+    let groups = model.get("VPCSecurityGroups").and_then(Value::as_array).into_iter().flatten();
+    let groups: Vec<Value> = groups.map(|group| json!({"VpcSecurityGroupId": group, "Status": "active"})).collect();
     let zone = format!("{}a", place.region);
     let defaults = json!({
         "AllocatedStorage": number(model, "AllocatedStorage").unwrap_or(20),
@@ -459,11 +374,7 @@ fn endpoint_view(place: &Place, database: &Database) -> Value {
 
 fn pending_view(database: &Database) -> Value {
     let hidden = |name: &str, value: &Value| {
-        if name == "MasterUserPassword" {
-            json!("****")
-        } else {
-            value.clone()
-        }
+        if name == "MasterUserPassword" { json!("****") } else { value.clone() }
     };
     let known = [
         "AllocatedStorage",
@@ -476,15 +387,8 @@ fn pending_view(database: &Database) -> Value {
         "Port",
         "BackupRetentionPeriod",
     ];
-    let pending = database
-        .pending
-        .iter()
-        .filter(|(name, value)| known.contains(&name.as_str()) && !value.is_null());
-    Value::Object(
-        pending
-            .map(|(name, value)| (name.clone(), hidden(name, value)))
-            .collect(),
-    )
+    let pending = database.pending.iter().filter(|(name, value)| known.contains(&name.as_str()) && !value.is_null());
+    Value::Object(pending.map(|(name, value)| (name.clone(), hidden(name, value))).collect())
 }
 
 fn snapshot_view(world: &World, place: &Place, snapshot: &Snapshot) -> Value {
@@ -523,28 +427,15 @@ fn snapshot_view(world: &World, place: &Place, snapshot: &Snapshot) -> Value {
 /// What an ARN of RDS names, with its tags.
 fn tags_of<'a>(world: &'a mut World, place: &Place, arn: &str) -> Result<TagsOf<'a>, Refusal> {
     let mut parts = arn.splitn(7, ':').skip(5);
-    let (kind, name) = (
-        parts.next().unwrap_or_default(),
-        parts.next().unwrap_or_default(),
-    );
+    let (kind, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let rds = &mut world.services(place).rds;
     match kind {
-        "db" => rds
-            .databases
-            .get_mut(name)
-            .map(|database| TagsOf::Database(&mut database.model)),
-        "snapshot" => rds
-            .snapshots
-            .get_mut(name)
-            .map(|snapshot| TagsOf::Snapshot(&mut snapshot.tags)),
+        "db" => rds.databases.get_mut(name).map(|database| TagsOf::Database(&mut database.model)),
+        "snapshot" => rds.snapshots.get_mut(name).map(|snapshot| TagsOf::Snapshot(&mut snapshot.tags)),
         _ => None,
     }
     .ok_or_else(|| {
-        Refusal::new(
-            "DBInstanceNotFound",
-            format!("Could not find a resource with ARN {arn}"),
-        )
-        .with_status(404)
+        Refusal::new("DBInstanceNotFound", format!("Could not find a resource with ARN {arn}")).with_status(404)
     })
 }
 
@@ -564,18 +455,12 @@ fn list_tags(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Re
 fn add_tags(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let added = parameters.list("Tags");
     let merged = |known: &[Value]| -> Vec<Value> {
-        let kept = known
-            .iter()
-            .filter(|tag| !added.iter().any(|other| other.get("Key") == tag.get("Key")));
+        let kept = known.iter().filter(|tag| !added.iter().any(|other| other.get("Key") == tag.get("Key")));
         kept.chain(added).cloned().collect()
     };
     match tags_of(world, place, parameters.required("ResourceName")?)? {
         TagsOf::Database(model) => {
-            let known = model
-                .get("Tags")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
+            let known = model.get("Tags").and_then(Value::as_array).cloned().unwrap_or_default();
             model.insert("Tags".to_owned(), merged(&known).into());
         }
         TagsOf::Snapshot(tags) => *tags = merged(tags),

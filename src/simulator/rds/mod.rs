@@ -112,13 +112,7 @@ const DATABASES_MAX: usize = 40;
 
 impl Database {
     pub(crate) fn arn(&self, place: &Place) -> String {
-        place.arn(
-            "rds",
-            &format!(
-                "db:{}",
-                text(&self.model, "DBInstanceIdentifier").unwrap_or_default()
-            ),
-        )
+        place.arn("rds", &format!("db:{}", text(&self.model, "DBInstanceIdentifier").unwrap_or_default()))
     }
 
     /// Whether a snapshot can be taken (RDS User Guide, "Creating a DB snapshot").
@@ -135,11 +129,7 @@ impl Database {
     pub(crate) fn address(&self, place: &Place) -> String {
         let identifier = text(&self.model, "DBInstanceIdentifier").unwrap_or_default();
         let digest = super::identifiers::hex_digest(&format!("{}:{}", place.account, place.region));
-        format!(
-            "{identifier}.c{}.{}.rds.amazonaws.com",
-            digest.get(..11).unwrap_or_default(),
-            place.region
-        )
+        format!("{identifier}.c{}.{}.rds.amazonaws.com", digest.get(..11).unwrap_or_default(), place.region)
     }
 
     pub(crate) fn port(&self) -> u64 {
@@ -149,9 +139,7 @@ impl Database {
             engine if engine.starts_with("sqlserver") => 1433,
             _ => 5432,
         };
-        text(&self.model, "Port")
-            .and_then(|port| port.parse().ok())
-            .unwrap_or(default)
+        text(&self.model, "Port").and_then(|port| port.parse().ok()).unwrap_or(default)
     }
 
     fn retention_days(&self) -> u64 {
@@ -168,20 +156,13 @@ pub(crate) fn truth(model: &Map<String, Value>, name: &str) -> bool {
 }
 
 /// Creates an empty database.
-pub(crate) fn create(
-    world: &mut World,
-    place: &Place,
-    mut model: Map<String, Value>,
-) -> Result<String, Refusal> {
+pub(crate) fn create(world: &mut World, place: &Place, mut model: Map<String, Value>) -> Result<String, Refusal> {
     let id = lower_identifier(&mut model)?;
     check_new(world, place, &id)?;
     check_surroundings(world, place, &model)?;
     for name in ["Engine", "DBInstanceClass"] {
         if !model.contains_key(name) {
-            return Err(Refusal::new(
-                "InvalidParameterValue",
-                format!("Invalid parameter: {name} must be provided"),
-            ));
+            return Err(Refusal::new("InvalidParameterValue", format!("Invalid parameter: {name} must be provided")));
         }
     }
     check_password(&model)?;
@@ -203,10 +184,7 @@ pub(crate) fn restore(
     check_surroundings(world, place, &model)?;
     let snapshot = snapshots::find_restorable(world, place, snapshot)?;
     if snapshot.status != "available" {
-        let message = format!(
-            "DBSnapshot must have state available but actually has {}",
-            snapshot.status
-        );
+        let message = format!("DBSnapshot must have state available but actually has {}", snapshot.status);
         return Err(Refusal::new("InvalidDBSnapshotState", message));
     }
     let source = &snapshot.model;
@@ -220,15 +198,8 @@ pub(crate) fn restore(
         ));
     }
     /// What a restore takes from the snapshot whatever the call says.
-    const KEPT: [&str; 7] = [
-        "EngineVersion",
-        "DBName",
-        "MasterUsername",
-        "KmsKeyId",
-        "StorageEncrypted",
-        "MasterUserPassword",
-        "Engine",
-    ];
+    const KEPT: [&str; 7] =
+        ["EngineVersion", "DBName", "MasterUsername", "KmsKeyId", "StorageEncrypted", "MasterUserPassword", "Engine"];
     /// What a restore takes from the snapshot where the call says nothing.
     const INHERITED: [&str; 7] = [
         "AllocatedStorage",
@@ -268,20 +239,10 @@ fn begin_life(world: &mut World, place: &Place, id: &str, model: Map<String, Val
         chores: VecDeque::new(),
     };
     let backs_up = database.retention_days() > 0;
-    world
-        .services(place)
-        .rds
-        .databases
-        .insert(id.to_owned(), database);
-    let mut stages = vec![Stage {
-        status: Status::Creating,
-        seconds,
-    }];
+    world.services(place).rds.databases.insert(id.to_owned(), database);
+    let mut stages = vec![Stage { status: Status::Creating, seconds }];
     if backs_up {
-        stages.push(Stage {
-            status: Status::BackingUp,
-            seconds: world.rules.durations.database_backup,
-        });
+        stages.push(Stage { status: Status::BackingUp, seconds: world.rules.durations.database_backup });
     }
     begin(world, place, id, stages);
 }
@@ -299,10 +260,7 @@ pub(crate) fn modify(
     let seconds = world.rules.durations.database_modify;
     let database = find_mut(world, place, id)?;
     if database.status != Status::Available {
-        return Err(Refusal::new(
-            "InvalidDBInstanceState",
-            "Database instance is not in available state.",
-        ));
+        return Err(Refusal::new("InvalidDBInstanceState", "Database instance is not in available state."));
     }
     /// These need neither a wait nor a window (RDS API, ModifyDBInstance).
     const AT_ONCE: [&str; 6] = [
@@ -319,9 +277,9 @@ pub(crate) fn modify(
     {
         database.group_status = GroupStatus::PendingReboot;
     }
-    let (at_once, waiting): (Map<_, _>, Map<_, _>) = changes.into_iter().partition(|(name, _)| {
-        is_immediate || AT_ONCE.contains(&name.as_str()) || name == "DBParameterGroupName"
-    });
+    let (at_once, waiting): (Map<_, _>, Map<_, _>) = changes
+        .into_iter()
+        .partition(|(name, _)| is_immediate || AT_ONCE.contains(&name.as_str()) || name == "DBParameterGroupName");
     database.pending.extend(waiting);
     database.pending.extend(at_once.clone());
     if !is_immediate {
@@ -331,15 +289,7 @@ pub(crate) fn modify(
         }
         return Ok(());
     }
-    begin(
-        world,
-        place,
-        id,
-        vec![Stage {
-            status: Status::Modifying,
-            seconds,
-        }],
-    );
+    begin(world, place, id, vec![Stage { status: Status::Modifying, seconds }]);
     Ok(())
 }
 
@@ -347,30 +297,14 @@ pub(crate) fn reboot(world: &mut World, place: &Place, id: &str) -> Result<(), R
     let seconds = world.rules.durations.database_reboot;
     let database = find_mut(world, place, id)?;
     if database.status != Status::Available {
-        return Err(Refusal::new(
-            "InvalidDBInstanceState",
-            "Database instance is not in available state.",
-        ));
+        return Err(Refusal::new("InvalidDBInstanceState", "Database instance is not in available state."));
     }
-    begin(
-        world,
-        place,
-        id,
-        vec![Stage {
-            status: Status::Rebooting,
-            seconds,
-        }],
-    );
+    begin(world, place, id, vec![Stage { status: Status::Rebooting, seconds }]);
     Ok(())
 }
 
 /// Begins deleting a database, after a last snapshot if one is named. Gives the seconds that takes.
-pub(crate) fn delete(
-    world: &mut World,
-    place: &Place,
-    id: &str,
-    last_snapshot: Option<&str>,
-) -> Result<u64, Refusal> {
+pub(crate) fn delete(world: &mut World, place: &Place, id: &str, last_snapshot: Option<&str>) -> Result<u64, Refusal> {
     let seconds = world.rules.durations.database_delete;
     let database = find_mut(world, place, id)?;
     if truth(&database.model, "DeletionProtection") {
@@ -389,29 +323,12 @@ pub(crate) fn delete(
             );
             return Err(Refusal::new("InvalidDBInstanceState", message));
         }
-        total += take(
-            world,
-            place,
-            TakeSnapshot {
-                name,
-                database: id,
-                kind: "manual",
-                tags: None,
-            },
-        )?;
+        total += take(world, place, TakeSnapshot { name, database: id, kind: "manual", tags: None })?;
     }
     if let Some(database) = world.services(place).rds.databases.get_mut(id) {
         database.chores.clear();
     }
-    begin(
-        world,
-        place,
-        id,
-        vec![Stage {
-            status: Status::Deleting,
-            seconds: total,
-        }],
-    );
+    begin(world, place, id, vec![Stage { status: Status::Deleting, seconds: total }]);
     Ok(total)
 }
 
@@ -432,14 +349,8 @@ fn enter_next_stage(world: &mut World, place: &Place, id: &str) {
     match database.stages.pop_front() {
         Some(stage) => {
             database.status = stage.status;
-            let transition = Transition::StageEnds {
-                database: id.to_owned(),
-                serial,
-            };
-            world.schedule(
-                stage.seconds,
-                world::Transition::Rds(place.clone(), transition),
-            );
+            let transition = Transition::StageEnds { database: id.to_owned(), serial };
+            world.schedule(stage.seconds, world::Transition::Rds(place.clone(), transition));
         }
         None => {
             database.status = Status::Available;
@@ -449,12 +360,7 @@ fn enter_next_stage(world: &mut World, place: &Place, id: &str) {
 }
 
 fn begin_next_chore(world: &mut World, place: &Place, id: &str) {
-    let chore = world
-        .services(place)
-        .rds
-        .databases
-        .get_mut(id)
-        .and_then(|database| database.chores.pop_front());
+    let chore = world.services(place).rds.databases.get_mut(id).and_then(|database| database.chores.pop_front());
     let outcome = match chore {
         Some(Chore::Modify(changes)) => modify(world, place, id, changes, true),
         Some(Chore::Reboot) => reboot(world, place, id),
@@ -477,12 +383,7 @@ pub(crate) fn run(world: &mut World, place: &Place, transition: Transition) {
 }
 
 fn end_stage(world: &mut World, place: &Place, id: &str, serial: u64) {
-    let Some(database) = world
-        .services(place)
-        .rds
-        .databases
-        .get_mut(id)
-        .filter(|database| database.serial == serial)
+    let Some(database) = world.services(place).rds.databases.get_mut(id).filter(|database| database.serial == serial)
     else {
         return;
     };
@@ -514,25 +415,12 @@ fn apply_pending(database: &mut Database) {
 }
 
 fn find<'a>(world: &'a World, place: &Place, id: &str) -> Result<&'a Database, Refusal> {
-    let databases = world
-        .services_at(place)
-        .map(|services| &services.rds.databases);
-    databases
-        .and_then(|databases| databases.get(&id.to_lowercase()))
-        .ok_or_else(|| unknown_database(id))
+    let databases = world.services_at(place).map(|services| &services.rds.databases);
+    databases.and_then(|databases| databases.get(&id.to_lowercase())).ok_or_else(|| unknown_database(id))
 }
 
-fn find_mut<'a>(
-    world: &'a mut World,
-    place: &Place,
-    id: &str,
-) -> Result<&'a mut Database, Refusal> {
-    world
-        .services(place)
-        .rds
-        .databases
-        .get_mut(&id.to_lowercase())
-        .ok_or_else(|| unknown_database(id))
+fn find_mut<'a>(world: &'a mut World, place: &Place, id: &str) -> Result<&'a mut Database, Refusal> {
+    world.services(place).rds.databases.get_mut(&id.to_lowercase()).ok_or_else(|| unknown_database(id))
 }
 
 fn unknown_database(id: &str) -> Refusal {
@@ -540,16 +428,12 @@ fn unknown_database(id: &str) -> Refusal {
 }
 
 fn lower_identifier(model: &mut Map<String, Value>) -> Result<String, Refusal> {
-    let id = text(model, "DBInstanceIdentifier")
-        .unwrap_or_default()
-        .to_lowercase();
+    let id = text(model, "DBInstanceIdentifier").unwrap_or_default().to_lowercase();
     let is_valid = id.starts_with(|first: char| first.is_ascii_alphabetic())
         && id.len() <= 63
         && !id.ends_with('-')
         && !id.contains("--")
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !is_valid {
         let message = "The parameter DBInstanceIdentifier is not a valid identifier. Identifiers must begin with a letter; must contain only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two consecutive hyphens.";
         return Err(Refusal::new("InvalidParameterValue", message));
@@ -559,57 +443,36 @@ fn lower_identifier(model: &mut Map<String, Value>) -> Result<String, Refusal> {
 }
 
 fn check_new(world: &World, place: &Place, id: &str) -> Result<(), Refusal> {
-    let count = world
-        .services_at(place)
-        .map_or(0, |services| services.rds.databases.len());
+    let count = world.services_at(place).map_or(0, |services| services.rds.databases.len());
     if find(world, place, id).is_ok() {
-        return Err(Refusal::new(
-            "DBInstanceAlreadyExists",
-            "DB instance already exists",
-        ));
+        return Err(Refusal::new("DBInstanceAlreadyExists", "DB instance already exists"));
     }
     if count >= DATABASES_MAX {
-        return Err(Refusal::new(
-            "InstanceQuotaExceeded",
-            "DB Instance quota exceeded",
-        ));
+        return Err(Refusal::new("InstanceQuotaExceeded", "DB Instance quota exceeded"));
     }
     Ok(())
 }
 
 /// The groups and keys a database names must exist.
-fn check_surroundings(
-    world: &World,
-    place: &Place,
-    model: &Map<String, Value>,
-) -> Result<(), Refusal> {
+fn check_surroundings(world: &World, place: &Place, model: &Map<String, Value>) -> Result<(), Refusal> {
     let lacks = |property: &str, type_name: &str| {
         text(model, property).filter(|name| {
             let name = name.to_lowercase();
-            !name.starts_with("default")
-                && resources::object(world, place, type_name, &name).is_none()
+            !name.starts_with("default") && resources::object(world, place, type_name, &name).is_none()
         })
     };
     if let Some(name) = lacks("DBSubnetGroupName", "AWS::RDS::DBSubnetGroup") {
-        return Err(Refusal::new(
-            "DBSubnetGroupNotFoundFault",
-            format!("DB subnet group '{name}' does not exist."),
-        )
-        .with_status(404));
+        return Err(Refusal::new("DBSubnetGroupNotFoundFault", format!("DB subnet group '{name}' does not exist."))
+            .with_status(404));
     }
     if let Some(name) = lacks("DBParameterGroupName", "AWS::RDS::DBParameterGroup") {
-        return Err(Refusal::new(
-            "DBParameterGroupNotFound",
-            format!("DBParameterGroup not found: {name}"),
-        )
-        .with_status(404));
+        return Err(
+            Refusal::new("DBParameterGroupNotFound", format!("DBParameterGroup not found: {name}")).with_status(404)
+        );
     }
     if let Some(name) = lacks("OptionGroupName", "AWS::RDS::OptionGroup") {
-        return Err(Refusal::new(
-            "OptionGroupNotFoundFault",
-            format!("Specified OptionGroupName: {name} not found."),
-        )
-        .with_status(404));
+        return Err(Refusal::new("OptionGroupNotFoundFault", format!("Specified OptionGroupName: {name} not found."))
+            .with_status(404));
     }
     match text(model, "KmsKeyId") {
         Some(key) if !key_exists(world, place, &key) => {
@@ -632,29 +495,20 @@ fn key_exists(world: &World, place: &Place, key: &str) -> bool {
 
 fn check_password(model: &Map<String, Value>) -> Result<(), Refusal> {
     const LENGTH_MIN: usize = 8;
-    let is_short = text(model, "MasterUserPassword")
-        .is_some_and(|password| password.chars().count() < LENGTH_MIN);
+    let is_short = text(model, "MasterUserPassword").is_some_and(|password| password.chars().count() < LENGTH_MIN);
     if is_short {
-        let message = "The parameter MasterUserPassword is not a valid password because it is shorter than 8 characters.";
+        let message =
+            "The parameter MasterUserPassword is not a valid password because it is shorter than 8 characters.";
         return Err(Refusal::new("InvalidParameterValue", message));
     }
     Ok(())
 }
 
 /// A group that a database uses cannot be deleted.
-pub(crate) fn check_group_unused(
-    world: &World,
-    place: &Place,
-    property: &str,
-    name: &str,
-) -> Result<(), Failure> {
-    let databases = world
-        .services_at(place)
-        .into_iter()
-        .flat_map(|services| services.rds.databases.values());
-    let mut users = databases.filter(|database| {
-        text(&database.model, property).is_some_and(|used| used.to_lowercase() == name)
-    });
+pub(crate) fn check_group_unused(world: &World, place: &Place, property: &str, name: &str) -> Result<(), Failure> {
+    let databases = world.services_at(place).into_iter().flat_map(|services| services.rds.databases.values());
+    let mut users =
+        databases.filter(|database| text(&database.model, property).is_some_and(|used| used.to_lowercase() == name));
     if users.next().is_none() {
         return Ok(());
     }

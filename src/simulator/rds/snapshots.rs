@@ -45,13 +45,8 @@ impl Snapshot {
         if self.status == "available" {
             return 100;
         }
-        let passed = now
-            .epoch_seconds()
-            .saturating_sub(self.started.epoch_seconds());
-        (passed * 100)
-            .checked_div(self.seconds)
-            .unwrap_or(100)
-            .min(99)
+        let passed = now.epoch_seconds().saturating_sub(self.started.epoch_seconds());
+        (passed * 100).checked_div(self.seconds).unwrap_or(100).min(99)
     }
 }
 
@@ -64,11 +59,7 @@ pub(crate) struct TakeSnapshot<'a> {
 }
 
 /// Begins a snapshot; gives the seconds it takes.
-pub(crate) fn take(
-    world: &mut World,
-    place: &Place,
-    wanted: TakeSnapshot<'_>,
-) -> Result<u64, Refusal> {
+pub(crate) fn take(world: &mut World, place: &Place, wanted: TakeSnapshot<'_>) -> Result<u64, Refusal> {
     let name = wanted.name.to_lowercase();
     check_new(world, place, &name)?;
     let seconds = world.rules.durations.snapshot;
@@ -82,34 +73,14 @@ pub(crate) fn take(
         return Err(Refusal::new("InvalidDBInstanceState", message));
     }
     let snapshot = snapshot_of(database, &name, &wanted, now, seconds);
-    world
-        .services(place)
-        .rds
-        .snapshots
-        .insert(name.clone(), snapshot);
-    world.schedule(
-        seconds,
-        world::Transition::Rds(place.clone(), Transition::SnapshotEnds { snapshot: name }),
-    );
+    world.services(place).rds.snapshots.insert(name.clone(), snapshot);
+    world.schedule(seconds, world::Transition::Rds(place.clone(), Transition::SnapshotEnds { snapshot: name }));
     Ok(seconds)
 }
 
-fn snapshot_of(
-    database: &Database,
-    name: &str,
-    wanted: &TakeSnapshot<'_>,
-    now: Moment,
-    seconds: u64,
-) -> Snapshot {
+fn snapshot_of(database: &Database, name: &str, wanted: &TakeSnapshot<'_>, now: Moment, seconds: u64) -> Snapshot {
     let copies_tags = super::truth(&database.model, "CopyTagsToSnapshot");
-    let own_tags = || {
-        database
-            .model
-            .get("Tags")
-            .and_then(Value::as_array)
-            .cloned()
-            .filter(|_| copies_tags)
-    };
+    let own_tags = || database.model.get("Tags").and_then(Value::as_array).cloned().filter(|_| copies_tags);
     Snapshot {
         name: name.to_owned(),
         database: wanted.database.to_lowercase(),
@@ -132,12 +103,7 @@ fn snapshot_of(
 /// The automated snapshot at the end of a backup; it is complete at once.
 pub(super) fn take_automated(world: &mut World, place: &Place, database: &str) {
     let name = format!("rds:{database}-{}", world.now().snapshot_stamp());
-    let wanted = TakeSnapshot {
-        name: &name,
-        database,
-        kind: "automated",
-        tags: None,
-    };
+    let wanted = TakeSnapshot { name: &name, database, kind: "automated", tags: None };
     let now = world.now();
     if let Ok(database) = find(world, place, database) {
         let mut snapshot = snapshot_of(database, &name, &wanted, now, 0);
@@ -168,48 +134,26 @@ pub(super) fn forget_automated(world: &mut World, place: &Place, database: &str)
 /// A snapshot by name, or by ARN if it is shared with the account that asks.
 pub(crate) fn find_snapshot(world: &World, place: &Place, name: &str) -> Option<Snapshot> {
     let Some(rest) = name.strip_prefix("arn:aws:rds:") else {
-        return world
-            .services_at(place)?
-            .rds
-            .snapshots
-            .get(&name.to_lowercase())
-            .cloned();
+        return world.services_at(place)?.rds.snapshots.get(&name.to_lowercase()).cloned();
     };
     let mut parts = rest.splitn(4, ':');
     let (region, account) = (parts.next()?, parts.next()?);
     let _snapshot = parts.next()?;
     let owner = Place::new(account, region);
-    let snapshot = world
-        .services_at(&owner)?
-        .rds
-        .snapshots
-        .get(parts.next()?)?;
+    let snapshot = world.services_at(&owner)?.rds.snapshots.get(parts.next()?)?;
     let is_visible = account == place.account
         || snapshot.shared_with.contains(&place.account)
         || snapshot.shared_with.contains("all");
     is_visible.then(|| snapshot.clone())
 }
 
-pub(super) fn find_or_refuse(
-    world: &World,
-    place: &Place,
-    name: &str,
-) -> Result<Snapshot, Refusal> {
-    find_snapshot(world, place, name).ok_or_else(|| {
-        Refusal::new(
-            "DBSnapshotNotFound",
-            format!("DBSnapshot {name} not found."),
-        )
-        .with_status(404)
-    })
+pub(super) fn find_or_refuse(world: &World, place: &Place, name: &str) -> Result<Snapshot, Refusal> {
+    find_snapshot(world, place, name)
+        .ok_or_else(|| Refusal::new("DBSnapshotNotFound", format!("DBSnapshot {name} not found.")).with_status(404))
 }
 
 /// A snapshot to restore. One that another account shared encrypted must be copied first.
-pub(super) fn find_restorable(
-    world: &World,
-    place: &Place,
-    name: &str,
-) -> Result<Snapshot, Refusal> {
+pub(super) fn find_restorable(world: &World, place: &Place, name: &str) -> Result<Snapshot, Refusal> {
     let snapshot = find_or_refuse(world, place, name)?;
     let is_foreign = name.starts_with("arn:") && !name.contains(&format!(":{}:", place.account));
     if is_foreign && super::truth(&snapshot.model, "StorageEncrypted") {
@@ -224,26 +168,16 @@ pub(super) fn find_restorable(
 fn check_new(world: &World, place: &Place, name: &str) -> Result<(), Refusal> {
     /// The default quota of manual snapshots (RDS User Guide, "Quotas and constraints").
     const SNAPSHOTS_MAX: usize = 100;
-    let snapshots = world
-        .services_at(place)
-        .map(|services| &services.rds.snapshots);
+    let snapshots = world.services_at(place).map(|services| &services.rds.snapshots);
     if snapshots.is_some_and(|snapshots| snapshots.contains_key(name)) {
-        let message = format!(
-            "Cannot create the snapshot because a snapshot with the identifier {name} already exists."
-        );
+        let message =
+            format!("Cannot create the snapshot because a snapshot with the identifier {name} already exists.");
         return Err(Refusal::new("DBSnapshotAlreadyExists", message));
     }
-    let manual = snapshots.map_or(0, |snapshots| {
-        snapshots
-            .values()
-            .filter(|snapshot| snapshot.kind == "manual")
-            .count()
-    });
+    let manual =
+        snapshots.map_or(0, |snapshots| snapshots.values().filter(|snapshot| snapshot.kind == "manual").count());
     if manual >= SNAPSHOTS_MAX {
-        return Err(Refusal::new(
-            "SnapshotQuotaExceeded",
-            "Cannot create more than 100 manual snapshots",
-        ));
+        return Err(Refusal::new("SnapshotQuotaExceeded", "Cannot create more than 100 manual snapshots"));
     }
     Ok(())
 }
@@ -258,37 +192,19 @@ pub(super) struct CopySnapshot<'a> {
 }
 
 /// Copies a snapshot, under another key if one is given; what was encrypted stays so.
-pub(super) fn copy(
-    world: &mut World,
-    place: &Place,
-    wanted: CopySnapshot<'_>,
-) -> Result<Snapshot, Refusal> {
+pub(super) fn copy(world: &mut World, place: &Place, wanted: CopySnapshot<'_>) -> Result<Snapshot, Refusal> {
     let name = wanted.name.to_lowercase();
     check_new(world, place, &name)?;
     let mut copy = find_or_refuse(world, place, wanted.source)?;
     if copy.status != "available" {
-        return Err(Refusal::new(
-            "InvalidDBSnapshotState",
-            "The source snapshot must be in the available state.",
-        ));
+        return Err(Refusal::new("InvalidDBSnapshotState", "The source snapshot must be in the available state."));
     }
     if let Some(key) = wanted.key {
         copy.model.insert("KmsKeyId".to_owned(), key.into());
-        copy.model
-            .insert("StorageEncrypted".to_owned(), true.into());
+        copy.model.insert("StorageEncrypted".to_owned(), true.into());
     }
-    copy.source_arn = Some(if wanted.source.starts_with("arn:") {
-        wanted.source.to_owned()
-    } else {
-        copy.arn(place)
-    });
-    copy.tags = wanted.tags.unwrap_or_else(|| {
-        if wanted.copies_tags {
-            copy.tags.clone()
-        } else {
-            Vec::new()
-        }
-    });
+    copy.source_arn = Some(if wanted.source.starts_with("arn:") { wanted.source.to_owned() } else { copy.arn(place) });
+    copy.tags = wanted.tags.unwrap_or_else(|| if wanted.copies_tags { copy.tags.clone() } else { Vec::new() });
     copy.name.clone_from(&name);
     "manual".clone_into(&mut copy.kind);
     "copying".clone_into(&mut copy.status);
@@ -296,15 +212,8 @@ pub(super) fn copy(
     copy.started = world.now();
     copy.seconds = world.rules.durations.snapshot;
     let seconds = copy.seconds;
-    world
-        .services(place)
-        .rds
-        .snapshots
-        .insert(name.clone(), copy.clone());
-    world.schedule(
-        seconds,
-        world::Transition::Rds(place.clone(), Transition::SnapshotEnds { snapshot: name }),
-    );
+    world.services(place).rds.snapshots.insert(name.clone(), copy.clone());
+    world.schedule(seconds, world::Transition::Rds(place.clone(), Transition::SnapshotEnds { snapshot: name }));
     Ok(copy)
 }
 
@@ -332,21 +241,12 @@ pub(super) fn share(
     let is_under_default_key = super::truth(&snapshot.model, "StorageEncrypted")
         && text(&snapshot.model, "KmsKeyId").is_none_or(|key| key.contains("alias/aws/rds"));
     if snapshot.kind == "automated" || (is_under_default_key && !add.is_empty()) {
-        let message =
-            "Cannot share an automated snapshot, or one that is encrypted with the default key.";
+        let message = "Cannot share an automated snapshot, or one that is encrypted with the default key.";
         return Err(Refusal::new("InvalidDBSnapshotState", message));
     }
-    let snapshot = world
-        .services(place)
-        .rds
-        .snapshots
-        .get_mut(&snapshot.name)
-        .ok_or_else(|| {
-            Refusal::new(
-                "DBSnapshotNotFound",
-                format!("DBSnapshot {name} not found."),
-            )
-            .with_status(404)
+    let snapshot =
+        world.services(place).rds.snapshots.get_mut(&snapshot.name).ok_or_else(|| {
+            Refusal::new("DBSnapshotNotFound", format!("DBSnapshot {name} not found.")).with_status(404)
         })?;
     snapshot.shared_with.extend(add);
     for account in remove {

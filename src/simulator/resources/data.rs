@@ -12,18 +12,9 @@ pub(super) static TYPES: &[Modelled] = &[
             vec![
                 ("Arn", format!("arn:aws:s3:::{id}").into()),
                 ("DomainName", format!("{id}.s3.amazonaws.com").into()),
-                (
-                    "RegionalDomainName",
-                    format!("{id}.s3.{region}.amazonaws.com").into(),
-                ),
-                (
-                    "DualStackDomainName",
-                    format!("{id}.s3.dualstack.{region}.amazonaws.com").into(),
-                ),
-                (
-                    "WebsiteURL",
-                    format!("http://{id}.s3-website-{region}.amazonaws.com").into(),
-                ),
+                ("RegionalDomainName", format!("{id}.s3.{region}.amazonaws.com").into()),
+                ("DualStackDomainName", format!("{id}.s3.dualstack.{region}.amazonaws.com").into()),
+                ("WebsiteURL", format!("http://{id}.s3-website-{region}.amazonaws.com").into()),
             ]
         },
         check_delete: |world, place, id| {
@@ -35,13 +26,10 @@ pub(super) static TYPES: &[Modelled] = &[
             if is_empty {
                 return Ok(());
             }
-            let message =
-                "The bucket you tried to delete is not empty (Service: S3, Status Code: 409)";
+            let message = "The bucket you tried to delete is not empty (Service: S3, Status Code: 409)";
             Err(Failure::new("GeneralServiceException", message))
         },
-        ..Modelled::plain("AWS::S3::Bucket", 20, |identifiers, order| {
-            named_lower(identifiers, order, "BucketName")
-        })
+        ..Modelled::plain("AWS::S3::Bucket", 20, |identifiers, order| named_lower(identifiers, order, "BucketName"))
     },
     Modelled {
         check: |world, order, _| {
@@ -49,67 +37,34 @@ pub(super) static TYPES: &[Modelled] = &[
             if object(world, &order.place, "AWS::S3::Bucket", &bucket).is_some() {
                 return Ok(());
             }
-            Err(Failure::new(
-                "NotFound",
-                "The specified bucket does not exist (Service: S3, Status Code: 404)",
-            ))
+            Err(Failure::new("NotFound", "The specified bucket does not exist (Service: S3, Status Code: 404)"))
         },
-        ..Modelled::plain("AWS::S3::BucketPolicy", 5, |_, order| {
-            text(&order.properties, "Bucket").unwrap_or_default()
-        })
+        ..Modelled::plain("AWS::S3::BucketPolicy", 5, |_, order| text(&order.properties, "Bucket").unwrap_or_default())
     },
     Modelled {
         attributes: |_, order, id| {
-            let arn = order
-                .place
-                .arn("ssm", &format!("parameter/{}", id.trim_start_matches('/')));
+            let arn = order.place.arn("ssm", &format!("parameter/{}", id.trim_start_matches('/')));
             vec![("Arn", arn.into())]
         },
         ..Modelled::plain("AWS::SSM::Parameter", 4, |identifiers, order| {
-            text(&order.properties, "Name")
-                .unwrap_or_else(|| format!("CFN-{}", made_up(identifiers, order)))
+            text(&order.properties, "Name").unwrap_or_else(|| format!("CFN-{}", made_up(identifiers, order)))
         })
     },
     Modelled::plain("AWS::Route53::RecordSet", 40, |_, order| {
-        text(&order.properties, "Name")
-            .unwrap_or_default()
-            .trim_end_matches('.')
-            .to_lowercase()
+        text(&order.properties, "Name").unwrap_or_default().trim_end_matches('.').to_lowercase()
     }),
     Modelled {
-        attributes: |_, order, id| {
-            vec![(
-                "Arn",
-                order.place.arn("logs", &format!("log-group:{id}:*")).into(),
-            )]
-        },
-        ..Modelled::plain("AWS::Logs::LogGroup", 5, |identifiers, order| {
-            named(identifiers, order, "LogGroupName")
-        })
+        attributes: |_, order, id| vec![("Arn", order.place.arn("logs", &format!("log-group:{id}:*")).into())],
+        ..Modelled::plain("AWS::Logs::LogGroup", 5, |identifiers, order| named(identifiers, order, "LogGroupName"))
     },
-    Modelled::plain("AWS::Logs::MetricFilter", 5, |identifiers, order| {
-        named(identifiers, order, "FilterName")
-    }),
+    Modelled::plain("AWS::Logs::MetricFilter", 5, |identifiers, order| named(identifiers, order, "FilterName")),
     Modelled {
-        attributes: |_, order, id| {
-            vec![(
-                "Arn",
-                order.place.arn("cloudwatch", &format!("alarm:{id}")).into(),
-            )]
-        },
-        ..Modelled::plain("AWS::CloudWatch::Alarm", 5, |identifiers, order| {
-            named(identifiers, order, "AlarmName")
-        })
+        attributes: |_, order, id| vec![("Arn", order.place.arn("cloudwatch", &format!("alarm:{id}")).into())],
+        ..Modelled::plain("AWS::CloudWatch::Alarm", 5, |identifiers, order| named(identifiers, order, "AlarmName"))
     },
     Modelled {
         attributes: |_, _, id| {
-            vec![
-                ("TopicArn", id.into()),
-                (
-                    "TopicName",
-                    id.rsplit(':').next().unwrap_or_default().into(),
-                ),
-            ]
+            vec![("TopicArn", id.into()), ("TopicName", id.rsplit(':').next().unwrap_or_default().into())]
         },
         ..Modelled::plain("AWS::SNS::Topic", 10, |identifiers, order| {
             let name = named(identifiers, order, "TopicName");
@@ -119,86 +74,44 @@ pub(super) static TYPES: &[Modelled] = &[
     Modelled {
         attributes: |_, _, id| vec![("Arn", id.into())],
         ..Modelled::plain("AWS::SNS::Subscription", 5, |identifiers, order| {
-            format!(
-                "{}:{}",
-                text(&order.properties, "TopicArn").unwrap_or_default(),
-                identifiers.uuid()
-            )
+            format!("{}:{}", text(&order.properties, "TopicArn").unwrap_or_default(), identifiers.uuid())
         })
     },
-    Modelled {
-        attributes: |_, _, id| vec![("Id", id.into())],
-        ..Modelled::plain("AWS::SNS::TopicPolicy", 5, made_up)
-    },
+    Modelled { attributes: |_, _, id| vec![("Id", id.into())], ..Modelled::plain("AWS::SNS::TopicPolicy", 5, made_up) },
     Modelled {
         attributes: |_, order, id| {
             let name = id.rsplit('/').next().unwrap_or_default();
-            vec![
-                ("Arn", order.place.arn("sqs", name).into()),
-                ("QueueUrl", id.into()),
-                ("QueueName", name.into()),
-            ]
+            vec![("Arn", order.place.arn("sqs", name).into()), ("QueueUrl", id.into()), ("QueueName", name.into())]
         },
         ..Modelled::plain("AWS::SQS::Queue", 60, |identifiers, order| {
             let name = named(identifiers, order, "QueueName");
-            format!(
-                "https://sqs.{}.amazonaws.com/{}/{name}",
-                order.place.region, order.place.account
-            )
+            format!("https://sqs.{}.amazonaws.com/{}/{name}", order.place.region, order.place.account)
         })
     },
+    Modelled { attributes: |_, _, id| vec![("Id", id.into())], ..Modelled::plain("AWS::SQS::QueuePolicy", 5, made_up) },
     Modelled {
-        attributes: |_, _, id| vec![("Id", id.into())],
-        ..Modelled::plain("AWS::SQS::QueuePolicy", 5, made_up)
-    },
-    Modelled {
-        attributes: |_, order, id| {
-            vec![(
-                "DBSubnetGroupArn",
-                order.place.arn("rds", &format!("subgrp:{id}")).into(),
-            )]
-        },
-        check_delete: |world, place, id| {
-            rds::check_group_unused(world, place, "DBSubnetGroupName", id)
-        },
+        attributes: |_, order, id| vec![("DBSubnetGroupArn", order.place.arn("rds", &format!("subgrp:{id}")).into())],
+        check_delete: |world, place, id| rds::check_group_unused(world, place, "DBSubnetGroupName", id),
         ..Modelled::plain("AWS::RDS::DBSubnetGroup", 10, |identifiers, order| {
             named_lower(identifiers, order, "DBSubnetGroupName")
         })
     },
     Modelled {
-        attributes: |_, order, id| {
-            vec![(
-                "DBParameterGroupArn",
-                order.place.arn("rds", &format!("pg:{id}")).into(),
-            )]
-        },
+        attributes: |_, order, id| vec![("DBParameterGroupArn", order.place.arn("rds", &format!("pg:{id}")).into())],
         check: |_, order, _| {
-            let parameters = order
-                .properties
-                .get("Parameters")
-                .and_then(Value::as_object);
-            let wrong = parameters
-                .into_iter()
-                .flatten()
-                .find(|(_, value)| value.is_array() || value.is_object());
+            let parameters = order.properties.get("Parameters").and_then(Value::as_object);
+            let wrong = parameters.into_iter().flatten().find(|(_, value)| value.is_array() || value.is_object());
             wrong.map_or(Ok(()), |(name, _)| {
-                Err(Failure::new(
-                    "InvalidRequest",
-                    format!("Invalid parameter value for {name}"),
-                ))
+                Err(Failure::new("InvalidRequest", format!("Invalid parameter value for {name}")))
             })
         },
-        check_delete: |world, place, id| {
-            rds::check_group_unused(world, place, "DBParameterGroupName", id)
-        },
+        check_delete: |world, place, id| rds::check_group_unused(world, place, "DBParameterGroupName", id),
         ..Modelled::plain("AWS::RDS::DBParameterGroup", 10, |identifiers, order| {
             named_lower(identifiers, order, "DBParameterGroupName")
         })
     },
     Modelled {
-        check_delete: |world, place, id| {
-            rds::check_group_unused(world, place, "OptionGroupName", id)
-        },
+        check_delete: |world, place, id| rds::check_group_unused(world, place, "OptionGroupName", id),
         ..Modelled::plain("AWS::RDS::OptionGroup", 10, |identifiers, order| {
             named_lower(identifiers, order, "OptionGroupName")
         })

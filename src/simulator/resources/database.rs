@@ -46,9 +46,7 @@ impl ResourceType for Database {
             let name = named_lower(&mut world.identifiers, order, "DBInstanceIdentifier");
             model.insert("DBInstanceIdentifier".to_owned(), name.into());
         }
-        let id = match text(&order.properties, "DBSnapshotIdentifier")
-            .filter(|snapshot| !snapshot.is_empty())
-        {
+        let id = match text(&order.properties, "DBSnapshotIdentifier").filter(|snapshot| !snapshot.is_empty()) {
             None => rds::create(world, &order.place, model)?,
             Some(snapshot) => {
                 let chores = chores_after_restore(&order.properties);
@@ -62,59 +60,32 @@ impl ResourceType for Database {
                 id
             }
         };
-        Ok(Begun {
-            id,
-            seconds: SECONDS_BETWEEN_LOOKS,
-        })
+        Ok(Begun { id, seconds: SECONDS_BETWEEN_LOOKS })
     }
 
-    fn update(
-        &self,
-        world: &mut World,
-        order: &Order,
-        id: &str,
-        before: &Map<String, Value>,
-    ) -> Result<u64, Failure> {
+    fn update(&self, world: &mut World, order: &Order, id: &str, before: &Map<String, Value>) -> Result<u64, Failure> {
         super::network::check_mentions(world, &order.place, &order.properties)?;
         check_reachable(world, &order.place, id)?;
         let mut changes = Map::new();
         for (name, value) in &order.properties {
-            if before
-                .get(name)
-                .is_none_or(|known| !super::equal(known, value))
-            {
+            if before.get(name).is_none_or(|known| !super::equal(known, value)) {
                 changes.insert(name.clone(), value.clone());
             }
         }
-        for name in before
-            .keys()
-            .filter(|name| !order.properties.contains_key(*name))
-        {
+        for name in before.keys().filter(|name| !order.properties.contains_key(*name)) {
             changes.insert(name.clone(), Value::Null);
         }
-        let is_immediate =
-            text(&order.properties, "ApplyImmediately").is_none_or(|truth| truth == "true");
+        let is_immediate = text(&order.properties, "ApplyImmediately").is_none_or(|truth| truth == "true");
         let changes_group = changes.contains_key("DBParameterGroupName");
         rds::modify(world, &order.place, id, changes, is_immediate)?;
-        if changes_group
-            && let Some(database) = world.services(&order.place).rds.databases.get_mut(id)
-        {
+        if changes_group && let Some(database) = world.services(&order.place).rds.databases.get_mut(id) {
             database.chores.push_back(Chore::Reboot);
         }
         Ok(SECONDS_BETWEEN_LOOKS)
     }
 
-    fn delete(
-        &self,
-        world: &mut World,
-        place: &Place,
-        id: &str,
-        farewell: Farewell,
-    ) -> Result<u64, Failure> {
-        let Some(database) = world
-            .services_at(place)
-            .and_then(|services| services.rds.databases.get(id))
-        else {
+    fn delete(&self, world: &mut World, place: &Place, id: &str, farewell: Farewell) -> Result<u64, Failure> {
+        let Some(database) = world.services_at(place).and_then(|services| services.rds.databases.get(id)) else {
             return Ok(0);
         };
         if database.status == Status::Deleting {
@@ -122,20 +93,16 @@ impl ResourceType for Database {
         }
         let snapshot = match farewell {
             Farewell::Snapshot
-                if matches!(
-                    database.status,
-                    Status::Modifying | Status::Rebooting | Status::BackingUp
-                ) =>
+                if matches!(database.status, Status::Modifying | Status::Rebooting | Status::BackingUp) =>
             {
                 return Err(Failure::new(
                     "ResourceConflict",
                     format!("DB Instance {id} is in state: {}", database.status.as_str()),
                 ));
             }
-            Farewell::Snapshot if matches!(database.status, Status::Available) => Some(format!(
-                "{id}-snapshot-{}",
-                world.identifiers.suffix(12).to_lowercase()
-            )),
+            Farewell::Snapshot if matches!(database.status, Status::Available) => {
+                Some(format!("{id}-snapshot-{}", world.identifiers.suffix(12).to_lowercase()))
+            }
             Farewell::Snapshot if matches!(database.status, Status::Broken(_)) => {
                 let message = format!(
                     "Cannot create a snapshot because the database instance {id} is not currently in the available state."
@@ -152,9 +119,7 @@ impl ResourceType for Database {
         let mut model = database.model.clone();
         // The registry's model has the group a database uses even where the template names none.
         let engine = text(&model, "Engine").unwrap_or_default();
-        model
-            .entry("OptionGroupName")
-            .or_insert_with(|| format!("default:{engine}").into());
+        model.entry("OptionGroupName").or_insert_with(|| format!("default:{engine}").into());
         Some(model)
     }
 
@@ -173,24 +138,19 @@ impl ResourceType for Database {
     }
 
     fn settle(&self, world: &mut World, place: &Place, id: &str, doing: Doing) -> Settled {
-        let database = world
-            .services_at(place)
-            .and_then(|services| services.rds.databases.get(id));
+        let database = world.services_at(place).and_then(|services| services.rds.databases.get(id));
         match (doing, database) {
             (Doing::Delete, None) => Settled::Ready,
-            (Doing::Create | Doing::Update, None) => Settled::Failed(Failure::new(
-                "NotFound",
-                format!("DBInstance {id} not found."),
-            )),
+            (Doing::Create | Doing::Update, None) => {
+                Settled::Failed(Failure::new("NotFound", format!("DBInstance {id} not found.")))
+            }
             (Doing::Create | Doing::Update, Some(database)) => match &database.status {
-                Status::Broken(status) => Settled::Failed(Failure::new(
-                    "NotStabilized",
-                    format!("DB Instance {id} is in state: {status}"),
-                )),
+                Status::Broken(status) => {
+                    Settled::Failed(Failure::new("NotStabilized", format!("DB Instance {id} is in state: {status}")))
+                }
                 Status::Available
                     if database.is_settled()
-                        && (doing == Doing::Update
-                            || database.group_status == GroupStatus::InSync) =>
+                        && (doing == Doing::Update || database.group_status == GroupStatus::InSync) =>
                 {
                     Settled::Ready
                 }
@@ -223,9 +183,7 @@ impl ResourceType for Database {
             | "SourceDbiResourceId" => !new.is_empty(),
             "UseLatestRestorableTime" => new == "true",
             "SourceDBInstanceIdentifier" | "SourceDBClusterIdentifier" => !new.is_empty(),
-            "AvailabilityZone" => {
-                !(new.is_empty() && text(after, "MultiAZ").is_some_and(|truth| truth == "true"))
-            }
+            "AvailabilityZone" => !(new.is_empty() && text(after, "MultiAZ").is_some_and(|truth| truth == "true")),
             "PerformanceInsightsKMSKeyId" => !old.is_empty(),
             "Engine" => !matches!(
                 (old.as_str(), new.as_str()),
@@ -245,23 +203,16 @@ impl ResourceType for Database {
 
 /// A database that is busy takes a change later (`ResourceConflict`, which is tried again); a broken one never.
 fn check_reachable(world: &World, place: &Place, id: &str) -> Result<(), Failure> {
-    let database = world
-        .services_at(place)
-        .and_then(|services| services.rds.databases.get(id));
+    let database = world.services_at(place).and_then(|services| services.rds.databases.get(id));
     match database.map(|database| &database.status) {
-        None => Err(Failure::new(
-            "NotFound",
-            format!("DBInstance {id} not found."),
-        )),
+        None => Err(Failure::new("NotFound", format!("DBInstance {id} not found."))),
         Some(Status::Available) => Ok(()),
-        Some(Status::Broken(status)) => Err(Failure::new(
-            "NotStabilized",
-            format!("DB Instance {id} is in state: {status}"),
-        )),
-        Some(status) => Err(Failure::new(
-            "ResourceConflict",
-            format!("DB Instance {id} is in state: {}", status.as_str()),
-        )),
+        Some(Status::Broken(status)) => {
+            Err(Failure::new("NotStabilized", format!("DB Instance {id} is in state: {status}")))
+        }
+        Some(status) => {
+            Err(Failure::new("ResourceConflict", format!("DB Instance {id} is in state: {}", status.as_str())))
+        }
     }
 }
 
@@ -273,14 +224,8 @@ fn chores_after_restore(properties: &Map<String, Value>) -> Vec<Chore> {
     let is_triggered = retains || TRIGGERS.iter().any(|name| properties.contains_key(*name));
     let mut chores = Vec::new();
     if is_triggered {
-        let second = properties
-            .iter()
-            .filter(|(name, _)| SECOND_MODIFY.contains(&name.as_str()));
-        chores.push(Chore::Modify(
-            second
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-        ));
+        let second = properties.iter().filter(|(name, _)| SECOND_MODIFY.contains(&name.as_str()));
+        chores.push(Chore::Modify(second.map(|(name, value)| (name.clone(), value.clone())).collect()));
     }
     if properties.contains_key("DBParameterGroupName") {
         chores.push(Chore::Reboot);
@@ -294,27 +239,15 @@ mod tests {
     use serde_json::json;
 
     fn replaces(property: &str, before: &Value, after: &Value) -> bool {
-        Database.replaces(
-            property,
-            Some(before),
-            after.as_object().expect("an object"),
-        )
+        Database.replaces(property, Some(before), after.as_object().expect("an object"))
     }
 
     // clone.md 2.1: same, removed: in place; other value or added to a live database: replacement.
     #[test]
     fn a_new_snapshot_replaces_the_database_and_a_removed_one_does_not() {
-        assert!(!replaces(
-            "DBSnapshotIdentifier",
-            &json!("s1"),
-            &json!({"DBSnapshotIdentifier": "s1"})
-        ));
+        assert!(!replaces("DBSnapshotIdentifier", &json!("s1"), &json!({"DBSnapshotIdentifier": "s1"})));
         assert!(!replaces("DBSnapshotIdentifier", &json!("s1"), &json!({})));
-        assert!(replaces(
-            "DBSnapshotIdentifier",
-            &json!("s1"),
-            &json!({"DBSnapshotIdentifier": "s2"})
-        ));
+        assert!(replaces("DBSnapshotIdentifier", &json!("s1"), &json!({"DBSnapshotIdentifier": "s2"})));
         assert!(Database.replaces(
             "DBSnapshotIdentifier",
             None,
@@ -326,14 +259,8 @@ mod tests {
     #[test]
     fn nothing_is_modified_after_a_restore_without_a_trigger() {
         let alone = json!({"BackupRetentionPeriod": 0, "MaxAllocatedStorage": 100});
-        assert_eq!(
-            chores_after_restore(alone.as_object().expect("an object")),
-            []
-        );
+        assert_eq!(chores_after_restore(alone.as_object().expect("an object")), []);
         let triggered = json!({"BackupRetentionPeriod": 0, "MasterUserPassword": "secret-word"});
-        assert_eq!(
-            chores_after_restore(triggered.as_object().expect("an object")).len(),
-            1
-        );
+        assert_eq!(chores_after_restore(triggered.as_object().expect("an object")).len(), 1);
     }
 }

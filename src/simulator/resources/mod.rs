@@ -63,10 +63,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 
     /// The status reason of the event, as the registry's executor words it.
@@ -81,9 +78,7 @@ impl Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let code = match refusal.code.as_str() {
-            code if code.ends_with("AlreadyExists") || code.ends_with("AlreadyExistsFault") => {
-                "AlreadyExists"
-            }
+            code if code.ends_with("AlreadyExists") || code.ends_with("AlreadyExistsFault") => "AlreadyExists",
             code if code.contains("NotFound") => "NotFound",
             code if code.contains("QuotaExceeded") => "ServiceLimitExceeded",
             code if code.starts_with("InvalidDB") => "ResourceConflict",
@@ -104,20 +99,8 @@ pub(crate) enum Farewell {
 pub(crate) trait ResourceType: Sync {
     fn create(&self, world: &mut World, order: &Order) -> Result<Begun, Failure>;
     /// Brings a live resource to new properties; gives the seconds that takes.
-    fn update(
-        &self,
-        world: &mut World,
-        order: &Order,
-        id: &str,
-        before: &Map<String, Value>,
-    ) -> Result<u64, Failure>;
-    fn delete(
-        &self,
-        world: &mut World,
-        place: &Place,
-        id: &str,
-        farewell: Farewell,
-    ) -> Result<u64, Failure>;
+    fn update(&self, world: &mut World, order: &Order, id: &str, before: &Map<String, Value>) -> Result<u64, Failure>;
+    fn delete(&self, world: &mut World, place: &Place, id: &str, farewell: Farewell) -> Result<u64, Failure>;
     /// The live model, or `None` if the resource is gone.
     fn read(&self, world: &World, place: &Place, id: &str) -> Option<Map<String, Value>>;
     fn attribute(&self, world: &World, place: &Place, id: &str, name: &str) -> Option<Value>;
@@ -128,12 +111,7 @@ pub(crate) trait ResourceType: Sync {
     }
 
     /// Whether a change of a conditionally create-only property replaces the resource.
-    fn replaces(
-        &self,
-        _property: &str,
-        _before: Option<&Value>,
-        _after: &Map<String, Value>,
-    ) -> bool {
+    fn replaces(&self, _property: &str, _before: Option<&Value>, _after: &Map<String, Value>) -> bool {
         false
     }
 
@@ -186,12 +164,7 @@ pub(crate) fn tamper(
 ) -> Result<(), String> {
     let home = place.home_of(type_name);
     let properties = if type_name == database::TYPE {
-        world
-            .services(place)
-            .rds
-            .databases
-            .get_mut(id)
-            .map(|database| &mut database.model)
+        world.services(place).rds.databases.get_mut(id).map(|database| &mut database.model)
     } else {
         object_mut(world, &home, type_name, id).map(|object| &mut object.properties)
     };
@@ -207,30 +180,12 @@ pub(crate) fn tamper(
 }
 
 /// A live resource of a modelled type.
-pub(crate) fn object<'a>(
-    world: &'a World,
-    place: &Place,
-    type_name: &str,
-    id: &str,
-) -> Option<&'a Object> {
-    world
-        .services_at(&place.home_of(type_name))?
-        .objects
-        .get(type_name)?
-        .get(id)
+pub(crate) fn object<'a>(world: &'a World, place: &Place, type_name: &str, id: &str) -> Option<&'a Object> {
+    world.services_at(&place.home_of(type_name))?.objects.get(type_name)?.get(id)
 }
 
-pub(crate) fn object_mut<'a>(
-    world: &'a mut World,
-    place: &Place,
-    type_name: &str,
-    id: &str,
-) -> Option<&'a mut Object> {
-    world
-        .services(&place.home_of(type_name))
-        .objects
-        .get_mut(type_name)?
-        .get_mut(id)
+pub(crate) fn object_mut<'a>(world: &'a mut World, place: &Place, type_name: &str, id: &str) -> Option<&'a mut Object> {
+    world.services(&place.home_of(type_name)).objects.get_mut(type_name)?.get_mut(id)
 }
 
 /// All live resources of a modelled type, by id.
@@ -240,10 +195,7 @@ pub(crate) fn objects<'a>(
     type_name: &'a str,
 ) -> impl Iterator<Item = (&'a String, &'a Object)> {
     let services = world.services_at(&place.home_of(type_name));
-    services
-        .and_then(|services| services.objects.get(type_name))
-        .into_iter()
-        .flatten()
+    services.and_then(|services| services.objects.get(type_name)).into_iter().flatten()
 }
 
 /// A property of an order as text.
@@ -255,17 +207,11 @@ pub(crate) fn text(properties: &Map<String, Value>, name: &str) -> Option<String
 pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Array(left), Value::Array(right)) => {
-            left.len() == right.len()
-                && left
-                    .iter()
-                    .zip(right)
-                    .all(|(left, right)| equal(left, right))
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal(left, right))
         }
         (Value::Object(left), Value::Object(right)) => {
             left.len() == right.len()
-                && left
-                    .iter()
-                    .all(|(name, value)| right.get(name).is_some_and(|other| equal(value, other)))
+                && left.iter().all(|(name, value)| right.get(name).is_some_and(|other| equal(value, other)))
         }
         (left, right) => match (facts::plain(left), facts::plain(right)) {
             (Some(left), Some(right)) => left == right,

@@ -1,10 +1,7 @@
 //! Resource types whose whole behaviour is their model: what they are called, what `GetAtt` adds, which names must be
 //! free, what must exist before, and what must be gone before they go.
 
-use super::{
-    Begun, Failure, Farewell, Object, Order, ResourceType, data, identity, network, object,
-    object_mut, text,
-};
+use super::{Begun, Failure, Farewell, Object, Order, ResourceType, data, identity, network, object, object_mut, text};
 use crate::simulator::identifiers::Identifiers;
 use crate::simulator::world::{Place, World};
 use serde_json::{Map, Value};
@@ -43,10 +40,7 @@ impl Modelled {
 }
 
 pub(super) fn of(type_name: &str) -> Option<&'static Modelled> {
-    [network::TYPES, identity::TYPES, data::TYPES]
-        .into_iter()
-        .flatten()
-        .find(|modelled| modelled.name == type_name)
+    [network::TYPES, identity::TYPES, data::TYPES].into_iter().flatten().find(|modelled| modelled.name == type_name)
 }
 
 impl ResourceType for Modelled {
@@ -57,38 +51,18 @@ impl ResourceType for Modelled {
         if object(world, &order.place, self.name, &id).is_some() {
             return Err(Failure::new(
                 "AlreadyExists",
-                format!(
-                    "Resource of type '{}' with identifier '{id}' already exists.",
-                    self.name
-                ),
+                format!("Resource of type '{}' with identifier '{id}' already exists.", self.name),
             ));
         }
         let attributes = self.attribute_map(world, order, &id);
-        let object = Object {
-            properties: order.properties.clone(),
-            attributes,
-            stack_id: Some(order.stack_id.clone()),
-        };
+        let object =
+            Object { properties: order.properties.clone(), attributes, stack_id: Some(order.stack_id.clone()) };
         let home = order.place.home_of(self.name);
-        world
-            .services(&home)
-            .objects
-            .entry(self.name.to_owned())
-            .or_default()
-            .insert(id.clone(), object);
-        Ok(Begun {
-            id,
-            seconds: self.seconds,
-        })
+        world.services(&home).objects.entry(self.name.to_owned()).or_default().insert(id.clone(), object);
+        Ok(Begun { id, seconds: self.seconds })
     }
 
-    fn update(
-        &self,
-        world: &mut World,
-        order: &Order,
-        id: &str,
-        _before: &Map<String, Value>,
-    ) -> Result<u64, Failure> {
+    fn update(&self, world: &mut World, order: &Order, id: &str, _before: &Map<String, Value>) -> Result<u64, Failure> {
         if object(world, &order.place, self.name, id).is_none() {
             return Err(self.not_found(id));
         }
@@ -105,13 +79,7 @@ impl ResourceType for Modelled {
         Ok(self.seconds)
     }
 
-    fn delete(
-        &self,
-        world: &mut World,
-        place: &Place,
-        id: &str,
-        _farewell: Farewell,
-    ) -> Result<u64, Failure> {
+    fn delete(&self, world: &mut World, place: &Place, id: &str, _farewell: Farewell) -> Result<u64, Failure> {
         if object(world, place, self.name, id).is_none() {
             // CloudFormation takes NotFound on delete for success.
             return Ok(0);
@@ -127,11 +95,7 @@ impl ResourceType for Modelled {
 
     fn attribute(&self, world: &World, place: &Place, id: &str, name: &str) -> Option<Value> {
         let object = object(world, place, self.name, id)?;
-        object
-            .attributes
-            .get(name)
-            .or_else(|| object.properties.get(name))
-            .cloned()
+        object.attributes.get(name).or_else(|| object.properties.get(name)).cloned()
     }
 }
 
@@ -144,13 +108,7 @@ impl Modelled {
     }
 
     fn not_found(&self, id: &str) -> Failure {
-        Failure::new(
-            "NotFound",
-            format!(
-                "Resource of type '{}' with identifier '{id}' was not found.",
-                self.name
-            ),
-        )
+        Failure::new("NotFound", format!("Resource of type '{}' with identifier '{id}' was not found.", self.name))
     }
 }
 

@@ -17,27 +17,16 @@ pub(super) static TYPES: &[Modelled] = &[
         attributes: |identifiers, order, id| {
             vec![
                 ("VpcId", id.into()),
-                (
-                    "DefaultSecurityGroup",
-                    format!("sg-{}", identifiers.hex(ID_DIGITS)).into(),
-                ),
-                (
-                    "DefaultNetworkAcl",
-                    format!("acl-{}", identifiers.hex(ID_DIGITS)).into(),
-                ),
-                (
-                    "CidrBlockAssociations",
-                    json!([format!("vpc-cidr-assoc-{}", identifiers.hex(ID_DIGITS))]),
-                ),
+                ("DefaultSecurityGroup", format!("sg-{}", identifiers.hex(ID_DIGITS)).into()),
+                ("DefaultNetworkAcl", format!("acl-{}", identifiers.hex(ID_DIGITS)).into()),
+                ("CidrBlockAssociations", json!([format!("vpc-cidr-assoc-{}", identifiers.hex(ID_DIGITS))])),
                 ("Ipv6CidrBlocks", json!([])),
                 ("CidrBlock", text(&order.properties, "CidrBlock").into()),
             ]
         },
         check: |_, order, _| block_of(&order.properties).map(|_| ()),
         check_delete: check_unused,
-        ..Modelled::plain("AWS::EC2::VPC", 10, |identifiers, _| {
-            format!("vpc-{}", identifiers.hex(ID_DIGITS))
-        })
+        ..Modelled::plain("AWS::EC2::VPC", 10, |identifiers, _| format!("vpc-{}", identifiers.hex(ID_DIGITS)))
     },
     Modelled {
         attributes: |identifiers, order, id| {
@@ -46,18 +35,13 @@ pub(super) static TYPES: &[Modelled] = &[
                 ("SubnetId", id.into()),
                 ("AvailabilityZone", zone.into()),
                 ("AvailabilityZoneId", zone_id.into()),
-                (
-                    "NetworkAclAssociationId",
-                    format!("aclassoc-{}", identifiers.hex(ID_DIGITS)).into(),
-                ),
+                ("NetworkAclAssociationId", format!("aclassoc-{}", identifiers.hex(ID_DIGITS)).into()),
                 ("Ipv6CidrBlocks", json!([])),
             ]
         },
         check: check_subnet,
         check_delete: check_unused,
-        ..Modelled::plain("AWS::EC2::Subnet", 8, |identifiers, _| {
-            format!("subnet-{}", identifiers.hex(ID_DIGITS))
-        })
+        ..Modelled::plain("AWS::EC2::Subnet", 8, |identifiers, _| format!("subnet-{}", identifiers.hex(ID_DIGITS)))
     },
     Modelled {
         attributes: |_, _, id| vec![("InternetGatewayId", id.into())],
@@ -69,39 +53,28 @@ pub(super) static TYPES: &[Modelled] = &[
     Modelled {
         attributes: |_, _, _| vec![("AttachmentType", "IGW".into())],
         ..Modelled::plain("AWS::EC2::VPCGatewayAttachment", 12, |_, order| {
-            format!(
-                "IGW|{}",
-                text(&order.properties, "VpcId").unwrap_or_default()
-            )
+            format!("IGW|{}", text(&order.properties, "VpcId").unwrap_or_default())
         })
     },
     Modelled {
         attributes: |_, _, id| vec![("RouteTableId", id.into())],
         check_delete: check_unused,
-        ..Modelled::plain("AWS::EC2::RouteTable", 6, |identifiers, _| {
-            format!("rtb-{}", identifiers.hex(ID_DIGITS))
-        })
+        ..Modelled::plain("AWS::EC2::RouteTable", 6, |identifiers, _| format!("rtb-{}", identifiers.hex(ID_DIGITS)))
     },
     Modelled {
         attributes: |_, order, _| vec![("CidrBlock", route_destination(order).into())],
         ..Modelled::plain("AWS::EC2::Route", 5, |_, order| {
-            format!(
-                "{}|{}",
-                text(&order.properties, "RouteTableId").unwrap_or_default(),
-                route_destination(order)
-            )
+            format!("{}|{}", text(&order.properties, "RouteTableId").unwrap_or_default(), route_destination(order))
         })
     },
     Modelled {
         attributes: |_, _, id| vec![("Id", id.into())],
         check: |world, order, _| {
             let subnet = text(&order.properties, "SubnetId");
-            let is_taken = objects(world, &order.place, "AWS::EC2::SubnetRouteTableAssociation")
-                .any(|(_, other)| {
-                    text(&other.properties, "SubnetId") == subnet
-                        && text(&other.properties, "RouteTableId")
-                            == text(&order.properties, "RouteTableId")
-                });
+            let is_taken = objects(world, &order.place, "AWS::EC2::SubnetRouteTableAssociation").any(|(_, other)| {
+                text(&other.properties, "SubnetId") == subnet
+                    && text(&other.properties, "RouteTableId") == text(&order.properties, "RouteTableId")
+            });
             if is_taken {
                 return Err(Failure::new(
                     "AlreadyExists",
@@ -110,35 +83,19 @@ pub(super) static TYPES: &[Modelled] = &[
             }
             Ok(())
         },
-        ..Modelled::plain(
-            "AWS::EC2::SubnetRouteTableAssociation",
-            5,
-            |identifiers, _| format!("rtbassoc-{}", identifiers.hex(ID_DIGITS)),
-        )
-    },
-    Modelled {
-        attributes: |identifiers, _, id| {
-            vec![
-                ("NatGatewayId", id.into()),
-                (
-                    "EniId",
-                    format!("eni-{}", identifiers.hex(ID_DIGITS)).into(),
-                ),
-            ]
-        },
-        ..Modelled::plain("AWS::EC2::NatGateway", 110, |identifiers, _| {
-            format!("nat-{}", identifiers.hex(ID_DIGITS))
+        ..Modelled::plain("AWS::EC2::SubnetRouteTableAssociation", 5, |identifiers, _| {
+            format!("rtbassoc-{}", identifiers.hex(ID_DIGITS))
         })
     },
     Modelled {
         attributes: |identifiers, _, id| {
-            vec![
-                (
-                    "AllocationId",
-                    format!("eipalloc-{}", identifiers.hex(ID_DIGITS)).into(),
-                ),
-                ("PublicIp", id.into()),
-            ]
+            vec![("NatGatewayId", id.into()), ("EniId", format!("eni-{}", identifiers.hex(ID_DIGITS)).into())]
+        },
+        ..Modelled::plain("AWS::EC2::NatGateway", 110, |identifiers, _| format!("nat-{}", identifiers.hex(ID_DIGITS)))
+    },
+    Modelled {
+        attributes: |identifiers, _, id| {
+            vec![("AllocationId", format!("eipalloc-{}", identifiers.hex(ID_DIGITS)).into()), ("PublicIp", id.into())]
         },
         check_delete: |world, place, id| {
             let allocation = objects(world, place, "AWS::EC2::EIP")
@@ -148,11 +105,7 @@ pub(super) static TYPES: &[Modelled] = &[
         },
         ..Modelled::plain("AWS::EC2::EIP", 15, |identifiers, _| {
             // 203.0.113.0/24 and 198.51.100.0/24 are for documentation (RFC 5737): nobody is reached there by mistake.
-            let net = if identifiers.below(2) == 0 {
-                "203.0.113"
-            } else {
-                "198.51.100"
-            };
+            let net = if identifiers.below(2) == 0 { "203.0.113" } else { "198.51.100" };
             format!("{net}.{}", 1 + identifiers.below(254))
         })
     },
@@ -166,48 +119,28 @@ pub(super) static TYPES: &[Modelled] = &[
                 ("VpcId", text(&order.properties, "VpcId").into()),
             ]
         },
-        ..Modelled::plain("AWS::EC2::VPCEndpoint", 15, |identifiers, _| {
-            format!("vpce-{}", identifiers.hex(ID_DIGITS))
-        })
+        ..Modelled::plain("AWS::EC2::VPCEndpoint", 15, |identifiers, _| format!("vpce-{}", identifiers.hex(ID_DIGITS)))
     },
     Modelled {
         attributes: |_, _, id| vec![("Id", id.into())],
-        ..Modelled::plain("AWS::EC2::FlowLog", 5, |identifiers, _| {
-            format!("fl-{}", identifiers.hex(ID_DIGITS))
-        })
+        ..Modelled::plain("AWS::EC2::FlowLog", 5, |identifiers, _| format!("fl-{}", identifiers.hex(ID_DIGITS)))
     },
     Modelled {
         attributes: |_, _, id| vec![("GroupId", id.into()), ("Id", id.into())],
         check: check_group_name,
         check_delete: check_unused,
-        ..Modelled::plain("AWS::EC2::SecurityGroup", 8, |identifiers, _| {
-            format!("sg-{}", identifiers.hex(ID_DIGITS))
-        })
+        ..Modelled::plain("AWS::EC2::SecurityGroup", 8, |identifiers, _| format!("sg-{}", identifiers.hex(ID_DIGITS)))
     },
     Modelled {
         attributes: |_, _, id| vec![("Id", id.into())],
         check: |world, order, id| {
-            check_rule(
-                world,
-                order,
-                id,
-                "AWS::EC2::SecurityGroupIngress",
-                "SecurityGroupIngress",
-            )
+            check_rule(world, order, id, "AWS::EC2::SecurityGroupIngress", "SecurityGroupIngress")
         },
         ..Modelled::plain("AWS::EC2::SecurityGroupIngress", 5, rule_id)
     },
     Modelled {
         attributes: |_, _, id| vec![("Id", id.into())],
-        check: |world, order, id| {
-            check_rule(
-                world,
-                order,
-                id,
-                "AWS::EC2::SecurityGroupEgress",
-                "SecurityGroupEgress",
-            )
-        },
+        check: |world, order, id| check_rule(world, order, id, "AWS::EC2::SecurityGroupEgress", "SecurityGroupEgress"),
         ..Modelled::plain("AWS::EC2::SecurityGroupEgress", 5, rule_id)
     },
 ];
@@ -217,14 +150,10 @@ fn rule_id(identifiers: &mut Identifiers, _: &Order) -> String {
 }
 
 fn route_destination(order: &Order) -> String {
-    [
-        "DestinationCidrBlock",
-        "DestinationIpv6CidrBlock",
-        "DestinationPrefixListId",
-    ]
-    .iter()
-    .find_map(|name| text(&order.properties, name))
-    .unwrap_or_default()
+    ["DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId"]
+        .iter()
+        .find_map(|name| text(&order.properties, name))
+        .unwrap_or_default()
 }
 
 /// The zone and zone id of a subnet, either of which may be given. In the local cloud zone `a` is zone 1.
@@ -234,16 +163,11 @@ fn zone_of(order: &Order) -> (String, String) {
     let letter = text(&order.properties, "AvailabilityZone")
         .and_then(|zone| zone.chars().last())
         .or_else(|| {
-            let digit = text(&order.properties, "AvailabilityZoneId")?
-                .chars()
-                .last()?
-                .to_digit(10)?;
+            let digit = text(&order.properties, "AvailabilityZoneId")?.chars().last()?.to_digit(10)?;
             char::from_digit(digit + 9, 36)
         })
         .unwrap_or('a');
-    let number = letter
-        .to_digit(36)
-        .map_or(1, |digit| digit.saturating_sub(9));
+    let number = letter.to_digit(36).map_or(1, |digit| digit.saturating_sub(9));
     (format!("{region}{letter}"), format!("{short}-az{number}"))
 }
 
@@ -308,17 +232,13 @@ fn check_subnet(world: &World, order: &Order, own_id: Option<&str>) -> Result<()
         ));
     }
     let conflicts = objects(world, &order.place, "AWS::EC2::Subnet")
-        .filter(|(id, object)| {
-            Some(id.as_str()) != own_id && text(&object.properties, "VpcId").as_ref() == Some(&vpc)
-        })
+        .filter(|(id, object)| Some(id.as_str()) != own_id && text(&object.properties, "VpcId").as_ref() == Some(&vpc))
         .filter_map(|(_, object)| range(&text(&object.properties, "CidrBlock")?))
         .any(|(start, end)| first <= end && start <= last);
     if conflicts {
         return Err(Failure::new(
             "AlreadyExists",
-            format!(
-                "The CIDR '{block}' conflicts with another subnet (Service: Ec2, Status Code: 400)"
-            ),
+            format!("The CIDR '{block}' conflicts with another subnet (Service: Ec2, Status Code: 400)"),
         ));
     }
     Ok(())
@@ -338,9 +258,7 @@ fn check_group_name(world: &World, order: &Order, own_id: Option<&str>) -> Resul
         let vpc = vpc.unwrap_or_default();
         return Err(Failure::new(
             "AlreadyExists",
-            format!(
-                "The security group '{name}' already exists for VPC '{vpc}' (Service: Ec2, Status Code: 400)"
-            ),
+            format!("The security group '{name}' already exists for VPC '{vpc}' (Service: Ec2, Status Code: 400)"),
         ));
     }
     Ok(())
@@ -360,9 +278,7 @@ const RULE_KEYS: [&str; 8] = [
 
 /// Whether two rules are one to EC2.
 pub(crate) fn is_same_rule(left: &Map<String, Value>, right: &Map<String, Value>) -> bool {
-    RULE_KEYS
-        .iter()
-        .all(|name| text(left, name) == text(right, name))
+    RULE_KEYS.iter().all(|name| text(left, name) == text(right, name))
 }
 
 fn check_rule(
@@ -396,66 +312,33 @@ fn check_rule(
 /// Ids by their prefix, and EC2's error for one that does not exist.
 const KINDS: [(&str, &str, &str); 6] = [
     ("vpc-", "AWS::EC2::VPC", "The vpc ID '{}' does not exist"),
-    (
-        "subnet-",
-        "AWS::EC2::Subnet",
-        "The subnet ID '{}' does not exist",
-    ),
-    (
-        "sg-",
-        "AWS::EC2::SecurityGroup",
-        "The security group '{}' does not exist",
-    ),
-    (
-        "igw-",
-        "AWS::EC2::InternetGateway",
-        "The internetGateway ID '{}' does not exist",
-    ),
-    (
-        "rtb-",
-        "AWS::EC2::RouteTable",
-        "The routeTable ID '{}' does not exist",
-    ),
-    (
-        "nat-",
-        "AWS::EC2::NatGateway",
-        "The natGateway ID '{}' does not exist",
-    ),
+    ("subnet-", "AWS::EC2::Subnet", "The subnet ID '{}' does not exist"),
+    ("sg-", "AWS::EC2::SecurityGroup", "The security group '{}' does not exist"),
+    ("igw-", "AWS::EC2::InternetGateway", "The internetGateway ID '{}' does not exist"),
+    ("rtb-", "AWS::EC2::RouteTable", "The routeTable ID '{}' does not exist"),
+    ("nat-", "AWS::EC2::NatGateway", "The natGateway ID '{}' does not exist"),
 ];
 
 /// Every network id that properties mention must exist.
-pub(super) fn check_mentions(
-    world: &World,
-    place: &Place,
-    properties: &Map<String, Value>,
-) -> Result<(), Failure> {
-    properties
-        .values()
-        .flat_map(texts)
-        .try_for_each(|mentioned| {
-            let kind = KINDS
-                .iter()
-                .find(|(prefix, _, _)| is_id(&mentioned, prefix));
-            let Some((_, type_name, message)) = kind else {
-                return Ok(());
-            };
-            let exists = super::object(world, place, type_name, &mentioned).is_some()
-                || is_default_group(world, place, &mentioned);
-            if exists {
-                return Ok(());
-            }
-            let message = message.replace("{}", &mentioned);
-            Err(Failure::new(
-                "NotFound",
-                format!("{message} (Service: Ec2, Status Code: 400)"),
-            ))
-        })
+pub(super) fn check_mentions(world: &World, place: &Place, properties: &Map<String, Value>) -> Result<(), Failure> {
+    properties.values().flat_map(texts).try_for_each(|mentioned| {
+        let kind = KINDS.iter().find(|(prefix, _, _)| is_id(&mentioned, prefix));
+        let Some((_, type_name, message)) = kind else {
+            return Ok(());
+        };
+        let exists =
+            super::object(world, place, type_name, &mentioned).is_some() || is_default_group(world, place, &mentioned);
+        if exists {
+            return Ok(());
+        }
+        let message = message.replace("{}", &mentioned);
+        Err(Failure::new("NotFound", format!("{message} (Service: Ec2, Status Code: 400)")))
+    })
 }
 
 fn is_id(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix).is_some_and(|digits| {
-        digits.len() == ID_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
+    text.strip_prefix(prefix)
+        .is_some_and(|digits| digits.len() == ID_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn is_default_group(world: &World, place: &Place, id: &str) -> bool {
@@ -490,14 +373,11 @@ fn check_unused(world: &World, place: &Place, id: &str) -> Result<(), Failure> {
     let is_used_by = |type_name: &str, own_id: &str, properties: &Map<String, Value>| {
         own_id != id
             && properties.iter().any(|(name, value)| {
-                !HARMLESS_USES.contains(&(type_name, name.as_str()))
-                    && texts(value).iter().any(|text| text == id)
+                !HARMLESS_USES.contains(&(type_name, name.as_str())) && texts(value).iter().any(|text| text == id)
             })
     };
     let by_objects = services.objects.iter().any(|(type_name, objects)| {
-        objects
-            .iter()
-            .any(|(own_id, object)| is_used_by(type_name, own_id, &object.properties))
+        objects.iter().any(|(own_id, object)| is_used_by(type_name, own_id, &object.properties))
     });
     let by_databases = services
         .rds
@@ -505,12 +385,8 @@ fn check_unused(world: &World, place: &Place, id: &str) -> Result<(), Failure> {
         .iter()
         .any(|(own_id, database)| is_used_by("AWS::RDS::DBInstance", own_id, &database.model));
     if by_objects || by_databases {
-        let message =
-            format!("resource {id} has a dependent object (Service: Ec2, Status Code: 400)");
-        return Err(Failure::new(
-            "InvalidRequest",
-            format!("DependencyViolation: {message}"),
-        ));
+        let message = format!("resource {id} has a dependent object (Service: Ec2, Status Code: 400)");
+        return Err(Failure::new("InvalidRequest", format!("DependencyViolation: {message}")));
     }
     Ok(())
 }

@@ -14,8 +14,7 @@ pub(super) fn call(request: &Request) -> Result<(String, Value), Refusal> {
     let parameters = if request.body.is_empty() {
         Value::Object(Map::new())
     } else {
-        serde_json::from_slice(&request.body)
-            .map_err(|_| Refusal::new("SerializationException", ""))?
+        serde_json::from_slice(&request.body).map_err(|_| Refusal::new("SerializationException", ""))?
     };
     Ok((operation, parameters))
 }

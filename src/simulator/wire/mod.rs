@@ -31,10 +31,7 @@ pub struct Request {
 impl Request {
     /// The value of a header, whose name is given in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -69,12 +66,7 @@ pub struct Answer {
 impl Answer {
     pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type".to_owned(), content_type.to_owned())];
-        Self {
-            status,
-            headers,
-            body: body.into(),
-            delivery: Delivery::Whole,
-        }
+        Self { status, headers, body: body.into(), delivery: Delivery::Whole }
     }
 
     pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
@@ -116,9 +108,7 @@ impl Service {
             "ssm" => Self::Ssm,
             "secretsmanager" => Self::SecretsManager,
             "route53" => Self::Other(Protocol::RestXml),
-            _ if request.header("x-amz-target").is_some()
-                || !request.body.starts_with(b"Action=") =>
-            {
+            _ if request.header("x-amz-target").is_some() || !request.body.starts_with(b"Action=") => {
                 Self::Other(Protocol::Json)
             }
             _ => Self::Other(Protocol::Query),
@@ -175,10 +165,7 @@ impl Call {
     /// Reads what a request means. The protocol is returned beside a refusal, so that even that is written rightly.
     pub(crate) fn read(request: &Request) -> Result<Self, (Protocol, Refusal)> {
         let Some(scope) = CredentialScope::of(request) else {
-            let refusal = Refusal::new(
-                "MissingAuthenticationToken",
-                "Request is missing Authentication Token",
-            );
+            let refusal = Refusal::new("MissingAuthenticationToken", "Request is missing Authentication Token");
             return Err((protocol_by_look(request), refusal.with_status(403)));
         };
         let service = Service::of_signing_name(&scope.service, request);
@@ -190,13 +177,7 @@ impl Call {
         }
         .map_err(|refusal| (service.protocol(), refusal))?;
         let place = Place::new(&scope.account, &scope.region);
-        Ok(Self {
-            service,
-            operation,
-            place,
-            access_key: scope.access_key,
-            parameters,
-        })
+        Ok(Self { service, operation, place, access_key: scope.access_key, parameters })
     }
 }
 
@@ -224,45 +205,20 @@ impl CredentialScope {
     /// `AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`, in the header or a presigned query.
     fn of(request: &Request) -> Option<Self> {
         let credential = match request.header("authorization") {
-            Some(header) => header
-                .split("Credential=")
-                .nth(1)?
-                .split([',', ' '])
-                .next()?
-                .to_owned(),
-            None => {
-                query::pairs(&request.query)
-                    .into_iter()
-                    .find(|(name, _)| name == "X-Amz-Credential")?
-                    .1
-            }
+            Some(header) => header.split("Credential=").nth(1)?.split([',', ' ']).next()?.to_owned(),
+            None => query::pairs(&request.query).into_iter().find(|(name, _)| name == "X-Amz-Credential")?.1,
         };
         let mut parts = credential.split('/');
         let access_key = parts.next()?.to_owned();
         let (_date, region, service) = (parts.next()?, parts.next()?, parts.next()?);
-        let is_account =
-            access_key.len() == 12 && access_key.bytes().all(|byte| byte.is_ascii_digit());
-        let account = if is_account {
-            access_key.clone()
-        } else {
-            DEFAULT_ACCOUNT.to_owned()
-        };
-        Some(Self {
-            access_key,
-            account,
-            region: region.to_owned(),
-            service: service.to_owned(),
-        })
+        let is_account = access_key.len() == 12 && access_key.bytes().all(|byte| byte.is_ascii_digit());
+        let account = if is_account { access_key.clone() } else { DEFAULT_ACCOUNT.to_owned() };
+        Some(Self { access_key, account, region: region.to_owned(), service: service.to_owned() })
     }
 }
 
 /// Writes what a service said in its protocol.
-pub(crate) fn answer(
-    service: Service,
-    operation: &str,
-    reply: Result<Value, Refusal>,
-    request_id: &str,
-) -> Answer {
+pub(crate) fn answer(service: Service, operation: &str, reply: Result<Value, Refusal>, request_id: &str) -> Answer {
     match reply {
         Ok(value) => success(service, operation, &value, request_id),
         Err(refusal) => refused(service.protocol(), &refusal, request_id),
@@ -285,15 +241,12 @@ fn success(service: Service, operation: &str, value: &Value, request_id: &str) -
                 "<{operation}Response xmlns=\"{}\"><requestId>{request_id}</requestId>{result}</{operation}Response>",
                 service.namespace()
             );
-            Answer::new(200, "text/xml;charset=UTF-8", xml::document(&body))
-                .with_header("x-amzn-requestid", request_id)
+            Answer::new(200, "text/xml;charset=UTF-8", xml::document(&body)).with_header("x-amzn-requestid", request_id)
         }
         Protocol::Json => Answer::new(200, "application/x-amz-json-1.1", json::body(value))
             .with_header("x-amzn-requestid", request_id),
-        Protocol::RestXml => {
-            Answer::new(200, "application/xml", xml::members(value, &|_| "member"))
-                .with_header("x-amz-request-id", request_id)
-        }
+        Protocol::RestXml => Answer::new(200, "application/xml", xml::members(value, &|_| "member"))
+            .with_header("x-amz-request-id", request_id),
     }
 }
 
@@ -303,31 +256,20 @@ pub(crate) fn refused(protocol: Protocol, refusal: &Refusal, request_id: &str) -
     let message = xml::escaped(&refusal.message);
     match protocol {
         Protocol::Query => {
-            let kind = if refusal.status >= 500 {
-                "Receiver"
-            } else {
-                "Sender"
-            };
+            let kind = if refusal.status >= 500 { "Receiver" } else { "Sender" };
             let body = format!(
                 "<ErrorResponse><Error><Type>{kind}</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
             );
-            Answer::new(refusal.status, "text/xml", body)
-                .with_header("x-amzn-requestid", request_id)
+            Answer::new(refusal.status, "text/xml", body).with_header("x-amzn-requestid", request_id)
         }
         Protocol::Ec2Query => {
             let body = format!(
                 "<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors><RequestID>{request_id}</RequestID></Response>"
             );
-            Answer::new(
-                refusal.status,
-                "text/xml;charset=UTF-8",
-                xml::document(&body),
-            )
+            Answer::new(refusal.status, "text/xml;charset=UTF-8", xml::document(&body))
         }
         Protocol::Json => {
-            let body = json::body(
-                &serde_json::json!({"__type": refusal.code, "message": refusal.message}),
-            );
+            let body = json::body(&serde_json::json!({"__type": refusal.code, "message": refusal.message}));
             Answer::new(refusal.status, "application/x-amz-json-1.1", body)
                 .with_header("x-amzn-errortype", &refusal.code)
                 .with_header("x-amzn-requestid", request_id)
@@ -345,16 +287,14 @@ pub(crate) fn refused(protocol: Protocol, refusal: &Refusal, request_id: &str) -
 /// The answer to an operation a service lacks. Never 500 or 501: SDKs retry those.
 pub(crate) fn unknown_operation(protocol: Protocol, operation: &str) -> Refusal {
     match protocol {
-        Protocol::Query | Protocol::Ec2Query => Refusal::new(
-            "InvalidAction",
-            format!("The action {operation} is not valid for this web service."),
-        ),
+        Protocol::Query | Protocol::Ec2Query => {
+            Refusal::new("InvalidAction", format!("The action {operation} is not valid for this web service."))
+        }
         Protocol::Json => Refusal::new("UnknownOperationException", ""),
-        Protocol::RestXml => Refusal::new(
-            "MethodNotAllowed",
-            "The specified method is not allowed against this resource.",
-        )
-        .with_status(405),
+        Protocol::RestXml => {
+            Refusal::new("MethodNotAllowed", "The specified method is not allowed against this resource.")
+                .with_status(405)
+        }
     }
 }
 
@@ -382,29 +322,15 @@ mod tests {
 
     #[test]
     fn an_access_key_of_twelve_digits_is_the_account() {
-        let call = Call::read(&signed(
-            "cloudformation",
-            "123456789012",
-            "Action=ListStacks",
-        ))
-        .expect("a signed call");
+        let call = Call::read(&signed("cloudformation", "123456789012", "Action=ListStacks")).expect("a signed call");
         assert_eq!(call.place, Place::new("123456789012", "ap-southeast-2"));
-        let call = Call::read(&signed(
-            "cloudformation",
-            "AKIAEXAMPLE",
-            "Action=ListStacks",
-        ))
-        .expect("a signed call");
+        let call = Call::read(&signed("cloudformation", "AKIAEXAMPLE", "Action=ListStacks")).expect("a signed call");
         assert_eq!(call.place, Place::new("000000000000", "ap-southeast-2"));
     }
 
     #[test]
     fn an_unsigned_request_is_refused() {
-        let request = Request {
-            method: "POST".into(),
-            path: "/".into(),
-            ..Request::default()
-        };
+        let request = Request { method: "POST".into(), path: "/".into(), ..Request::default() };
         let (protocol, refusal) = Call::read(&request).expect_err("no credentials");
         assert_eq!(
             (protocol, refusal.code.as_str(), refusal.status),

@@ -16,11 +16,7 @@ pub(super) enum Lists {
 /// The operation and its parameters as a tree.
 pub(super) fn call(request: &Request, lists: Lists) -> Result<(String, Value), Refusal> {
     let body = String::from_utf8_lossy(&request.body);
-    let form = if body.is_empty() {
-        request.query.as_str()
-    } else {
-        body.trim()
-    };
+    let form = if body.is_empty() { request.query.as_str() } else { body.trim() };
     let mut operation = None;
     let mut tree = Node::default();
     for (name, value) in pairs(form) {
@@ -30,12 +26,8 @@ pub(super) fn call(request: &Request, lists: Lists) -> Result<(String, Value), R
             _ => tree.insert(&name, value),
         }
     }
-    let operation = operation.ok_or_else(|| {
-        Refusal::new(
-            "MissingAction",
-            "The request must contain the parameter Action",
-        )
-    })?;
+    let operation =
+        operation.ok_or_else(|| Refusal::new("MissingAction", "The request must contain the parameter Action"))?;
     Ok((operation, tree.into_value(lists)))
 }
 
@@ -45,10 +37,7 @@ pub(super) fn pairs(form: &str) -> Vec<(String, String)> {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (
-                percent_decoded(&name.replace('+', " ")),
-                percent_decoded(&value.replace('+', " ")),
-            )
+            (percent_decoded(&name.replace('+', " ")), percent_decoded(&value.replace('+', " ")))
         })
         .collect()
 }
@@ -84,9 +73,8 @@ struct Node {
 
 impl Node {
     fn insert(&mut self, path: &str, value: String) {
-        let leaf = path.splitn(DEPTH_MAX, '.').fold(self, |node, part| {
-            node.children.entry(part.to_owned()).or_default()
-        });
+        let leaf =
+            path.splitn(DEPTH_MAX, '.').fold(self, |node, part| node.children.entry(part.to_owned()).or_default());
         leaf.value = Some(value);
     }
 
@@ -96,23 +84,13 @@ impl Node {
 
     fn into_value(mut self, lists: Lists) -> Value {
         if self.children.is_empty() {
-            return self
-                .value
-                .map_or_else(|| Value::Object(Map::new()), Value::String);
+            return self.value.map_or_else(|| Value::Object(Map::new()), Value::String);
         }
         if self.is_numbered() {
-            let mut entries: Vec<(u32, Node)> = self
-                .children
-                .into_iter()
-                .filter_map(|(key, node)| Some((key.parse().ok()?, node)))
-                .collect();
+            let mut entries: Vec<(u32, Node)> =
+                self.children.into_iter().filter_map(|(key, node)| Some((key.parse().ok()?, node))).collect();
             entries.sort_by_key(|(number, _)| *number);
-            return Value::Array(
-                entries
-                    .into_iter()
-                    .map(|(_, node)| node.into_value(lists))
-                    .collect(),
-            );
+            return Value::Array(entries.into_iter().map(|(_, node)| node.into_value(lists)).collect());
         }
         if lists == Lists::Named && self.children.len() == 1 {
             let is_list = self.children.values().all(Node::is_numbered);
@@ -120,12 +98,7 @@ impl Node {
                 return list.into_value(lists);
             }
         }
-        Value::Object(
-            self.children
-                .into_iter()
-                .map(|(key, node)| (key, node.into_value(lists)))
-                .collect(),
-        )
+        Value::Object(self.children.into_iter().map(|(key, node)| (key, node.into_value(lists))).collect())
     }
 }
 
@@ -164,10 +137,7 @@ mod tests {
     use serde_json::json;
 
     fn parameters(form: &str, lists: Lists) -> Value {
-        let request = Request {
-            body: form.into(),
-            ..Request::default()
-        };
+        let request = Request { body: form.into(), ..Request::default() };
         call(&request, lists).expect("an action").1
     }
 
@@ -188,7 +158,8 @@ mod tests {
 
     #[test]
     fn reads_the_lists_rds_names_itself() {
-        let form = "Action=DescribeDBSnapshots&Filters.Filter.1.Name=db&Filters.Filter.1.Values.Value.1=x&Tags.Tag.1.Key=k";
+        let form =
+            "Action=DescribeDBSnapshots&Filters.Filter.1.Name=db&Filters.Filter.1.Values.Value.1=x&Tags.Tag.1.Key=k";
         assert_eq!(
             parameters(form, Lists::Named),
             json!({"Filters": [{"Name": "db", "Values": ["x"]}], "Tags": [{"Key": "k"}]})

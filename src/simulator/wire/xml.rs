@@ -14,12 +14,7 @@ pub(super) fn members(value: &Value, entry_name: &dyn Fn(&str) -> &'static str) 
     text
 }
 
-fn element(
-    text: &mut String,
-    name: &str,
-    value: &Value,
-    entry_name: &dyn Fn(&str) -> &'static str,
-) {
+fn element(text: &mut String, name: &str, value: &Value, entry_name: &dyn Fn(&str) -> &'static str) {
     let content = match value {
         Value::Null => return,
         Value::Bool(truth) => truth.to_string(),
@@ -60,9 +55,7 @@ pub(crate) fn escaped(text: &str) -> String {
             '"' => safe.push_str("&quot;"),
             '\r' => safe.push_str("&#xD;"),
             '\n' | '\t' => safe.push(letter),
-            control if control < ' ' || control == '\u{fffe}' || control == '\u{ffff}' => {
-                safe.push('\u{fffd}')
-            }
+            control if control < ' ' || control == '\u{fffe}' || control == '\u{ffff}' => safe.push('\u{fffd}'),
             other => safe.push(other),
         }
     }
@@ -77,9 +70,6 @@ mod tests {
     #[test]
     fn leaves_out_nulls_and_keeps_empty_lists() {
         let value = json!({"A": null, "B": [], "C": [{"D": true}], "E": "<&\r"});
-        assert_eq!(
-            members(&value, &|_| "member"),
-            "<B></B><C><member><D>true</D></member></C><E>&lt;&amp;&#xD;</E>"
-        );
+        assert_eq!(members(&value, &|_| "member"), "<B></B><C><member><D>true</D></member></C><E>&lt;&amp;&#xD;</E>");
     }
 }

@@ -1,0 +1,191 @@
+//! What was typed. The doc comments are the help text.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Brings whole environments on AWS to life, keeps them true, and copies production when it must be studied.
+#[derive(Debug, Parser)]
+#[command(
+    name = "greenroom",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// What every verb takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags that every verb takes.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// The project's directory [default: the nearest one upward that holds `environments/`]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// How results and mistakes are written
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
+    pub format: Format,
+    /// Whether to use colour; `NO_COLOR` is honoured too
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+    /// Say only what is wrong
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// How results and mistakes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Human,
+    /// For programs
+    Json,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Write a project to start from
+    Init(Init),
+    /// Show what CloudFormation would be given
+    Render(Render),
+    /// Find everything that can be known to be wrong without asking AWS
+    Check(Check),
+    /// List what may be set in a template
+    Inputs(Inputs),
+    /// Tell where a value comes from and where it ends up
+    Explain(Explain),
+    /// Compare two environments, in meaning
+    Diff(Diff),
+    /// Draw the stacks and what flows between them
+    Graph(Graph),
+    /// Print the JSON Schema of environment files, for editors
+    Schema(Schema),
+    /// Print the completions of a shell
+    Completions(Completions),
+    /// Print the manual page
+    Man(Man),
+}
+
+/// Write a project to start from.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The directory to make; its name becomes the project's
+    pub name: PathBuf,
+}
+
+/// Show what CloudFormation would be given.
+///
+/// One stack goes to stdout, ready to pipe. Several are written below --out, four files a stack.
+#[derive(Debug, Args)]
+pub struct Render {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// The stacks [default: all]
+    pub stacks: Vec<String>,
+    /// Write STACK.yaml, STACK.json, STACK.parameters.json and STACK.tags.json below this directory
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Find everything that can be known to be wrong without asking AWS.
+///
+/// All mistakes at once, each with its place. Silent where there is none.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The environments [default: all, and the project around them]
+    pub environments: Vec<String>,
+}
+
+/// List what may be set in a template.
+#[derive(Debug, Args)]
+pub struct Inputs {
+    /// The template [default: all]
+    pub template: Option<String>,
+}
+
+/// Tell where a value comes from and where it ends up.
+///
+/// With a path: the winning place, every layer it overrides, and the template properties it ends up in. Without one: every
+/// value of every stack, and its place.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// STACK.INPUT, with further keys behind it, or a key of the environment
+    pub path: Option<String>,
+}
+
+/// Compare two environments, in meaning.
+///
+/// Names and accounts are left out. Differences that either file declares are honoured until their date.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The first environment
+    pub environment: String,
+    /// The second environment
+    pub other: String,
+    /// End with 4 if anything differs that is not declared
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Draw the stacks and what flows between them.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// The language of the drawing
+    #[arg(long = "as", value_enum, default_value_t = Drawing::Mermaid, value_name = "LANGUAGE")]
+    pub drawing: Drawing,
+}
+
+/// The language of a drawing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Drawing {
+    /// For Markdown
+    Mermaid,
+    /// For Graphviz
+    Dot,
+}
+
+/// Print the JSON Schema of environment files, for editors.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Write it to environments/.schema.json, where `check` keeps an eye on it
+    #[arg(long)]
+    pub write: bool,
+}
+
+/// Print the completions of a shell.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Print the manual page.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write a page for each verb below this directory
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}

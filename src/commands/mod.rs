@@ -1,0 +1,183 @@
+//! What was meant: one file a verb, from the request to the report.
+
+mod check;
+mod diff;
+mod documents;
+mod explain;
+mod graph;
+mod init;
+mod inputs;
+mod render;
+mod schema;
+mod writing;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+
+use crate::check::Findings;
+use crate::cli::{Cli, Common, Verb};
+use crate::environment::project::{find, load};
+use crate::environment::resolve::{resolve, resolve_as};
+use crate::environment::source::sentence;
+use crate::environment::{Environment, EnvironmentName, Mistake, Project, Sources, Stack, Words};
+use crate::error::{Exit, Failure};
+use crate::template::Templates;
+use crate::view::Report;
+
+/// How a verb ended: what it has to say, the texts that its places are in, and the exit code.
+pub struct Done {
+    /// What it has to say.
+    pub report: Report,
+    /// The texts that places lead into.
+    pub sources: Sources,
+    /// How the process ends.
+    pub exit: Exit,
+}
+
+impl Done {
+    fn with(report: Report) -> Self {
+        Self { report, sources: Sources::default(), exit: Exit::Done }
+    }
+
+    /// The files are wrong: all that is known of it.
+    fn mistaken(findings: Findings, sources: Sources) -> Self {
+        let exit = if findings.has_errors() { Exit::Usage } else { Exit::Done };
+        Self { report: Report::Findings(findings.sorted()), sources, exit }
+    }
+}
+
+/// Why a verb stops before its end.
+enum Stop {
+    /// The project's files are wrong.
+    Mistakes(Findings, Sources),
+    /// Anything else.
+    Failure(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+type Ended = Result<Done, Stop>;
+
+/// Does what was typed.
+///
+/// # Errors
+/// What could not be done, and why. Mistakes in the files are not a failure but a report.
+pub fn run(cli: Cli) -> Result<Done, Failure> {
+    let common = &cli.common;
+    let ended = match cli.verb {
+        Verb::Init(request) => init::run(&request),
+        Verb::Render(request) => render::run(common, &request),
+        Verb::Check(request) => check::run(common, &request),
+        Verb::Inputs(request) => inputs::run(common, &request),
+        Verb::Explain(request) => explain::run(common, &request),
+        Verb::Diff(request) => diff::run(common, &request),
+        Verb::Graph(request) => graph::run(common, &request),
+        Verb::Schema(request) => schema::run(common, &request),
+        Verb::Completions(request) => Ok(documents::completions(&request)),
+        Verb::Man(request) => documents::man(&request),
+    };
+    match ended {
+        Ok(done) => Ok(done),
+        Err(Stop::Mistakes(findings, sources)) => Ok(Done::mistaken(findings, sources)),
+        Err(Stop::Failure(failure)) => Err(failure),
+    }
+}
+
+/// Mistakes of one environment, ready to be shown.
+fn mistakes(mistakes: impl IntoIterator<Item = Mistake>, context: Option<&str>, sources: &Sources) -> Stop {
+    let mut findings = Findings::default();
+    findings.extend(mistakes, context);
+    Stop::Mistakes(findings, sources.clone())
+}
+
+fn current_directory() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| {
+        Failure::new(Exit::Failed, "the current directory cannot be told")
+            .because(sentence(&error))
+            .hint("change into a directory that exists")
+    })
+}
+
+/// The project that the user stands in, or names.
+fn project(common: &Common) -> Result<Project, Stop> {
+    let root = match &common.project {
+        Some(directory) => Ok(directory.clone()),
+        None => find(&current_directory()?),
+    };
+    root.and_then(|root| load(&root)).map_err(|mistake| mistakes([*mistake], None, &Sources::default()))
+}
+
+/// The name of an environment as it was typed.
+fn name(text: &str) -> Result<EnvironmentName, Failure> {
+    text.parse().map_err(|error: crate::environment::NameFault| {
+        Failure::new(Exit::Usage, error.to_string()).hint("write `production`, or `scratch@NAME` for one of many")
+    })
+}
+
+/// An environment of the project, without a mistake.
+fn environment(project: &Project, name: &EnvironmentName) -> Result<Environment, Stop> {
+    environment_as(project, name, None)
+}
+
+/// An environment of the project, with another's words.
+fn environment_as(project: &Project, name: &EnvironmentName, words: Option<&Words>) -> Result<Environment, Stop> {
+    let resolution = match words {
+        None => resolve(project, name),
+        Some(words) => resolve_as(project, name, Some(words)),
+    };
+    let context = name.file.as_str();
+    match resolution.environment {
+        Some(environment) if resolution.mistakes.is_empty() => Ok(environment),
+        _ => Err(mistakes(resolution.mistakes, Some(context), &project.sources)),
+    }
+}
+
+/// The templates that these environments are made of.
+fn templates<'a>(project: &mut Project, environments: impl IntoIterator<Item = &'a Environment>) -> Templates {
+    let stacks = environments.into_iter().flat_map(|environment| &environment.stacks).filter(|stack| stack.is_managed);
+    let wanted: BTreeSet<String> = stacks.map(|stack| stack.template.value.clone()).collect();
+    Templates::load(project, &wanted)
+}
+
+/// Every template of the project.
+fn all_templates(project: &mut Project) -> Templates {
+    let names: BTreeSet<String> = Templates::load(project, &BTreeSet::new()).names().iter().cloned().collect();
+    Templates::load(project, &names)
+}
+
+/// The stacks that were asked for, in the order of the environment; all that greenroom deploys if none was.
+fn stacks<'a>(environment: &'a Environment, asked: &[String]) -> Result<Vec<&'a Stack>, Failure> {
+    for name in asked {
+        let Some(stack) = environment.stack(name) else {
+            let names: Vec<&str> = environment.stacks.iter().map(|stack| stack.name.as_str()).collect();
+            let near = crate::environment::did_you_mean(name, names.iter().copied());
+            let hint = near.unwrap_or_else(|| format!("it has: {}", names.join(", ")));
+            return Err(Failure::new(Exit::Usage, format!("`{}` has no stack `{name}`", environment.name)).hint(hint));
+        };
+        if !stack.is_managed {
+            let what =
+                format!("`{}/{name}` is not managed: its outputs are read, nothing is rendered", environment.name);
+            return Err(Failure::new(Exit::Usage, what));
+        }
+    }
+    let is_asked = |stack: &&Stack| stack.is_managed && (asked.is_empty() || asked.contains(&stack.name));
+    Ok(environment.stacks.iter().filter(is_asked).collect())
+}
+
+/// The day it is, for exceptions that end. `SOURCE_DATE_EPOCH` (reproducible-builds.org) says another, in seconds since 1970.
+fn today() -> Date {
+    let said = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse::<i64>().ok());
+    let now = said.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()).unwrap_or_else(jiff::Timestamp::now);
+    now.to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
+/// A path as it is shown: relative where the user stands.
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}

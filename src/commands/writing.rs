@@ -1,0 +1,45 @@
+//! Files that are written whole or not at all.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::environment::source::sentence;
+use crate::error::{Exit, Failure};
+
+/// A file to be written.
+pub(super) struct NewFile {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+}
+
+/// Writes files: each first beside its place, under another name, then all moved there. A run that is killed leaves whole files,
+/// old ones or new ones, and at worst a hidden one that the next run writes over.
+pub(super) fn write(files: &[NewFile]) -> Result<(), Failure> {
+    for file in files {
+        if let Some(directory) = file.path.parent() {
+            fs::create_dir_all(directory).map_err(|error| cannot("create", directory, &error))?;
+        }
+        let beside = beside(&file.path);
+        fs::write(&beside, &file.text).map_err(|error| {
+            // What is half-written must not stay.
+            let _ = fs::remove_file(&beside);
+            cannot("write", &file.path, &error)
+        })?;
+    }
+    for file in files {
+        fs::rename(beside(&file.path), &file.path).map_err(|error| {
+            let _ = fs::remove_file(beside(&file.path));
+            cannot("write", &file.path, &error)
+        })?;
+    }
+    Ok(())
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    path.with_file_name(format!(".{name}.new"))
+}
+
+fn cannot(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("cannot {verb} `{}`", path.display())).because(sentence(error))
+}

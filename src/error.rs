@@ -1,0 +1,85 @@
+//! How a run ends when it does not end well: what could not be done, why, what to type next, and the exit code.
+
+use std::error::Error;
+
+/// How a run ended, as a pipeline reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, nothing to do, or shown.
+    Done,
+    /// A call went wrong.
+    Failed,
+    /// The command line or the project's files are wrong.
+    Usage,
+    /// Refused, or not approved.
+    Refused,
+    /// Drift; with `--exit-code`, changes or differences.
+    Differences,
+    /// Unfinished: run it again.
+    Unfinished,
+    /// Something could not be checked.
+    CouldNotCheck,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number that the process ends with.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::Differences => 4,
+            Self::Unfinished => 5,
+            Self::CouldNotCheck => 6,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// A run that could not do what was asked.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the run ends.
+    pub exit: Exit,
+    /// What could not be done, to what.
+    pub what: String,
+    /// Why.
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+    /// What to type next.
+    pub hints: Vec<String>,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn new(exit: Exit, what: impl Into<String>) -> Self {
+        Self { exit, what: what.into(), source: None, hints: Vec::new() }
+    }
+
+    /// Adds why.
+    #[must_use]
+    pub fn because(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..self }
+    }
+
+    /// Adds what to type next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}

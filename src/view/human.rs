@@ -1,0 +1,311 @@
+//! For people.
+
+use std::fmt::Write as _;
+
+use anstream::AutoStream;
+use anstream::adapter::strip_str;
+
+use crate::check::Findings;
+use crate::diff::{Differences, StackDifference, ValueAt};
+use crate::environment::{Severity, Sources};
+use crate::error::Failure;
+use crate::explain::{Explanation, Overview, Said, Standing};
+use crate::template::compare::{Difference, PropertyDifference, ResourceDifference};
+use crate::template::inputs::plain;
+use crate::template::landing::Landing;
+use crate::view::snippet::{Redacted, render};
+use crate::view::{Graph, Report, TemplateInputs, json};
+
+pub(super) fn report(report: &Report, sources: &Sources, is_quiet: bool) -> String {
+    match report {
+        Report::Nothing => String::new(),
+        Report::Text(text) => text.clone(),
+        Report::Findings(findings) => self::findings(findings, sources),
+        Report::Written { .. } if is_quiet => String::new(),
+        Report::Written { files, notes } => written(files, notes),
+        Report::Inputs(templates) => templates.iter().map(inputs).collect::<Vec<_>>().join("\n"),
+        Report::Explanation(explanation) => self::explanation(explanation),
+        Report::Overview(overview) => self::overview(overview),
+        Report::Differences(differences) => self::differences(differences),
+        Report::Graph(graph) if graph.is_dot => dot(graph),
+        Report::Graph(graph) => mermaid(graph),
+    }
+}
+
+pub(super) fn failure(failure: &Failure) -> String {
+    let mut text = format!("error: {}\n", failure.what);
+    for cause in json::causes(failure) {
+        let _ = writeln!(text, "  because {cause}");
+    }
+    if !failure.hints.is_empty() {
+        text.push('\n');
+    }
+    for hint in &failure.hints {
+        let _ = writeln!(text, "hint: {hint}");
+    }
+    text
+}
+
+fn findings(findings: &Findings, sources: &Sources) -> String {
+    if findings.all.is_empty() {
+        return String::new();
+    }
+    let is_colored = AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let redacted = Redacted::new(findings, sources);
+    let texts: Vec<String> = findings.all.iter().map(|found| render(found, &redacted, is_colored)).collect();
+    let count = |severity: Severity| findings.all.iter().filter(|found| found.mistake.severity == severity).count();
+    let counted = [(count(Severity::Error), "mistake"), (count(Severity::Warning), "warning")]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| plural(count, what))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let text = format!("{}\n{counted}\n", texts.join("\n"));
+    if is_colored { text } else { strip_str(&text).to_string() }
+}
+
+/// `1 mistake`, `2 mistakes`.
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn written(files: &[String], notes: &[String]) -> String {
+    let mut text = String::new();
+    for file in files {
+        let _ = writeln!(text, "wrote {file}");
+    }
+    for note in notes {
+        let _ = writeln!(text, "{note}");
+    }
+    text
+}
+
+/// Rows with their columns under each other; the last column is not filled up.
+fn columns(rows: &[Vec<String>], indent: &str) -> String {
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..rows.iter().map(Vec::len).max().unwrap_or(0)).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(text, "{}", format!("{indent}{}", cells.join("  ")).trim_end());
+    }
+    text
+}
+
+fn inputs(template: &TemplateInputs) -> String {
+    let mut text = format!("{}\n", template.template);
+    for input in &template.inputs {
+        let default = match (&input.default, input.is_required) {
+            (Some(default), _) => format!("default {default}"),
+            (None, true) => "required".to_string(),
+            (None, false) => "optional".to_string(),
+        };
+        let _ = writeln!(text, "\n  {}  {}, {default}", input.name, input.takes);
+        let _ = writeln!(text, "      {}", input.about);
+        if input.is_secret {
+            let _ = writeln!(text, "      a secret: takes references, never the value");
+        }
+        if let Some(parameter) = &input.parameter {
+            let _ = writeln!(text, "      becomes the parameter {parameter}; may be another stack's output");
+        }
+        if !input.replaces.is_empty() {
+            let _ = writeln!(text, "      changing it replaces {}", input.replaces.join(", "));
+        }
+    }
+    text
+}
+
+fn overview(overview: &Overview) -> String {
+    let rows: Vec<Vec<String>> = overview
+        .values
+        .iter()
+        .map(|row| {
+            let place = if row.is_default { format!("{} (default)", row.place) } else { row.place.to_string() };
+            vec![row.path.clone(), row.value.clone(), place]
+        })
+        .collect();
+    columns(&rows, "")
+}
+
+fn explanation(explanation: &Explanation) -> String {
+    let value = explanation.value.as_deref().unwrap_or("nothing");
+    let mut text = format!("{} = {value}\n", explanation.path);
+    if let Some(input) = &explanation.input {
+        let _ = writeln!(text, "  {} ({})", input.about, input.takes);
+    }
+    if !explanation.places.is_empty() {
+        let rows: Vec<Vec<String>> = explanation.places.iter().map(place_row).collect();
+        let _ = write!(text, "\nsaid in\n{}", columns(&rows, "  "));
+    }
+    if let Some(parameter) = explanation.input.as_ref().and_then(|input| input.parameter.as_ref()) {
+        let _ = writeln!(text, "\nbecomes the parameter {parameter}");
+    }
+    if !explanation.lands_in.is_empty() {
+        let rows: Vec<Vec<String>> = explanation.lands_in.iter().map(landing_row).collect();
+        let _ = write!(text, "\nends up in\n{}", columns(&rows, "  "));
+    } else if explanation.input.is_some() && explanation.value.is_some() {
+        text.push_str("\nends up in no resource of this rendering\n");
+    }
+    text
+}
+
+fn place_row(said: &Said) -> Vec<String> {
+    let standing = match said.standing {
+        Standing::Wins => "wins",
+        Standing::Merged => "merged below it",
+        Standing::Overridden => "overridden",
+        Standing::Removes => "removes what is below",
+        Standing::NotInherited => "holds for that environment alone",
+    };
+    vec![said.place.to_string(), said.text.clone(), standing.to_string()]
+}
+
+fn landing_row(landing: &Landing) -> Vec<String> {
+    let property = landing.property.clone().unwrap_or_else(|| "comes and goes with it".to_string());
+    let changing = landing.changing_it.unwrap_or_default().to_string();
+    vec![landing.resource.clone(), landing.kind.clone(), property, changing]
+}
+
+fn differences(differences: &Differences) -> String {
+    let mut text = String::new();
+    if differences.stacks.is_empty() {
+        let _ =
+            writeln!(text, "{} and {} differ in nothing but their names", differences.environment, differences.other);
+    }
+    for (position, stack) in differences.stacks.iter().enumerate() {
+        if position > 0 {
+            text.push('\n');
+        }
+        text.push_str(&stack_difference(stack));
+    }
+    for idle in &differences.idle {
+        let because = match &idle.ended {
+            Some(day) => format!("ended on {day} and is not honoured"),
+            None => "declares a difference that is not there".to_string(),
+        };
+        let _ = writeln!(text, "\nwarning: `{}` {because} ({})", idle.path, idle.place);
+    }
+    text
+}
+
+fn stack_difference(stack: &StackDifference) -> String {
+    if let Some(only) = &stack.only_in {
+        return format!("{}\n  only in {only}\n", stack.stack);
+    }
+    let mut text = format!("{}\n", stack.stack);
+    let value = |at: &Option<ValueAt>| at.as_ref().map_or("not given".to_string(), |at| at.value.clone());
+    let place = |at: &Option<ValueAt>| at.as_ref().map(|at| at.place.to_string()).unwrap_or_default();
+    let rows: Vec<Vec<String>> = stack
+        .values
+        .iter()
+        .map(|it| {
+            let places = [place(&it.before), place(&it.after)]
+                .into_iter()
+                .filter(|place| !place.is_empty())
+                .collect::<Vec<_>>()
+                .join(" → ");
+            let because = it.because.as_ref().map(|because| format!("declared: {because}")).unwrap_or_default();
+            vec![it.input.clone(), format!("{} → {}", value(&it.before), value(&it.after)), places, because]
+        })
+        .collect();
+    text.push_str(&columns(&rows, "  "));
+    for resource in &stack.template.resources {
+        text.push_str(&resource_difference(resource));
+    }
+    for difference in &stack.template.rest {
+        let _ = writeln!(text, "  ~ {}", property(difference));
+    }
+    if stack.declared_resources > 0 {
+        let _ = writeln!(text, "  {} only in what is declared", differ(stack.declared_resources));
+    }
+    text
+}
+
+fn differ(count: usize) -> String {
+    if count == 1 { "1 resource differs".to_string() } else { format!("{count} resources differ") }
+}
+
+fn resource_difference(difference: &ResourceDifference) -> String {
+    let (sign, properties): (_, &[PropertyDifference]) = match &difference.difference {
+        Difference::Added => ("+", &[]),
+        Difference::Removed => ("-", &[]),
+        Difference::Changed(properties) => ("~", properties),
+    };
+    let mut text = format!("  {sign} {}  {}\n", difference.resource, difference.kind);
+    for difference in properties {
+        let _ = writeln!(text, "      {}", property(difference));
+    }
+    text
+}
+
+fn property(difference: &PropertyDifference) -> String {
+    const CHARACTERS_MAX: usize = 60;
+    let shown = |value: &Option<serde_json::Value>| {
+        let text = value.as_ref().map_or("nothing".to_string(), plain);
+        match text.char_indices().nth(CHARACTERS_MAX) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    };
+    format!("{}  {} → {}", difference.path, shown(&difference.before), shown(&difference.after))
+}
+
+/// A name that both drawing languages take as it is.
+fn node(environment: Option<&str>, stack: &str) -> String {
+    let text = environment.map_or_else(|| stack.to_string(), |environment| format!("{environment}_{stack}"));
+    text.chars().map(|character| if character.is_ascii_alphanumeric() { character } else { '_' }).collect()
+}
+
+/// Lines from stack to stack, what flows on them joined: `VpcId, PrivateSubnetIds`.
+fn lines(graph: &Graph) -> Vec<(String, String, String, String)> {
+    let mut lines: Vec<(String, String, String, Vec<String>)> = Vec::new();
+    for flow in &graph.flows {
+        let environment = flow.from_environment.as_ref().map(ToString::to_string);
+        let label = environment
+            .as_ref()
+            .map_or_else(|| flow.from.clone(), |environment| format!("{environment}/{}", flow.from));
+        let (from, to) = (node(environment.as_deref(), &flow.from), node(None, &flow.to));
+        let output = flow.output.clone().unwrap_or_else(|| "needed first".to_string());
+        match lines.iter_mut().find(|line| line.0 == from && line.2 == to) {
+            Some(line) => {
+                if !line.3.contains(&output) {
+                    line.3.push(output);
+                }
+            }
+            None => lines.push((from, label, to, vec![output])),
+        }
+    }
+    lines.into_iter().map(|(from, label, to, outputs)| (from, label, to, outputs.join(", "))).collect()
+}
+
+fn mermaid(graph: &Graph) -> String {
+    let mut text = String::from("flowchart LR\n");
+    for stack in &graph.stacks {
+        let (open, close) = if graph.unmanaged.contains(stack) { ("([", "])") } else { ("[", "]") };
+        let _ = writeln!(text, "  {}{open}\"{stack}\"{close}", node(None, stack));
+    }
+    for (from, label, to, outputs) in lines(graph) {
+        let is_elsewhere = !graph.stacks.contains(&label);
+        let from = if is_elsewhere { format!("{from}([\"{label}\"])") } else { from };
+        let _ = writeln!(text, "  {from} -->|{outputs}| {to}");
+    }
+    text
+}
+
+fn dot(graph: &Graph) -> String {
+    let mut text = format!("digraph \"{}\" {{\n  rankdir=LR;\n  node [shape=box];\n", graph.environment);
+    for stack in &graph.stacks {
+        let style = if graph.unmanaged.contains(stack) { ", style=rounded" } else { "" };
+        let _ = writeln!(text, "  {} [label=\"{stack}\"{style}];", node(None, stack));
+    }
+    for (from, label, to, outputs) in lines(graph) {
+        if !graph.stacks.contains(&label) {
+            let _ = writeln!(text, "  {from} [label=\"{label}\", style=rounded];");
+        }
+        let _ = writeln!(text, "  {from} -> {to} [label=\"{outputs}\"];");
+    }
+    text.push_str("}\n");
+    text
+}

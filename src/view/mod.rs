@@ -1,0 +1,147 @@
+//! The only code that prints. Results go to stdout, once, at the end; everything else goes to stderr.
+
+mod human;
+mod json;
+mod snippet;
+
+use std::io::Write;
+
+use crate::check::Findings;
+use crate::diff::Differences;
+use crate::environment::Sources;
+use crate::error::Failure;
+use crate::explain::{Explanation, Overview};
+use crate::template::wiring::Flow;
+
+/// What a verb has to say when it is done.
+#[derive(Debug)]
+pub enum Report {
+    /// Nothing.
+    Nothing,
+    /// A text that is a result by itself: a template, a script for a shell.
+    Text(String),
+    /// What is wrong with the project.
+    Findings(Findings),
+    /// Files that were written, each relative to where the user stands or absolute, with what the user should know about them.
+    Written {
+        /// The files.
+        files: Vec<String>,
+        /// What else there is to know.
+        notes: Vec<String>,
+    },
+    /// What may be set.
+    Inputs(Vec<TemplateInputs>),
+    /// Where a value comes from and goes.
+    Explanation(Explanation),
+    /// All values.
+    Overview(Overview),
+    /// What differs.
+    Differences(Differences),
+    /// What flows between stacks.
+    Graph(Graph),
+}
+
+/// The inputs of a template.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct TemplateInputs {
+    /// The template.
+    pub template: String,
+    /// Its inputs.
+    pub inputs: Vec<InputRow>,
+}
+
+/// An input, as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct InputRow {
+    /// Its name.
+    pub name: String,
+    /// What kind of value it takes.
+    pub takes: String,
+    /// Its default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// Whether it must be given.
+    pub is_required: bool,
+    /// A sentence.
+    pub about: String,
+    /// The CloudFormation parameter it becomes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+    /// Whether only references are taken.
+    pub is_secret: bool,
+    /// What changing it replaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<String>,
+}
+
+/// The stacks of an environment and what flows between them.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Graph {
+    /// The environment.
+    pub environment: String,
+    /// Its stacks, in the order of work.
+    pub stacks: Vec<String>,
+    /// Stacks that are only read.
+    pub unmanaged: Vec<String>,
+    /// What flows.
+    pub flows: Vec<Flow>,
+    /// Whether it is drawn for Graphviz; otherwise for Mermaid.
+    #[serde(skip)]
+    pub is_dot: bool,
+}
+
+/// How things are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+}
+
+/// Prints.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// For whom.
+    pub style: Style,
+    /// Whether to say only what is wrong.
+    pub is_quiet: bool,
+}
+
+impl View {
+    /// Prints what a verb has to say: results to stdout, mistakes to stderr.
+    ///
+    /// # Errors
+    /// When stdout cannot be written. A reader who has gone (`| head`) is no error.
+    pub fn report(&self, report: &Report, sources: &Sources) -> std::io::Result<()> {
+        let text = match self.style {
+            Style::Human => human::report(report, sources, self.is_quiet),
+            Style::Json => json::report(report, sources),
+        };
+        match report {
+            // Mistakes are not a result, unless a program asked for them.
+            Report::Findings(_) if self.style == Style::Human => written(anstream::stderr().write_all(text.as_bytes())),
+            _ => {
+                let mut stdout = anstream::stdout();
+                written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+            }
+        }
+    }
+
+    /// Prints why a run could not do what was asked.
+    pub fn failure(&self, failure: &Failure) {
+        let text = match self.style {
+            Style::Human => human::failure(failure),
+            Style::Json => json::failure(failure),
+        };
+        // There is nobody left to tell if stderr is gone.
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+}
+
+fn written(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
