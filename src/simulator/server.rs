@@ -135,6 +135,8 @@ impl Cloud {
 async fn accept(listener: TcpListener, cloud: Arc<Cloud>, mut stopped: watch::Receiver<bool>, idle: Option<Duration>) {
     /// How often idleness is looked at.
     const LOOK: Duration = Duration::from_millis(500);
+    /// How long answers under way may take to go out.
+    const PATIENCE: Duration = Duration::from_secs(2);
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
@@ -153,8 +155,6 @@ async fn accept(listener: TcpListener, cloud: Arc<Cloud>, mut stopped: watch::Re
         }
     }
     drop(listener);
-    /// How long answers under way may take to go out.
-    const PATIENCE: Duration = Duration::from_secs(2);
     let _ = tokio::time::timeout(PATIENCE, async { while connections.join_next().await.is_some() {} }).await;
     cloud.save_time();
 }

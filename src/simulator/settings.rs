@@ -64,7 +64,7 @@ pub struct Rules {
     pub refused_delete_keeps_status: bool,
     /// Whether a second drift detection is refused while one runs.
     pub one_detection_at_a_time: bool,
-    /// Whether DescribeStacks shows the operation it is in, as newer services do.
+    /// Whether `DescribeStacks` shows the operation it is in, as newer services do.
     pub shows_last_operations: bool,
 }
 

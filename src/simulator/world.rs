@@ -165,13 +165,6 @@ impl World {
         self.places.get(&place.account)?.get(&place.region)
     }
 
-    /// All places of all accounts.
-    pub(crate) fn all_services(&self) -> impl Iterator<Item = (Place, &Services)> {
-        self.places.iter().flat_map(|(account, regions)| {
-            regions.iter().map(move |(region, services)| (Place::new(account, region), services))
-        })
-    }
-
     /// Lets something happen after so many virtual seconds.
     pub(crate) fn schedule(&mut self, seconds: u64, transition: Transition) {
         self.sequence += 1;

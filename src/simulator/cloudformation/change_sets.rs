@@ -2,7 +2,9 @@
 
 use super::diff;
 use super::engine::{self, Wanted};
-use super::stack::{ChangeSet, ChangeSetStatus, Deployment, ExecutionStatus, Kind, Stack, StackStatus, Transition};
+use super::stack::{
+    ChangeSet, ChangeSetStatus, Deployment, ExecutionStatus, Kind, Options, Stack, StackStatus, Transition,
+};
 use super::{commands, events, queries};
 use crate::simulator::paging::page;
 use crate::simulator::parameters::Parameters;
@@ -159,7 +161,7 @@ pub(super) fn end(world: &mut World, place: &Place, stack_id: &str, id: &str) {
     match compared {
         Err(reason) => fail(change_set, reason),
         Ok(comparison) if comparison.rows.is_empty() && !is_creation && !outputs_change => {
-            fail(change_set, NO_CHANGES.to_owned())
+            fail(change_set, NO_CHANGES.to_owned());
         }
         Ok(comparison) => {
             change_set.changes = comparison.rows;
@@ -352,10 +354,12 @@ pub(super) fn execute(world: &mut World, place: &Place, parameters: Parameters<'
     let (stack_id, id) = (stack.id.clone(), change_set.id.clone());
     let kind = if stack.status == StackStatus::ReviewInProgress { Kind::Create } else { Kind::Update };
     let wanted = Wanted {
-        disables_rollback,
-        deletes_on_failure: change_set.on_failure.as_deref() == Some("DELETE"),
-        retains_except_on_create: parameters.flag("RetainExceptOnCreate").unwrap_or(false),
-        reverts_drift: change_set.reverts_drift,
+        options: Options {
+            on_failure: commands::on_failure(disables_rollback, change_set.on_failure.as_deref()),
+            retains_except_on_create: parameters.flag("RetainExceptOnCreate").unwrap_or(false),
+            reverts_drift: change_set.reverts_drift,
+            is_forced: false,
+        },
         ..Wanted::plain(kind, token, change_set.target.clone())
     };
     if let Some(stack) = world.services(place).cloudformation.stacks.get_mut(&stack_id) {

@@ -2,7 +2,7 @@
 //! and guards.
 
 use super::engine::{self, Wanted};
-use super::stack::{Deployment, Kind, Phase, ResourceStatus, Stack, StackStatus, Tag, WorkState};
+use super::stack::{Deployment, Kind, OnFailure, Options, Phase, Stack, StackStatus, Tag, WorkState};
 use super::template::Template;
 use super::{change_sets, diff, events, policy, queries, values};
 use crate::simulator::parameters::Parameters;
@@ -10,7 +10,7 @@ use crate::simulator::refusal::Refusal;
 use crate::simulator::s3;
 use crate::simulator::settings::RepeatedToken;
 use crate::simulator::world::{Place, World};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Reply = Result<Value, Refusal>;
@@ -207,6 +207,16 @@ pub(super) fn repeated_token(world: &World, stack: &Stack, token: Option<&str>) 
     })
 }
 
+/// What a call says is to follow a failure.
+pub(super) fn on_failure(disables_rollback: bool, on_failure: Option<&str>) -> OnFailure {
+    match on_failure {
+        Some("DO_NOTHING") => OnFailure::Stop,
+        _ if disables_rollback => OnFailure::Stop,
+        Some("DELETE") => OnFailure::Delete,
+        Some(_) | None => OnFailure::RollBack,
+    }
+}
+
 pub(super) fn create_stack(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let name = parameters.required("StackName")?;
     let token = parameters.text("ClientRequestToken").map(str::to_owned);
@@ -233,9 +243,11 @@ pub(super) fn create_stack(world: &mut World, place: &Place, parameters: Paramet
     }
     let on_failure = parameters.text("OnFailure");
     let wanted = Wanted {
-        disables_rollback: parameters.flag("DisableRollback").unwrap_or(on_failure == Some("DO_NOTHING")),
-        deletes_on_failure: on_failure == Some("DELETE"),
-        retains_except_on_create: parameters.flag("RetainExceptOnCreate").unwrap_or(false),
+        options: Options {
+            on_failure: self::on_failure(parameters.flag("DisableRollback").unwrap_or(false), on_failure),
+            retains_except_on_create: parameters.flag("RetainExceptOnCreate").unwrap_or(false),
+            ..Options::default()
+        },
         ..Wanted::plain(Kind::Create, token, target)
     };
     let operation = engine::start(world, place, &id, wanted);
@@ -268,8 +280,11 @@ pub(super) fn update_stack(world: &mut World, place: &Place, parameters: Paramet
         stack.policy = policy.or(stack.policy.take());
     }
     let wanted = Wanted {
-        disables_rollback,
-        retains_except_on_create: parameters.flag("RetainExceptOnCreate").unwrap_or(false),
+        options: Options {
+            on_failure: on_failure(disables_rollback, None),
+            retains_except_on_create: parameters.flag("RetainExceptOnCreate").unwrap_or(false),
+            ..Options::default()
+        },
         ..Wanted::plain(Kind::Update, token, target)
     };
     let operation = engine::start(world, place, &id, wanted);
@@ -318,7 +333,8 @@ pub(super) fn delete_stack(world: &mut World, place: &Place, parameters: Paramet
         refuse_deletion(world, place, &id, &reason);
         return Ok(json!({}));
     }
-    let wanted = Wanted { retained, is_forced, ..Wanted::plain(Kind::Delete, token, deployed) };
+    let options = Options { is_forced, ..Options::default() };
+    let wanted = Wanted { options, retained, ..Wanted::plain(Kind::Delete, token, deployed) };
     engine::start(world, place, &id, wanted);
     Ok(json!({}))
 }
@@ -456,17 +472,4 @@ pub(super) fn update_protection(world: &mut World, place: &Place, parameters: Pa
         stack.is_protected = is_protected;
     }
     Ok(json!({"StackId": id}))
-}
-
-/// The properties of a record that a reader may be shown, for tests of the engine.
-#[cfg(test)]
-pub(super) fn live_resources(stack: &Stack) -> BTreeMap<String, (Option<String>, Map<String, Value>)> {
-    stack
-        .resources
-        .iter()
-        .filter(|(_, resource)| {
-            !matches!(resource.status, ResourceStatus::DeleteComplete | ResourceStatus::DeleteSkipped)
-        })
-        .map(|(name, resource)| (name.clone(), (resource.physical_id.clone(), resource.properties.clone())))
-        .collect()
 }

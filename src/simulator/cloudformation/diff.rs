@@ -295,7 +295,7 @@ impl Comparer<'_> {
             differences.iter().flat_map(|difference| self.property_details(declaration, known, difference)).collect();
         details.extend(attributes);
         self.changed.insert(logical_id, change);
-        Some(self.modification_row(declaration, known, &before, properties, details))
+        Some(self.modification_row(declaration, known, &before, properties, &details))
     }
 
     fn modification_row(
@@ -304,9 +304,9 @@ impl Comparer<'_> {
         known: &StackResource,
         before: &Map<String, Value>,
         after: &Map<String, Value>,
-        details: Vec<Value>,
+        details: &[Value],
     ) -> Value {
-        let replacement = worst_replacement(&details);
+        let replacement = worst_replacement(details);
         let mut scope: Vec<&str> =
             details.iter().filter_map(|detail| detail.pointer("/Target/Attribute")?.as_str()).collect();
         scope.dedup();
@@ -354,7 +354,7 @@ impl Comparer<'_> {
             .iter()
             .flat_map(|difference| self.property_details(declaration, known, difference))
             .collect();
-        let mut row = self.modification_row(declaration, known, before, after, details);
+        let mut row = self.modification_row(declaration, known, before, after, &details);
         set(&mut row, "Action", "SyncWithActual".into());
         set(&mut row, "Replacement", Value::Null);
         set(&mut row, "PolicyAction", Value::Null);

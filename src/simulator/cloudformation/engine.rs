@@ -7,8 +7,8 @@ use super::events;
 use super::intrinsics::{Lookup, Scope, StackNames};
 use super::policy;
 use super::stack::{
-    Deletion, DeletionState, Deployment, Kind, Operation, Output, Phase, Policy, ResourceStatus, Stack, StackResource,
-    StackStatus, Transition, Work, WorkState,
+    Deletion, DeletionState, Deployment, Kind, OnFailure, Operation, Options, Output, Phase, Policy, ResourceStatus,
+    Stack, StackResource, StackStatus, Transition, Work, WorkState,
 };
 use super::template::{Declaration, Template};
 use super::values;
@@ -30,28 +30,14 @@ pub(crate) struct Wanted {
     pub(crate) kind: Kind,
     pub(crate) token: Option<String>,
     pub(crate) target: Deployment,
-    pub(crate) disables_rollback: bool,
-    pub(crate) deletes_on_failure: bool,
-    pub(crate) retains_except_on_create: bool,
-    pub(crate) reverts_drift: bool,
+    pub(crate) options: Options,
     pub(crate) retained: BTreeSet<String>,
-    pub(crate) is_forced: bool,
 }
 
 impl Wanted {
     /// An operation without special wishes.
     pub(crate) fn plain(kind: Kind, token: Option<String>, target: Deployment) -> Self {
-        Self {
-            kind,
-            token,
-            target,
-            disables_rollback: false,
-            deletes_on_failure: false,
-            retains_except_on_create: false,
-            reverts_drift: false,
-            retained: BTreeSet::new(),
-            is_forced: false,
-        }
+        Self { kind, token, target, options: Options::default(), retained: BTreeSet::new() }
     }
 }
 
@@ -121,7 +107,7 @@ pub(crate) fn cancel(world: &mut World, place: &Place, stack_id: &str, token: Op
 pub(crate) fn run(world: &mut World, place: &Place, transition: Transition) {
     match transition {
         Transition::Step { stack, operation } => {
-            Run { world, place, stack_id: &stack }.if_current(&operation, Run::step)
+            Run { world, place, stack_id: &stack }.if_current(&operation, Run::step);
         }
         Transition::Begin { stack, operation, logical_id } => {
             Run { world, place, stack_id: &stack }.if_current(&operation, |run| run.call_handler(&logical_id));
@@ -199,7 +185,7 @@ impl Run<'_> {
     }
 
     fn note_operation(&mut self, kind: &str, id: &str) {
-        /// DescribeStacks shows the last few operations only.
+        /// `DescribeStacks` shows the last few operations only.
         const SHOWN_MAX: usize = 4;
         let stack = self.stack_mut();
         stack.last_operations.insert(0, (kind.to_owned(), id.to_owned()));
@@ -223,11 +209,7 @@ impl Run<'_> {
             phase: if is_delete { Phase::CleanUp } else { Phase::Forward },
             has_failed: false,
             target: wanted.target,
-            disables_rollback: wanted.disables_rollback,
-            deletes_on_failure: wanted.deletes_on_failure,
-            retains_except_on_create: wanted.retains_except_on_create,
-            reverts_drift: wanted.reverts_drift,
-            is_forced: wanted.is_forced,
+            options: wanted.options,
             work: BTreeMap::new(),
             deletions: left,
             retained,
@@ -238,7 +220,7 @@ impl Run<'_> {
         if is_delete {
             self.plan_deletion_of_everything();
         } else {
-            stack.disables_rollback = wanted.disables_rollback;
+            stack.disables_rollback = wanted.options.on_failure == OnFailure::Stop;
             self.plan_work();
         }
     }
@@ -377,7 +359,7 @@ impl Run<'_> {
         let evaluation_error = evaluated.as_ref().err().cloned();
         let next = self.next_record(&template, declaration, evaluated.unwrap_or_default(), before.as_ref());
         match before {
-            None => self.begin_creation(next, evaluation_error),
+            None => self.begin_creation(&next, evaluation_error.as_deref()),
             Some(before) => self.begin_update(&before, next, evaluation_error),
         }
     }
@@ -408,12 +390,12 @@ impl Run<'_> {
         }
     }
 
-    fn begin_creation(&mut self, next: StackResource, evaluation_error: Option<String>) {
+    fn begin_creation(&mut self, next: &StackResource, evaluation_error: Option<&str>) {
         let logical_id = next.logical_id.clone();
         self.stack_mut().resources.insert(logical_id.clone(), next.clone());
-        self.tell(&next, ResourceStatus::CreateInProgress, None);
+        self.tell(next, ResourceStatus::CreateInProgress, None);
         match evaluation_error {
-            Some(reason) => self.fail(&logical_id, &reason),
+            Some(reason) => self.fail(&logical_id, reason),
             None => self.schedule_handler(&logical_id, WorkState::Starting),
         }
     }
@@ -453,7 +435,7 @@ impl Run<'_> {
 
     /// The properties a resource is compared with: what was last applied, or what is live when drift is reverted.
     fn baseline(&self, before: &StackResource) -> Option<Map<String, Value>> {
-        if self.operation().is_some_and(|operation| operation.reverts_drift) {
+        if self.operation().is_some_and(|operation| operation.options.reverts_drift) {
             return diff::live_properties(self.world, self.place, before);
         }
         Some(before.properties.clone())
@@ -462,7 +444,7 @@ impl Run<'_> {
     /// Why an update of a resource is not even tried.
     fn update_refusal(&self, next: &StackResource, replaces: bool) -> Option<String> {
         let (stack, operation) = (self.stack()?, self.operation()?);
-        if replaces && operation.disables_rollback {
+        if replaces && operation.options.on_failure == OnFailure::Stop {
             return Some("Replacement type updates not supported on stack with disable-rollback.".to_owned());
         }
         let action = if replaces { policy::Action::Replace } else { policy::Action::Modify };
@@ -623,9 +605,9 @@ impl Run<'_> {
             Settled::Failed(failure) => {
                 let reason = self.reason(&failure);
                 if state == WorkState::Undoing {
-                    self.fail_undo(logical_id, &reason)
+                    self.fail_undo(logical_id, &reason);
                 } else {
-                    self.fail(logical_id, &reason)
+                    self.fail(logical_id, &reason);
                 }
             }
         }
@@ -636,7 +618,7 @@ impl Run<'_> {
             .operation()
             .and_then(|operation| operation.work.get(logical_id))
             .is_some_and(|work| work.before.is_none());
-        let reverts = self.operation().is_some_and(|operation| operation.reverts_drift);
+        let reverts = self.operation().is_some_and(|operation| operation.options.reverts_drift);
         let Some(mut resource) = self.stack().and_then(|stack| stack.resources.get(logical_id)).cloned() else {
             return;
         };
@@ -657,7 +639,7 @@ impl Run<'_> {
         };
         let is_new = operation.work.get(logical_id).is_some_and(|work| work.before.is_none());
         let is_creation = operation.kind == Kind::Create;
-        let disables_rollback = operation.disables_rollback;
+        let stops = operation.options.on_failure == OnFailure::Stop;
         let Some(resource) = self.stack().and_then(|stack| stack.resources.get(logical_id)).cloned() else {
             return;
         };
@@ -668,7 +650,7 @@ impl Run<'_> {
         failed.extend(self.cancel_siblings());
         let verb = if is_new { "create" } else { "update" };
         let summary = format!("The following resource(s) failed to {verb}: [{}]. ", failed.join(", "));
-        if disables_rollback {
+        if stops {
             let status = if is_creation { StackStatus::CreateFailed } else { StackStatus::UpdateFailed };
             self.pause();
             self.status(status, Some(&summary));
@@ -718,7 +700,9 @@ impl Run<'_> {
         };
         operation.id.clone_from(&id);
         operation.has_failed = true;
-        operation.disables_rollback = false;
+        if operation.options.on_failure == OnFailure::Stop {
+            operation.options.on_failure = OnFailure::RollBack;
+        }
         if token.is_some() {
             operation.token = token;
         }
@@ -846,7 +830,9 @@ impl Run<'_> {
         match work.before {
             // New ones are deleted in the clean-up.
             None => self.set_state(logical_id, WorkState::Undone),
-            Some(before) if work.replaces || !work.is_touched => self.restore_record(logical_id, before, work.replaces),
+            Some(before) if work.replaces || !work.is_touched => {
+                self.restore_record(logical_id, &before, work.replaces);
+            }
             Some(_) => {
                 let Some(current) = self.stack().and_then(|stack| stack.resources.get(logical_id)).cloned() else {
                     return;
@@ -858,14 +844,14 @@ impl Run<'_> {
     }
 
     /// Points the stack back at what was there before; a replacement that was made goes in the clean-up.
-    fn restore_record(&mut self, logical_id: &str, before: StackResource, replaces: bool) {
+    fn restore_record(&mut self, logical_id: &str, before: &StackResource, replaces: bool) {
         let stack = self.stack_mut();
         let current = stack.resources.insert(logical_id.to_owned(), before.clone());
         let replacement = current.filter(|current| replaces && current.physical_id != before.physical_id);
         if let (Some(resource), Some(operation)) = (replacement, stack.operation.as_mut()) {
             operation.deletions.push(Deletion { resource, farewell: Policy::Delete, state: DeletionState::Waiting });
         }
-        self.tell(&before, ResourceStatus::UpdateComplete, None);
+        self.tell(before, ResourceStatus::UpdateComplete, None);
         self.set_state(logical_id, WorkState::Undone);
     }
 
@@ -873,7 +859,7 @@ impl Run<'_> {
         let before =
             self.operation().and_then(|operation| operation.work.get(logical_id)).and_then(|work| work.before.clone());
         if let Some(before) = before {
-            self.restore_record(logical_id, before, false);
+            self.restore_record(logical_id, &before, false);
         }
         self.step();
     }
@@ -899,7 +885,7 @@ impl Run<'_> {
             .collect();
         for (logical_id, before) in failed {
             match before {
-                Some(before) if skip.contains(&logical_id) => self.restore_record(&logical_id, before, false),
+                Some(before) if skip.contains(&logical_id) => self.restore_record(&logical_id, &before, false),
                 _ => self.set_state(&logical_id, WorkState::Done),
             }
         }
@@ -910,7 +896,7 @@ impl Run<'_> {
         let Some(operation) = self.operation() else {
             return;
         };
-        let keeps_retained = !operation.retains_except_on_create;
+        let keeps_retained = !operation.options.retains_except_on_create;
         let made: Vec<String> =
             operation.work.iter().filter(|(_, work)| work.before.is_none()).map(|(name, _)| name.clone()).collect();
         let stack = self.stack_mut();
@@ -935,7 +921,7 @@ impl Run<'_> {
         let Some(operation) = stack.operation.as_mut() else {
             return;
         };
-        let keeps_retained = !operation.retains_except_on_create;
+        let keeps_retained = !operation.options.retains_except_on_create;
         let is_deletion = operation.kind == Kind::Delete;
         let is_left = |resource: &&StackResource| {
             !matches!(resource.status, ResourceStatus::DeleteComplete | ResourceStatus::DeleteSkipped)
@@ -970,7 +956,7 @@ impl Run<'_> {
     fn next_deletion(&self) -> Option<usize> {
         let operation = self.operation()?;
         // After a successful update failing deletions are passed over; elsewhere what they need must stay.
-        let is_lenient = operation.kind == Kind::Update || operation.is_forced;
+        let is_lenient = operation.kind == Kind::Update || operation.options.is_forced;
         let is_gone =
             |state: DeletionState| state == DeletionState::Done || (is_lenient && state == DeletionState::Failed);
         operation.deletions.iter().position(|deletion| {
@@ -1102,12 +1088,12 @@ impl Run<'_> {
             .map(|deletion| deletion.resource.logical_id.clone())
             .collect();
         let reason = format!("The following resource(s) failed to delete: [{}]. ", failed.join(", "));
-        let has_leftovers = !failed.is_empty() && !operation.is_forced;
+        let has_leftovers = !failed.is_empty() && !operation.options.is_forced;
         match (operation.kind, operation.has_failed) {
             (Kind::Update, false) => self.end(StackStatus::UpdateComplete, None),
             (Kind::Update, true) => self.end(StackStatus::UpdateRollbackComplete, None),
             (Kind::Create, _) if has_leftovers => self.end(StackStatus::RollbackFailed, Some(&reason)),
-            (Kind::Create, _) if operation.deletes_on_failure => self.end_deletion(),
+            (Kind::Create, _) if operation.options.on_failure == OnFailure::Delete => self.end_deletion(),
             (Kind::Create, _) => self.end(StackStatus::RollbackComplete, None),
             (Kind::Delete, _) if has_leftovers => self.end(StackStatus::DeleteFailed, Some(&reason)),
             (Kind::Delete, _) => self.end_deletion(),

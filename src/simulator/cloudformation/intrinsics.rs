@@ -1,4 +1,4 @@
-//! What values of a template mean: Ref, GetAtt, Sub and their kin. Pure over what it is given; whether a resource is
+//! What values of a template mean: Ref, `GetAtt`, Sub and their kin. Pure over what it is given; whether a resource is
 //! known yet is the business of the `Lookup`. A null result is `AWS::NoValue` and disappears from lists and objects.
 
 use super::template::{SubPart, Template, attribute_reference, sub_parts};

@@ -286,6 +286,28 @@ pub(crate) enum Phase {
     Paused,
 }
 
+/// What follows a failure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum OnFailure {
+    #[default]
+    RollBack,
+    /// Leave everything as it is: `DO_NOTHING`, or rollback disabled.
+    Stop,
+    /// Roll back and delete the stack.
+    Delete,
+}
+
+/// How an operation is to be done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Options {
+    pub(crate) on_failure: OnFailure,
+    /// Whether resources made by this operation are deleted on rollback even when their policy is Retain.
+    pub(crate) retains_except_on_create: bool,
+    pub(crate) reverts_drift: bool,
+    /// Whether failing deletions are passed over.
+    pub(crate) is_forced: bool,
+}
+
 /// An operation on a stack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Operation {
@@ -296,13 +318,7 @@ pub(crate) struct Operation {
     /// Whether the way forward failed or was given up.
     pub(crate) has_failed: bool,
     pub(crate) target: Deployment,
-    pub(crate) disables_rollback: bool,
-    pub(crate) deletes_on_failure: bool,
-    /// Whether resources made by this operation are deleted on rollback even when their policy is Retain.
-    pub(crate) retains_except_on_create: bool,
-    pub(crate) reverts_drift: bool,
-    /// Whether failing deletions are passed over.
-    pub(crate) is_forced: bool,
+    pub(crate) options: Options,
     pub(crate) work: BTreeMap<String, Work>,
     pub(crate) deletions: Vec<Deletion>,
     /// Resources to leave alone when deleting.

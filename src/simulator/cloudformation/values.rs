@@ -166,6 +166,9 @@ pub(super) fn merge_tags(
     }
 }
 
+/// A secret's ARN has seven parts of its own.
+const ARN_PARTS: usize = 7;
+
 /// Puts what `{{resolve:…}}` stands for into properties, as happens only when a resource is really touched.
 pub(super) fn resolve_dynamic(
     world: &World,
@@ -213,8 +216,6 @@ fn dynamic_value(world: &World, place: &Place, reference: &str) -> Result<String
         }
         "secretsmanager" => {
             let parts: Vec<&str> = rest.split(':').collect();
-            /// A secret's ARN has seven parts of its own.
-            const ARN_PARTS: usize = 7;
             let id_parts = if rest.starts_with("arn:") { ARN_PARTS } else { 1 };
             let id = parts.get(..id_parts).ok_or_else(wrong)?.join(":");
             let key = parts.get(id_parts + 1).copied().unwrap_or_default();
@@ -247,7 +248,7 @@ pub(super) fn outputs(template: &Template, scope: &Scope<'_>) -> Result<Vec<Outp
 /// The names a template imports.
 pub(super) fn imports(template: &Template, scope: &Scope<'_>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let bodies = template.resources().filter_map(|declaration| declaration.properties());
+    let bodies = template.resources().filter_map(super::template::Declaration::properties);
     for body in bodies.chain(template.outputs().map(|(_, body)| body)) {
         collect_imports(body, scope, &mut found);
     }

@@ -163,7 +163,7 @@ fn create_snapshot(world: &mut World, place: &Place, parameters: Parameters<'_>)
     let name = parameters.required("DBSnapshotIdentifier")?;
     let database = parameters.required("DBInstanceIdentifier")?;
     let tags = parameters.is_given("Tags").then(|| parameters.list("Tags").to_vec());
-    super::take(world, place, TakeSnapshot { name, database, kind: "manual", tags })?;
+    super::take(world, place, &TakeSnapshot { name, database, kind: "manual", tags })?;
     let snapshot = snapshots::find_or_refuse(world, place, name)?;
     Ok(json!({"DBSnapshot": snapshot_view(world, place, &snapshot)}))
 }
@@ -342,6 +342,10 @@ fn database_view(world: &World, place: &Place, database: &Database) -> Value {
         "StorageThroughput": number(model, "StorageThroughput"),
         "StorageType": or("StorageType", "gp3"),
         "DbInstancePort": 0,
+        "MasterUserSecret": database.secret_arn.as_ref().map(|arn| {
+            let key = model.get("MasterUserSecret").and_then(|secret| secret.get("KmsKeyId"));
+            json!({"SecretArn": arn, "SecretStatus": "active", "KmsKeyId": key})
+        }),
         "VpcSecurityGroups": groups,
         "DBSecurityGroups": [],
         "DBParameterGroups": [{

@@ -34,6 +34,8 @@ pub(crate) struct Database {
     /// What a modification that is not immediate waits with.
     pub(crate) pending: Map<String, Value>,
     pub(crate) group_status: GroupStatus,
+    /// The secret that RDS keeps for a database which asks it to manage its master password.
+    pub(crate) secret_arn: Option<String>,
     /// What it passes through before it is available again.
     stages: VecDeque<Stage>,
     /// Counts the stages begun: a transition of an earlier count is void.
@@ -171,6 +173,14 @@ pub(crate) fn create(world: &mut World, place: &Place, mut model: Map<String, Va
     Ok(id)
 }
 
+/// What a restore takes from the snapshot whatever the call says.
+const KEPT: [&str; 7] =
+    ["EngineVersion", "DBName", "MasterUsername", "KmsKeyId", "StorageEncrypted", "MasterUserPassword", "Engine"];
+
+/// What a restore takes from the snapshot where the call says nothing.
+const INHERITED: [&str; 7] =
+    ["AllocatedStorage", "Port", "DBInstanceClass", "BackupRetentionPeriod", "Tags", "LicenseModel", "OptionGroupName"];
+
 /// Restores a database from a snapshot. Engine version, name, master user, port, storage and key stay the snapshot's;
 /// everything else comes from the call or is RDS's default.
 pub(crate) fn restore(
@@ -197,19 +207,6 @@ pub(crate) fn restore(
             "The allocated storage must not be less than the snapshot's",
         ));
     }
-    /// What a restore takes from the snapshot whatever the call says.
-    const KEPT: [&str; 7] =
-        ["EngineVersion", "DBName", "MasterUsername", "KmsKeyId", "StorageEncrypted", "MasterUserPassword", "Engine"];
-    /// What a restore takes from the snapshot where the call says nothing.
-    const INHERITED: [&str; 7] = [
-        "AllocatedStorage",
-        "Port",
-        "DBInstanceClass",
-        "BackupRetentionPeriod",
-        "Tags",
-        "LicenseModel",
-        "OptionGroupName",
-    ];
     for name in KEPT {
         match source.get(name) {
             Some(value) => model.insert(name.to_owned(), value.clone()),
@@ -234,18 +231,30 @@ fn begin_life(world: &mut World, place: &Place, id: &str, model: Map<String, Val
         created: world.now(),
         pending: Map::new(),
         group_status: GroupStatus::InSync,
+        secret_arn: None,
         stages: VecDeque::new(),
         serial: 0,
         chores: VecDeque::new(),
     };
     let backs_up = database.retention_days() > 0;
     world.services(place).rds.databases.insert(id.to_owned(), database);
+    keep_master_secret(world, place, id);
     let mut stages = vec![Stage { status: Status::Creating, seconds }];
     if backs_up {
         stages.push(Stage { status: Status::BackingUp, seconds: world.rules.durations.database_backup });
     }
     begin(world, place, id, stages);
 }
+
+/// These need neither a wait nor a window (RDS API, `ModifyDBInstance`).
+const AT_ONCE: [&str; 6] = [
+    "DeletionProtection",
+    "Tags",
+    "CopyTagsToSnapshot",
+    "BackupRetentionPeriod",
+    "MasterUserPassword",
+    "VPCSecurityGroups",
+];
 
 /// Changes a database, at once or in its maintenance window (which never comes here: a reboot applies it).
 pub(crate) fn modify(
@@ -262,15 +271,6 @@ pub(crate) fn modify(
     if database.status != Status::Available {
         return Err(Refusal::new("InvalidDBInstanceState", "Database instance is not in available state."));
     }
-    /// These need neither a wait nor a window (RDS API, ModifyDBInstance).
-    const AT_ONCE: [&str; 6] = [
-        "DeletionProtection",
-        "Tags",
-        "CopyTagsToSnapshot",
-        "BackupRetentionPeriod",
-        "MasterUserPassword",
-        "VPCSecurityGroups",
-    ];
     if changes
         .get("DBParameterGroupName")
         .is_some_and(|group| database.model.get("DBParameterGroupName") != Some(group))
@@ -323,7 +323,7 @@ pub(crate) fn delete(world: &mut World, place: &Place, id: &str, last_snapshot: 
             );
             return Err(Refusal::new("InvalidDBInstanceState", message));
         }
-        total += take(world, place, TakeSnapshot { name, database: id, kind: "manual", tags: None })?;
+        total += take(world, place, &TakeSnapshot { name, database: id, kind: "manual", tags: None })?;
     }
     if let Some(database) = world.services(place).rds.databases.get_mut(id) {
         database.chores.clear();
@@ -389,7 +389,10 @@ fn end_stage(world: &mut World, place: &Place, id: &str, serial: u64) {
     };
     match database.status.clone() {
         Status::Deleting => {
-            world.services(place).rds.databases.remove(id);
+            let database = world.services(place).rds.databases.remove(id);
+            if let Some(arn) = database.and_then(|database| database.secret_arn) {
+                resources::vanish(world, place, "AWS::SecretsManager::Secret", &arn);
+            }
             snapshots::forget_automated(world, place, id);
             return;
         }
@@ -401,7 +404,39 @@ fn end_stage(world: &mut World, place: &Place, id: &str, serial: u64) {
         Status::BackingUp => snapshots::take_automated(world, place, id),
         Status::Creating | Status::Available | Status::Broken(_) => {}
     }
+    keep_master_secret(world, place, id);
     enter_next_stage(world, place, id);
+}
+
+/// RDS keeps the master password in a secret of its own where it is asked to manage it, and drops that with the wish.
+fn keep_master_secret(world: &mut World, place: &Place, id: &str) {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let Ok(database) = find(world, place, id) else { return };
+    let is_wanted = truth(&database.model, "ManageMasterUserPassword");
+    let user = text(&database.model, "MasterUsername").unwrap_or_default();
+    match (is_wanted, database.secret_arn.clone()) {
+        (true, None) => {
+            let name = format!("rds!db-{}", world.identifiers.uuid());
+            let arn = place.arn("secretsmanager", &format!("secret:{name}-{}", world.identifiers.letters(6, LETTERS)));
+            let password = world.identifiers.letters(28, LETTERS);
+            let secret = serde_json::json!({"username": user, "password": password}).to_string();
+            let properties =
+                Map::from_iter([("Name".to_owned(), name.into()), ("SecretString".to_owned(), secret.into())]);
+            let object = resources::Object { properties, attributes: Map::new(), stack_id: None };
+            let services = world.services(place);
+            services.objects.entry("AWS::SecretsManager::Secret".to_owned()).or_default().insert(arn.clone(), object);
+            if let Some(database) = services.rds.databases.get_mut(id) {
+                database.secret_arn = Some(arn);
+            }
+        }
+        (false, Some(arn)) => {
+            resources::vanish(world, place, "AWS::SecretsManager::Secret", &arn);
+            if let Some(database) = world.services(place).rds.databases.get_mut(id) {
+                database.secret_arn = None;
+            }
+        }
+        (true, Some(_)) | (false, None) => {}
+    }
 }
 
 fn apply_pending(database: &mut Database) {

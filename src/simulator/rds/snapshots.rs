@@ -59,7 +59,7 @@ pub(crate) struct TakeSnapshot<'a> {
 }
 
 /// Begins a snapshot; gives the seconds it takes.
-pub(crate) fn take(world: &mut World, place: &Place, wanted: TakeSnapshot<'_>) -> Result<u64, Refusal> {
+pub(crate) fn take(world: &mut World, place: &Place, wanted: &TakeSnapshot<'_>) -> Result<u64, Refusal> {
     let name = wanted.name.to_lowercase();
     check_new(world, place, &name)?;
     let seconds = world.rules.durations.snapshot;
@@ -72,7 +72,7 @@ pub(crate) fn take(world: &mut World, place: &Place, wanted: TakeSnapshot<'_>) -
         );
         return Err(Refusal::new("InvalidDBInstanceState", message));
     }
-    let snapshot = snapshot_of(database, &name, &wanted, now, seconds);
+    let snapshot = snapshot_of(database, &name, wanted, now, seconds);
     world.services(place).rds.snapshots.insert(name.clone(), snapshot);
     world.schedule(seconds, world::Transition::Rds(place.clone(), Transition::SnapshotEnds { snapshot: name }));
     Ok(seconds)

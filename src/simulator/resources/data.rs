@@ -1,4 +1,4 @@
-//! Where things are kept, named and watched: S3, SSM, Route 53, Logs, CloudWatch, SNS, SQS and RDS's groups.
+//! Where things are kept, named and watched: S3, SSM, Route 53, Logs, `CloudWatch`, SNS, SQS and RDS's groups.
 
 use super::modelled::{Modelled, made_up, named, named_lower};
 use super::{Failure, object, text};
@@ -22,7 +22,7 @@ pub(super) static TYPES: &[Modelled] = &[
             let is_empty = world
                 .services_at(&home)
                 .and_then(|services| services.buckets.get(id))
-                .is_none_or(|objects| objects.is_empty());
+                .is_none_or(std::collections::BTreeMap::is_empty);
             if is_empty {
                 return Ok(());
             }
@@ -89,6 +89,13 @@ pub(super) static TYPES: &[Modelled] = &[
         })
     },
     Modelled { attributes: |_, _, id| vec![("Id", id.into())], ..Modelled::plain("AWS::SQS::QueuePolicy", 5, made_up) },
+    Modelled {
+        attributes: |_, order, id| {
+            let group = text(&order.properties, "GroupName").unwrap_or_else(|| "default".to_owned());
+            vec![("Arn", order.place.arn("scheduler", &format!("schedule/{group}/{id}")).into())]
+        },
+        ..Modelled::plain("AWS::Scheduler::Schedule", 5, |identifiers, order| named(identifiers, order, "Name"))
+    },
     Modelled {
         attributes: |_, order, id| vec![("DBSubnetGroupArn", order.place.arn("rds", &format!("subgrp:{id}")).into())],
         check_delete: |world, place, id| rds::check_group_unused(world, place, "DBSubnetGroupName", id),

@@ -1,6 +1,6 @@
 //! `AWS::RDS::DBInstance` as its handler treats it: creation or restore, the second modify after a restore, the reboot
 //! for a parameter group, and the rules by which a conditional change replaces the database. The rules are those of
-//! `aws-cloudformation-resource-providers-rds` (ImmutabilityHelper, July 2025), told again in the handbook.
+//! `aws-cloudformation-resource-providers-rds` (`ImmutabilityHelper`, July 2025), told again in the handbook.
 
 use super::modelled::named_lower;
 use super::{Begun, Doing, Failure, Farewell, Order, ResourceType, Settled, text};
@@ -12,31 +12,56 @@ pub(super) const TYPE: &str = "AWS::RDS::DBInstance";
 
 pub(super) struct Database;
 
-/// What the handler sends after a restore, in a call of its own.
-const SECOND_MODIFY: [&str; 11] = [
-    "MasterUserPassword",
-    "EngineVersion",
-    "BackupRetentionPeriod",
+/// What the handler sends with the restore itself (Translator, `restoreDbInstanceFromSnapshotRequest`). All else goes
+/// into the second modify, or nowhere.
+const SENT_WITH_RESTORE: [&str; 23] = [
+    "AllocatedStorage",
+    "AutoMinorVersionUpgrade",
+    "AvailabilityZone",
+    "CopyTagsToSnapshot",
+    "DBInstanceClass",
+    "DBInstanceIdentifier",
+    "DBName",
+    "DBParameterGroupName",
+    "DBSnapshotIdentifier",
+    "DBSubnetGroupName",
+    "DeletionProtection",
+    "EnableCloudwatchLogsExports",
+    "EnableIAMDatabaseAuthentication",
+    "Engine",
+    "EngineLifecycleSupport",
+    "Iops",
+    "MultiAZ",
+    "OptionGroupName",
+    "Port",
+    "StorageThroughput",
+    "StorageType",
+    "Tags",
+    "VPCSecurityGroups",
+];
+
+/// Sent with the restore too, but shorter to tell apart by themselves.
+const ALSO_SENT_WITH_RESTORE: [&str; 3] = ["LicenseModel", "NetworkType", "PubliclyAccessible"];
+
+/// Settled by the snapshot, whatever the template says.
+const SETTLED_BY_SNAPSHOT: [&str; 3] = ["MasterUsername", "KmsKeyId", "StorageEncrypted"];
+
+/// A text in any of these makes the handler send the second modify (`ResourceModelHelper`, `shouldUpdateAfterCreate`).
+const TEXT_TRIGGERS: [&str; 7] = [
     "CACertificateIdentifier",
-    "MaxAllocatedStorage",
-    "EnablePerformanceInsights",
-    "PerformanceInsightsRetentionPeriod",
+    "DBParameterGroupName",
+    "EngineVersion",
+    "MasterUserPassword",
     "PreferredBackupWindow",
     "PreferredMaintenanceWindow",
-    "MonitoringInterval",
     "MonitoringRoleArn",
 ];
 
-/// Any of these makes the handler send the second modify; a retention of 0 or a storage limit alone do not.
-const TRIGGERS: [&str; 7] = [
-    "DBParameterGroupName",
-    "MasterUserPassword",
-    "EngineVersion",
-    "CACertificateIdentifier",
-    "MonitoringInterval",
-    "PreferredBackupWindow",
-    "PreferredMaintenanceWindow",
-];
+/// So does a number above zero in any of these …
+const NUMBER_TRIGGERS: [&str; 2] = ["BackupRetentionPeriod", "MonitoringInterval"];
+
+/// … and a yes in any of these.
+const TRUTH_TRIGGERS: [&str; 3] = ["ManageMasterUserPassword", "DeletionProtection", "EnablePerformanceInsights"];
 
 impl ResourceType for Database {
     fn create(&self, world: &mut World, order: &Order) -> Result<Begun, Failure> {
@@ -50,9 +75,7 @@ impl ResourceType for Database {
             None => rds::create(world, &order.place, model)?,
             Some(snapshot) => {
                 let chores = chores_after_restore(&order.properties);
-                for name in SECOND_MODIFY {
-                    model.remove(name);
-                }
+                model.retain(|name, _| is_sent_with_restore(name));
                 let id = rds::restore(world, &order.place, &snapshot, model)?;
                 if let Some(database) = world.services(&order.place).rds.databases.get_mut(&id) {
                     database.chores = chores.into();
@@ -76,6 +99,9 @@ impl ResourceType for Database {
             changes.insert(name.clone(), Value::Null);
         }
         let is_immediate = text(&order.properties, "ApplyImmediately").is_none_or(|truth| truth == "true");
+        if changes.is_empty() {
+            return Ok(0);
+        }
         let changes_group = changes.contains_key("DBParameterGroupName");
         rds::modify(world, &order.place, id, changes, is_immediate)?;
         if changes_group && let Some(database) = world.services(&order.place).rds.databases.get_mut(id) {
@@ -128,6 +154,7 @@ impl ResourceType for Database {
         match name {
             "Endpoint.Address" => Some(database.address(place).into()),
             "Endpoint.Port" => Some(database.port().to_string().into()),
+            "MasterUserSecret.SecretArn" => database.secret_arn.clone().map(Value::from),
             "Endpoint.HostedZoneId" => Some("Z32T0VRHXEXAMPLE".into()),
             "DBInstanceArn" => Some(database.arn(place).into()),
             "DbiResourceId" => Some(database.resource_id.clone().into()),
@@ -180,9 +207,10 @@ impl ResourceType for Database {
             | "DBClusterSnapshotIdentifier"
             | "RestoreTime"
             | "SourceDBInstanceAutomatedBackupsArn"
-            | "SourceDbiResourceId" => !new.is_empty(),
+            | "SourceDbiResourceId"
+            | "SourceDBInstanceIdentifier"
+            | "SourceDBClusterIdentifier" => !new.is_empty(),
             "UseLatestRestorableTime" => new == "true",
-            "SourceDBInstanceIdentifier" | "SourceDBClusterIdentifier" => !new.is_empty(),
             "AvailabilityZone" => !(new.is_empty() && text(after, "MultiAZ").is_some_and(|truth| truth == "true")),
             "PerformanceInsightsKMSKeyId" => !old.is_empty(),
             "Engine" => !matches!(
@@ -219,12 +247,19 @@ fn check_reachable(world: &World, place: &Place, id: &str) -> Result<(), Failure
 /// How often the handler looks, in virtual seconds. Invented.
 const SECONDS_BETWEEN_LOOKS: u64 = 15;
 
+fn is_sent_with_restore(name: &str) -> bool {
+    SENT_WITH_RESTORE.contains(&name) || ALSO_SENT_WITH_RESTORE.contains(&name)
+}
+
 fn chores_after_restore(properties: &Map<String, Value>) -> Vec<Chore> {
-    let retains = rds::number(properties, "BackupRetentionPeriod").is_some_and(|days| days > 0);
-    let is_triggered = retains || TRIGGERS.iter().any(|name| properties.contains_key(*name));
+    let is_triggered = TEXT_TRIGGERS.iter().any(|name| text(properties, name).is_some_and(|text| !text.is_empty()))
+        || NUMBER_TRIGGERS.iter().any(|name| rds::number(properties, name).is_some_and(|number| number > 0))
+        || TRUTH_TRIGGERS.iter().any(|name| rds::truth(properties, name));
     let mut chores = Vec::new();
     if is_triggered {
-        let second = properties.iter().filter(|(name, _)| SECOND_MODIFY.contains(&name.as_str()));
+        let second = properties
+            .iter()
+            .filter(|(name, _)| !is_sent_with_restore(name) && !SETTLED_BY_SNAPSHOT.contains(&name.as_str()));
         chores.push(Chore::Modify(second.map(|(name, value)| (name.clone(), value.clone())).collect()));
     }
     if properties.contains_key("DBParameterGroupName") {

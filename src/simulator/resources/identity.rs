@@ -99,7 +99,7 @@ fn path_of(order: &Order) -> String {
     text(&order.properties, "Path").unwrap_or_else(|| "/".to_owned())
 }
 
-/// What Secrets Manager makes up from `GenerateSecretString` (API, GetRandomPassword).
+/// What Secrets Manager makes up from `GenerateSecretString` (API, `GetRandomPassword`).
 fn generated_secret(identifiers: &mut Identifiers, order: &Order) -> String {
     const LENGTH: usize = 32;
     const LENGTH_MAX: usize = 4096;

@@ -136,7 +136,7 @@ impl Service {
         }
     }
 
-    /// The version a query without one would mean; the newest the model knows.
+    /// The name it signs with, which fault plans and the journal use.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::CloudFormation => "cloudformation",
@@ -157,7 +157,6 @@ pub(crate) struct Call {
     pub(crate) service: Service,
     pub(crate) operation: String,
     pub(crate) place: Place,
-    pub(crate) access_key: String,
     pub(crate) parameters: Value,
 }
 
@@ -177,7 +176,7 @@ impl Call {
         }
         .map_err(|refusal| (service.protocol(), refusal))?;
         let place = Place::new(&scope.account, &scope.region);
-        Ok(Self { service, operation, place, access_key: scope.access_key, parameters })
+        Ok(Self { service, operation, place, parameters })
     }
 }
 
@@ -192,7 +191,6 @@ fn protocol_by_look(request: &Request) -> Protocol {
 }
 
 struct CredentialScope {
-    access_key: String,
     account: String,
     region: String,
     service: String,
@@ -212,8 +210,8 @@ impl CredentialScope {
         let access_key = parts.next()?.to_owned();
         let (_date, region, service) = (parts.next()?, parts.next()?, parts.next()?);
         let is_account = access_key.len() == 12 && access_key.bytes().all(|byte| byte.is_ascii_digit());
-        let account = if is_account { access_key.clone() } else { DEFAULT_ACCOUNT.to_owned() };
-        Some(Self { access_key, account, region: region.to_owned(), service: service.to_owned() })
+        let account = if is_account { access_key } else { DEFAULT_ACCOUNT.to_owned() };
+        Some(Self { account, region: region.to_owned(), service: service.to_owned() })
     }
 }
 
