@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import tempfile
-import time
 import unittest
 import urllib.request
 
@@ -47,11 +46,15 @@ class LocalCloud(unittest.TestCase):
             region_name=REGION,
             aws_access_key_id=account,
             aws_secret_access_key="local",
-            config=botocore.config.Config(retries={"max_attempts": 1}),
+            config=botocore.config.Config(retries={"total_max_attempts": 1}),
         )
 
     def aws(self, *arguments):
         """Runs the AWS CLI and gives what it answered."""
+        text = self.aws_text(*arguments)
+        return json.loads(text) if text.strip() else None
+
+    def aws_text(self, *arguments):
         environment = {
             "PATH": os.environ["PATH"],
             "AWS_ENDPOINT_URL": self.url,
@@ -62,7 +65,7 @@ class LocalCloud(unittest.TestCase):
         }
         done = subprocess.run(["aws", *arguments, "--output", "json"], env=environment, capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        return done.stdout
 
     def control(self, path, body=None):
         request = urllib.request.Request(f"{self.url}/_sim/{path}", data=json.dumps(body or {}).encode(), method="POST")
@@ -111,10 +114,3 @@ class LocalCloud(unittest.TestCase):
                 return status
         self.fail(f"{name} does not come to rest")
 
-
-def sleep_until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError("waited too long")
-        time.sleep(0.05)

@@ -75,7 +75,7 @@ fn stack_view(world: &World, stack: &Stack) -> Value {
         .collect();
     let operations: Vec<Value> =
         stack.last_operations.iter().map(|(kind, id)| json!({"OperationType": kind, "OperationId": id})).collect();
-    let template = Template::parse(&deployed.template).ok();
+    let template = shown_template(stack);
     let is_deleted = stack.status == StackStatus::DeleteComplete;
     json!({
         "StackId": stack.id,
@@ -108,6 +108,10 @@ fn shown_deployment(stack: &Stack) -> &Deployment {
     target
         .filter(|_| is_new || stack.status.is_busy() && stack.status != StackStatus::UpdateRollbackInProgress)
         .unwrap_or(&stack.deployed)
+}
+
+fn shown_template(stack: &Stack) -> Option<Template> {
+    Template::parse(&shown_deployment(stack).template).ok()
 }
 
 fn drift_view(stack: &Stack) -> Value {
@@ -148,7 +152,7 @@ pub(super) fn list_stacks(world: &World, place: &Place, parameters: Parameters<'
         .filter(|stack| wanted.is_empty() || wanted.iter().any(|status| status == stack.status.as_str()));
     let views = stacks
         .map(|stack| {
-            let template = Template::parse(&shown_deployment(stack).template).ok();
+            let template = shown_template(stack);
             json!({
                 "StackId": stack.id,
                 "StackName": stack.name,
@@ -241,12 +245,9 @@ pub(super) fn events(world: &World, place: &Place, parameters: Parameters<'_>) -
     Ok(json!({"OperationEvents": page.entries, "NextToken": page.next}))
 }
 
-fn resource_view(stack: &Stack, resource: &StackResource, time_name: &str) -> Value {
-    let template = Template::parse(&shown_deployment(stack).template).ok();
-    let description = template
-        .as_ref()
-        .and_then(|template| template.resource(&resource.logical_id))
-        .and_then(|declaration| declaration.body.get("Description").and_then(Value::as_str).map(str::to_owned));
+fn resource_view(template: Option<&Template>, resource: &StackResource, time_name: &str) -> Value {
+    let declaration = template.and_then(|template| template.resource(&resource.logical_id));
+    let description = declaration.and_then(|declaration| declaration.body.get("Description")).and_then(Value::as_str);
     let drift = match &resource.drift {
         None => json!({"StackResourceDriftStatus": "NOT_CHECKED"}),
         Some(drift) => {
@@ -287,11 +288,12 @@ pub(super) fn stack_resources(world: &World, place: &Place, parameters: Paramete
         }
     };
     let wanted = parameters.text("LogicalResourceId");
+    let template = shown_template(stack);
     let views: Vec<Value> = stack
         .resources
         .values()
         .filter(|resource| wanted.is_none_or(|wanted| resource.logical_id == wanted))
-        .map(|resource| with_stack(stack, resource_view(stack, resource, "Timestamp")))
+        .map(|resource| with_stack(stack, resource_view(template.as_ref(), resource, "Timestamp")))
         .collect();
     if let Some(wanted) = wanted.filter(|_| views.is_empty()) {
         return Err(Refusal::validation(format!("Resource {wanted} does not exist for stack {}", stack.name)));
@@ -309,7 +311,7 @@ pub(super) fn stack_resource(world: &World, place: &Place, parameters: Parameter
         .resources
         .get(logical_id)
         .ok_or_else(|| Refusal::validation(format!("Resource {logical_id} does not exist for stack {}", stack.name)))?;
-    let mut view = with_stack(stack, resource_view(stack, resource, "LastUpdatedTimestamp"));
+    let mut view = with_stack(stack, resource_view(shown_template(stack).as_ref(), resource, "LastUpdatedTimestamp"));
     if let Some(members) = view.as_object_mut() {
         let metadata = resource.metadata.as_ref().map_or_else(|| "{}".to_owned(), Value::to_string);
         members.insert("Metadata".to_owned(), metadata.into());
@@ -319,8 +321,9 @@ pub(super) fn stack_resource(world: &World, place: &Place, parameters: Parameter
 
 pub(super) fn list_resources(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let stack = with_id(world, place, parameters.required("StackName")?)?;
-    let views =
-        stack.resources.values().map(|resource| resource_view(stack, resource, "LastUpdatedTimestamp")).collect();
+    let template = shown_template(stack);
+    let resources = stack.resources.values();
+    let views = resources.map(|resource| resource_view(template.as_ref(), resource, "LastUpdatedTimestamp")).collect();
     let page = page(views, parameters.text("NextToken"), world.rules.page_size)?;
     Ok(json!({"StackResourceSummaries": page.entries, "NextToken": page.next}))
 }

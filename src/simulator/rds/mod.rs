@@ -36,6 +36,8 @@ pub(crate) struct Database {
     pub(crate) group_status: GroupStatus,
     /// The secret that RDS keeps for a database which asks it to manage its master password.
     pub(crate) secret_arn: Option<String>,
+    /// When it leaves its status.
+    stage_ends: Moment,
     /// What it passes through before it is available again.
     stages: VecDeque<Stage>,
     /// Counts the stages begun: a transition of an earlier count is void.
@@ -126,6 +128,11 @@ impl Database {
     /// Whether nothing is under way or waiting any more.
     pub(crate) fn is_settled(&self) -> bool {
         self.status == Status::Available && self.chores.is_empty()
+    }
+
+    /// Until its status changes, in virtual seconds; at least one.
+    pub(crate) fn seconds_left(&self, now: Moment) -> u64 {
+        self.stage_ends.epoch_seconds().saturating_sub(now.epoch_seconds()).max(1)
     }
 
     pub(crate) fn address(&self, place: &Place) -> String {
@@ -232,6 +239,7 @@ fn begin_life(world: &mut World, place: &Place, id: &str, model: Map<String, Val
         pending: Map::new(),
         group_status: GroupStatus::InSync,
         secret_arn: None,
+        stage_ends: world.now(),
         stages: VecDeque::new(),
         serial: 0,
         chores: VecDeque::new(),
@@ -341,6 +349,7 @@ fn begin(world: &mut World, place: &Place, id: &str, stages: Vec<Stage>) {
 }
 
 fn enter_next_stage(world: &mut World, place: &Place, id: &str) {
+    let now = world.now();
     let Some(database) = world.services(place).rds.databases.get_mut(id) else {
         return;
     };
@@ -349,6 +358,7 @@ fn enter_next_stage(world: &mut World, place: &Place, id: &str) {
     match database.stages.pop_front() {
         Some(stage) => {
             database.status = stage.status;
+            database.stage_ends = now.after_seconds(stage.seconds);
             let transition = Transition::StageEnds { database: id.to_owned(), serial };
             world.schedule(stage.seconds, world::Transition::Rds(place.clone(), transition));
         }

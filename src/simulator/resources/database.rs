@@ -185,9 +185,9 @@ impl ResourceType for Database {
                     let _ = rds::reboot(world, place, id);
                     Settled::After(SECONDS_BETWEEN_LOOKS)
                 }
-                _ => Settled::After(SECONDS_BETWEEN_LOOKS),
+                _ => Settled::After(database.seconds_left(world.now())),
             },
-            (Doing::Delete, Some(_)) => Settled::After(SECONDS_BETWEEN_LOOKS),
+            (Doing::Delete, Some(database)) => Settled::After(database.seconds_left(world.now())),
         }
     }
 
