@@ -18,6 +18,8 @@ mod identifiers;
 mod moment;
 mod paging;
 mod parameters;
+#[cfg(test)]
+mod properties;
 mod rds;
 mod refusal;
 mod resources;

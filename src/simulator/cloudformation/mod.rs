@@ -21,6 +21,8 @@ use super::wire::Call;
 use super::world::{Place, World};
 use serde_json::Value;
 
+#[cfg(test)]
+pub(crate) use stack::StackStatus;
 pub(crate) use stack::{CloudFormation, Transition};
 
 /// Answers an operation, or `None` if there is no such operation here.
