@@ -26,7 +26,7 @@ struct Rule {
 
 /// One rule, as it is written. What is left out matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct FaultRule {
     service: Option<String>,
     operation: Option<String>,
@@ -76,6 +76,11 @@ pub(crate) enum Effect {
         reason: String,
     },
     Unreadable,
+    /// A database that is created or restored ends in this status instead of `available`; `logical_id` names its
+    /// identifier here.
+    DatabaseStatus {
+        status: String,
+    },
 }
 
 /// What was being done to a resource.
@@ -173,6 +178,19 @@ impl Faults {
         None
     }
 
+    /// The terminal status a new database comes to, if a rule says so.
+    pub(crate) fn database_status(&mut self, id: &str, now: Moment, dice: &mut Identifiers) -> Option<String> {
+        for place in 0..self.rules.len() {
+            let rule = self.rules.get_mut(place)?;
+            let Effect::DatabaseStatus { status } = rule.wanted.effect.clone() else { continue };
+            if agrees(rule.wanted.logical_id.as_deref(), id) && rule.fires(now, dice) {
+                self.note(place, now, id);
+                return Some(status);
+            }
+        }
+        None
+    }
+
     /// Whether drift detection must not be able to read a resource.
     pub(crate) fn is_unreadable(&mut self, work: &ResourceWork<'_>, now: Moment, dice: &mut Identifiers) -> bool {
         for place in 0..self.rules.len() {
@@ -221,7 +239,7 @@ fn agrees(wanted: Option<&str>, found: &str) -> bool {
 impl Effect {
     fn is_about_resources(&self) -> bool {
         match self {
-            Self::FailResource { .. } | Self::Unreadable => true,
+            Self::FailResource { .. } | Self::Unreadable | Self::DatabaseStatus { .. } => true,
             Self::Throttle
             | Self::Error { .. }
             | Self::LostResponse
@@ -247,7 +265,9 @@ impl Effect {
             Self::Hang => Verdict::Deliver(Delivery::Hung),
             Self::ExpiredCredentials => Verdict::Refuse(expired(service)),
             Self::StaleRead { seconds } => Verdict::Stale(*seconds),
-            Self::FailResource { .. } | Self::Unreadable => Verdict::Deliver(Delivery::Whole),
+            Self::FailResource { .. } | Self::Unreadable | Self::DatabaseStatus { .. } => {
+                Verdict::Deliver(Delivery::Whole)
+            }
         }
     }
 }

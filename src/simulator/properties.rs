@@ -43,11 +43,8 @@ enum Act {
     Delete,
     /// Decides a stack that was left half done.
     Decide,
-    /// Makes work on one part fail the next time.
-    Break {
-        part: usize,
-        during: u8,
-    },
+    /// Makes work on some parts fail the next time: which part, and during what.
+    Break(Vec<(usize, u8)>),
     Wait {
         seconds: u16,
     },
@@ -67,7 +64,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Cancel),
         1 => Just(Act::Delete),
         2 => Just(Act::Decide),
-        3 => (0..4_usize, 0..4_u8).prop_map(|(part, during)| Act::Break { part, during }),
+        4 => prop::collection::vec((0..4_usize, 0..4_u8), 1..4).prop_map(Act::Break),
         2 => (0..60_u16).prop_map(|seconds| Act::Wait { seconds }),
         3 => Just(Act::Rest),
     ]
@@ -164,14 +161,19 @@ impl Bench {
                 self.call("ContinueUpdateRollback", &[("StackName", STACK)]);
                 self.call("RollbackStack", &[("StackName", STACK)]);
             }
-            Act::Break { part, during } => {
-                let during =
-                    ["create", "update", "delete", "rollback"].get(usize::from(*during)).copied().unwrap_or("create");
-                let rule = json!([{"logical_id": format!("Part{part}"), "times": 1, "effect": {"fail_resource": {"during": during, "reason": "broken on purpose"}}}]);
+            Act::Break(breaks) => {
+                let rule = |(part, during): &(usize, u8)| {
+                    let during =
+                        ["create", "update", "delete", "rollback"].get(usize::from(*during)).unwrap_or(&"create");
+                    let effect = json!({"fail_resource": {"during": during, "reason": "broken on purpose"}});
+                    json!({"logical_id": format!("Part{part}"), "times": 1, "effect": effect})
+                };
+                let plan: Value = breaks.iter().map(rule).collect();
                 let request =
-                    Request { path: "/_sim/faults".into(), body: rule.to_string().into(), ..Request::default() };
+                    Request { path: "/_sim/faults".into(), body: plan.to_string().into(), ..Request::default() };
                 let now = self.world.now();
-                self.world.handle(&request, now);
+                let answer = self.world.handle(&request, now);
+                assert_eq!(answer.status, 200, "the plan is understood");
             }
             Act::Wait { seconds } => self.advance(u64::from(*seconds)),
             Act::Rest => {
@@ -307,7 +309,7 @@ proptest! {
         prop_assert!(bench.rest());
         prop_assert_eq!(bench.status(), Some(StackStatus::CreateComplete));
         let before = bench.picture();
-        bench.perform(&Act::Break { part: broken, during });
+        bench.perform(&Act::Break(vec![(broken, during)]));
         let without_retention: Vec<Option<Part>> =
             second.into_iter().map(|part| part.map(|part| Part { is_retained: false, ..part })).collect();
         bench.deploy(&template(&without_retention), false);
@@ -323,7 +325,7 @@ proptest! {
         broken in 0..4_usize,
     ) {
         let mut bench = Bench::new(false);
-        bench.perform(&Act::Break { part: broken, during: 0 });
+        bench.perform(&Act::Break(vec![(broken, 0)]));
         bench.deploy(&template(&parts), false);
         prop_assert!(bench.rest());
         if bench.status() == Some(StackStatus::RollbackComplete) {

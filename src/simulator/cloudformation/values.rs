@@ -9,6 +9,7 @@ use crate::simulator::refusal::Refusal;
 use crate::simulator::secrets_manager;
 use crate::simulator::ssm;
 use crate::simulator::world::{Place, World};
+use regex::Regex;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -118,6 +119,14 @@ fn check_parameter(name: &str, kind: &str, declaration: &Value, value: &str) -> 
         if let Some(most) = limit("MaxValue").filter(|most| number > *most) {
             return wrong(format!("Parameter '{name}' must be a number not greater than {most} (is {number})"));
         }
+    }
+    let pattern = declaration.get("AllowedPattern").and_then(Value::as_str);
+    // A pattern this engine cannot read (Java's look-around) is not held against the value.
+    let is_refused = pattern
+        .and_then(|pattern| Regex::new(&format!("^(?:{pattern})$")).ok())
+        .is_some_and(|pattern| !pattern.is_match(value));
+    if let Some(pattern) = pattern.filter(|_| is_refused) {
+        return wrong(format!("Parameter {name} failed to satisfy constraint: must match pattern {pattern}"));
     }
     let letters = value.chars().count();
     let length = |bound: &str| declaration.get(bound).and_then(plain).and_then(|bound| bound.parse::<usize>().ok());

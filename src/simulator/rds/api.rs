@@ -44,10 +44,21 @@ fn describe_databases(world: &World, place: &Place, parameters: Parameters<'_>) 
         }
         None => {
             let all = world.services_at(place).into_iter().flat_map(|services| services.rds.databases.values());
-            all.map(|database| database_view(world, place, database)).collect()
+            let wanted = filtered(parameters, "db-instance-id");
+            let is_wanted = |database: &&Database| {
+                let id = text(&database.model, "DBInstanceIdentifier").unwrap_or_default();
+                wanted.as_ref().is_none_or(|wanted| wanted.contains(&id) || wanted.contains(&database.arn(place)))
+            };
+            all.filter(is_wanted).map(|database| database_view(world, place, database)).collect()
         }
     };
     paged(world, parameters, "DBInstances", databases)
+}
+
+/// The values of a filter, if it is given.
+fn filtered(parameters: Parameters<'_>, name: &str) -> Option<Vec<String>> {
+    let mut filters = parameters.structures("Filters").filter(|filter| filter.text("Name") == Some(name));
+    filters.next().map(|filter| filter.texts("Values"))
 }
 
 fn paged(world: &World, parameters: Parameters<'_>, list: &str, entries: Vec<Value>) -> Reply {
@@ -175,7 +186,9 @@ fn describe_snapshots(world: &World, place: &Place, parameters: Parameters<'_>) 
             let database = parameters.text("DBInstanceIdentifier").map(str::to_lowercase);
             let kind = parameters.text("SnapshotType");
             let own = world.services_at(place).into_iter().flat_map(|services| services.rds.snapshots.values());
-            own.filter(|snapshot| database.as_ref().is_none_or(|database| snapshot.database == *database))
+            let wanted = filtered(parameters, "db-instance-id");
+            own.filter(|snapshot| wanted.as_ref().is_none_or(|wanted| wanted.contains(&snapshot.database)))
+                .filter(|snapshot| database.as_ref().is_none_or(|database| snapshot.database == *database))
                 .filter(|snapshot| kind.is_none_or(|kind| snapshot.kind == kind))
                 .cloned()
                 .collect()

@@ -412,10 +412,26 @@ fn end_stage(world: &mut World, place: &Place, id: &str, serial: u64) {
             database.group_status = GroupStatus::InSync;
         }
         Status::BackingUp => snapshots::take_automated(world, place, id),
-        Status::Creating | Status::Available | Status::Broken(_) => {}
+        Status::Creating => {
+            if let Some(status) = injected_status(world, id) {
+                if let Some(database) = world.services(place).rds.databases.get_mut(id) {
+                    database.status = Status::Broken(status);
+                }
+                return;
+            }
+        }
+        Status::Available | Status::Broken(_) => {}
     }
     keep_master_secret(world, place, id);
     enter_next_stage(world, place, id);
+}
+
+fn injected_status(world: &mut World, id: &str) -> Option<String> {
+    let now = world.now();
+    let mut faults = std::mem::take(&mut world.faults);
+    let status = faults.database_status(id, now, &mut world.identifiers);
+    world.faults = faults;
+    status
 }
 
 /// RDS keeps the master password in a secret of its own where it is asked to manage it, and drops that with the wish.
