@@ -8,6 +8,8 @@
 //! It imports nothing else of greenroom and is reached over HTTP only, so that other people's clients can judge it. It
 //! proves nothing about AWS's latency, limits, prices, IAM or networks: nothing here evaluates them.
 
+#[cfg(test)]
+mod bench;
 mod clock;
 mod cloudformation;
 mod control;

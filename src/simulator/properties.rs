@@ -1,21 +1,12 @@
 //! What must hold of every world, whatever is done to it: stacks come to rest, rollbacks bring back what was, events are
 //! closed, a replay is the same to the byte, a kill changes nothing, and execution makes exactly the changes shown.
 
+use super::bench::{Bench, STACK, signed};
 use super::cloudformation::StackStatus;
-use super::moment::Moment;
-use super::settings::{Pace, Settings};
 use super::wire::Request;
-use super::world::{Place, World};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-
-const ACCOUNT: &str = "123456789012";
-const REGION: &str = "ap-southeast-2";
-const STACK: &str = "s";
-
-/// No operation on a handful of resources takes so many transitions.
-const TRANSITIONS_MAX: usize = 5_000;
 
 /// A resource of a generated template.
 #[derive(Debug, Clone)]
@@ -98,155 +89,51 @@ fn template(parts: &[Option<Part>]) -> Value {
     json!({ "Resources": resources })
 }
 
-/// A world with a caller in front of it.
-#[derive(Clone)]
-struct Bench {
-    world: World,
-    change_sets: usize,
-    /// Whether the world is written down and read back after every step.
-    restarts: bool,
-}
-
-impl Bench {
-    fn new(restarts: bool) -> Self {
-        let settings = Settings { pace: Pace::Manual, seed: 11, ..Settings::default() };
-        Self { world: World::new(&settings, Moment(1_700_000_000_000)), change_sets: 0, restarts }
-    }
-
-    fn restart(&mut self) {
-        if self.restarts {
-            let text = serde_json::to_string(&self.world).expect("a world can be written");
-            self.world = serde_json::from_str(&text).expect("a written world can be read");
+fn perform(bench: &mut Bench, act: &Act) {
+    match act {
+        Act::Deploy { parts, stops_on_failure } => bench.deploy(&template(parts), *stops_on_failure),
+        Act::Cancel => {
+            bench.call("CancelUpdateStack", &[("StackName", STACK)]);
         }
-    }
-
-    fn call(&mut self, operation: &str, parameters: &[(&str, &str)]) -> (u16, String) {
-        self.restart();
-        let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-        let pairs: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        let request = signed("cloudformation", &format!("Action={operation}&{}", pairs.join("&")));
-        let now = self.world.now();
-        let answer = self.world.handle(&request, now);
-        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
-    }
-
-    fn advance(&mut self, seconds: u64) {
-        let to = self.world.now().after_seconds(seconds);
-        while let Some(next) = self.world.next_transition().filter(|next| *next <= to) {
-            self.restart();
-            self.world.advance(next);
+        Act::Delete => {
+            bench.call("DeleteStack", &[("StackName", STACK)]);
         }
-        self.world.advance(to);
-    }
-
-    fn rest(&mut self) -> bool {
-        for _ in 0..TRANSITIONS_MAX {
-            let Some(next) = self.world.next_transition() else { return true };
-            self.restart();
-            self.world.advance(next);
+        Act::Decide => {
+            bench.call("ContinueUpdateRollback", &[("StackName", STACK)]);
+            bench.call("RollbackStack", &[("StackName", STACK)]);
         }
-        false
-    }
-
-    fn perform(&mut self, act: &Act) {
-        match act {
-            Act::Deploy { parts, stops_on_failure } => self.deploy(&template(parts), *stops_on_failure),
-            Act::Cancel => {
-                self.call("CancelUpdateStack", &[("StackName", STACK)]);
-            }
-            Act::Delete => {
-                self.call("DeleteStack", &[("StackName", STACK)]);
-            }
-            Act::Decide => {
-                self.call("ContinueUpdateRollback", &[("StackName", STACK)]);
-                self.call("RollbackStack", &[("StackName", STACK)]);
-            }
-            Act::Break(breaks) => {
-                let rule = |(part, during): &(usize, u8)| {
-                    let during =
-                        ["create", "update", "delete", "rollback"].get(usize::from(*during)).unwrap_or(&"create");
-                    let effect = json!({"fail_resource": {"during": during, "reason": "broken on purpose"}});
-                    json!({"logical_id": format!("Part{part}"), "times": 1, "effect": effect})
-                };
-                let plan: Value = breaks.iter().map(rule).collect();
-                let request =
-                    Request { path: "/_sim/faults".into(), body: plan.to_string().into(), ..Request::default() };
-                let now = self.world.now();
-                let answer = self.world.handle(&request, now);
-                assert_eq!(answer.status, 200, "the plan is understood");
-            }
-            Act::Wait { seconds } => self.advance(u64::from(*seconds)),
-            Act::Rest => {
-                assert!(self.rest(), "the world comes to rest");
-            }
+        Act::Break(breaks) => {
+            let rule = |(part, during): &(usize, u8)| {
+                let during = ["create", "update", "delete", "rollback"].get(usize::from(*during)).unwrap_or(&"create");
+                let effect = json!({"fail_resource": {"during": during, "reason": "broken on purpose"}});
+                json!({"logical_id": format!("Part{part}"), "times": 1, "effect": effect})
+            };
+            let plan: Value = breaks.iter().map(rule).collect();
+            bench.plan_faults(&plan);
         }
-    }
-
-    /// Makes a change set of the kind the stack needs and executes it as soon as it can be.
-    fn deploy(&mut self, template: &Value, stops_on_failure: bool) {
-        self.change_sets += 1;
-        let name = format!("c{}", self.change_sets);
-        let kind = match self.status() {
-            None | Some(StackStatus::ReviewInProgress) => "CREATE",
-            Some(_) => "UPDATE",
-        };
-        let body = template.to_string();
-        self.call(
-            "CreateChangeSet",
-            &[("StackName", STACK), ("ChangeSetName", &name), ("ChangeSetType", kind), ("TemplateBody", &body)],
-        );
-        self.advance(10);
-        let stops = if stops_on_failure { "true" } else { "false" };
-        self.call("ExecuteChangeSet", &[("StackName", STACK), ("ChangeSetName", &name), ("DisableRollback", stops)]);
-    }
-
-    fn state(&self) -> Value {
-        serde_json::to_value(&self.world).expect("a world can be written")
-    }
-
-    fn place() -> Place {
-        Place::new(ACCOUNT, REGION)
-    }
-
-    fn stacks(&self) -> Vec<Value> {
-        let Some(services) = self.world.services_at(&Self::place()) else { return Vec::new() };
-        services.cloudformation.stacks.values().map(|stack| json!(stack)).collect()
-    }
-
-    fn status(&self) -> Option<StackStatus> {
-        self.world.services_at(&Self::place())?.cloudformation.live_stack(STACK).map(|stack| stack.status)
-    }
-
-    /// What a rollback must bring back: live resources, the stack's records of them, and what it runs.
-    fn picture(&self) -> Value {
-        let services = self.world.services_at(&Self::place());
-        let stack = services.and_then(|services| services.cloudformation.live_stack(STACK));
-        let records: BTreeMap<&String, Value> = stack
-            .into_iter()
-            .flat_map(|stack| &stack.resources)
-            .map(|(name, resource)| (name, json!([resource.physical_id, resource.properties, resource.tags])))
-            .collect();
-        let objects: Vec<(&String, Vec<(&String, &Map<String, Value>)>)> = services
-            .into_iter()
-            .flat_map(|services| &services.objects)
-            .map(|(type_name, objects)| {
-                (type_name, objects.iter().map(|(id, object)| (id, &object.properties)).collect())
-            })
-            .filter(|(_, objects): &(_, Vec<_>)| !objects.is_empty())
-            .collect();
-        json!([records, objects, stack.map(|stack| &stack.deployed)])
+        Act::Wait { seconds } => bench.advance(u64::from(*seconds)),
+        Act::Rest => {
+            assert!(bench.rest(), "the world comes to rest");
+        }
     }
 }
 
-fn signed(service: &str, body: &str) -> Request {
-    let scope = format!("AWS4-HMAC-SHA256 Credential={ACCOUNT}/20261125/{REGION}/{service}/aws4_request, Signature=x");
-    Request {
-        method: "POST".into(),
-        path: "/".into(),
-        headers: vec![("authorization".into(), scope)],
-        body: body.as_bytes().to_vec(),
-        ..Request::default()
+/// What a rollback must bring back: live resources, the stack's records of them, and what it runs.
+fn picture(bench: &Bench) -> Value {
+    let services = bench.world.services_at(&Bench::place());
+    let stack = services.and_then(|services| services.cloudformation.live_stack(STACK));
+    let records: BTreeMap<&String, Value> = stack
+        .into_iter()
+        .flat_map(|stack| &stack.resources)
+        .map(|(name, resource)| (name, json!([resource.physical_id, resource.properties, resource.tags])))
+        .collect();
+    let mut objects: BTreeMap<&String, BTreeMap<&String, &Map<String, Value>>> = BTreeMap::new();
+    for (type_name, live) in services.into_iter().flat_map(|services| &services.objects) {
+        for (id, object) in live {
+            objects.entry(type_name).or_default().insert(id, &object.properties);
+        }
     }
+    json!([records, objects, stack.map(|stack| &stack.deployed)])
 }
 
 /// Every resource that was shown in progress was later shown to have ended.
@@ -266,7 +153,7 @@ fn unclosed_events(stack: &Value) -> BTreeSet<String> {
 fn run(acts: &[Act], restarts: bool) -> Bench {
     let mut bench = Bench::new(restarts);
     for act in acts {
-        bench.perform(act);
+        perform(&mut bench, act);
     }
     assert!(bench.rest(), "the world comes to rest");
     bench
@@ -308,14 +195,14 @@ proptest! {
         bench.deploy(&template(&first), false);
         prop_assert!(bench.rest());
         prop_assert_eq!(bench.status(), Some(StackStatus::CreateComplete));
-        let before = bench.picture();
-        bench.perform(&Act::Break(vec![(broken, during)]));
+        let before = picture(&bench);
+        perform(&mut bench, &Act::Break(vec![(broken, during)]));
         let without_retention: Vec<Option<Part>> =
             second.into_iter().map(|part| part.map(|part| Part { is_retained: false, ..part })).collect();
         bench.deploy(&template(&without_retention), false);
         prop_assert!(bench.rest());
         if bench.status() == Some(StackStatus::UpdateRollbackComplete) {
-            prop_assert_eq!(bench.picture(), before);
+            prop_assert_eq!(picture(&bench), before);
         }
     }
 
@@ -325,7 +212,7 @@ proptest! {
         broken in 0..4_usize,
     ) {
         let mut bench = Bench::new(false);
-        bench.perform(&Act::Break(vec![(broken, 0)]));
+        perform(&mut bench, &Act::Break(vec![(broken, 0)]));
         bench.deploy(&template(&parts), false);
         prop_assert!(bench.rest());
         if bench.status() == Some(StackStatus::RollbackComplete) {

@@ -2,6 +2,8 @@
 //! macros, custom resources, imports of existing resources, hooks and stack sets are left out.
 
 mod change_sets;
+#[cfg(test)]
+mod claims;
 mod commands;
 mod diff;
 mod drift;
