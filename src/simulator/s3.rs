@@ -1,4 +1,4 @@
-//! S3: buckets made by CloudFormation and the objects in them. Path style only, which is what SDKs use with an address.
+//! S3: buckets and the objects in them. Path style only, which is what SDKs use with an address.
 
 use super::moment::Moment;
 use super::refusal::Refusal;
@@ -8,6 +8,7 @@ use super::world::{Place, World};
 use base64::Engine;
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -42,6 +43,8 @@ pub(crate) fn answer(world: &mut World, place: &Place, request: &Request, reques
     let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
     let outcome = if bucket.is_empty() {
         Err(wire::unknown_operation(Protocol::RestXml, &request.method))
+    } else if request.method == "PUT" && key.is_empty() && request.query.is_empty() {
+        create_bucket(world, place, bucket)
     } else if resources::object(world, place, "AWS::S3::Bucket", bucket).is_none() {
         Err(Refusal::new("NoSuchBucket", "The specified bucket does not exist").with_status(404))
     } else if key.is_empty() {
@@ -55,6 +58,24 @@ pub(crate) fn answer(world: &mut World, place: &Place, request: &Request, reques
         answer.body = Vec::new();
     }
     answer
+}
+
+/// A bucket made by hand: where templates too long for a call are put.
+fn create_bucket(world: &mut World, place: &Place, bucket: &str) -> Result<Answer, Refusal> {
+    let is_valid = (3..=63).contains(&bucket.len())
+        && bucket.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+    if !is_valid {
+        return Err(Refusal::new("InvalidBucketName", "The specified bucket is not valid."));
+    }
+    if resources::object(world, place, "AWS::S3::Bucket", bucket).is_some() {
+        let message = "Your previous request to create the named bucket succeeded and you already own it.";
+        return Err(Refusal::new("BucketAlreadyOwnedByYou", message).with_status(409));
+    }
+    let properties = Map::from_iter([("BucketName".to_owned(), bucket.into())]);
+    let object = resources::Object { properties, attributes: Map::new(), stack_id: None };
+    let home = place.home_of("AWS::S3::Bucket");
+    world.services(&home).objects.entry("AWS::S3::Bucket".to_owned()).or_default().insert(bucket.to_owned(), object);
+    Ok(Answer::new(200, "application/xml", "").with_header("location", &format!("/{bucket}")))
 }
 
 fn objects<'a>(world: &'a World, place: &Place, bucket: &str) -> Option<&'a Objects> {

@@ -225,3 +225,55 @@ async fn deliver(answer: Answer) -> Result<hyper::Response<Full<Bytes>>, Closed>
     }
     response.body(Full::new(Bytes::from(body))).map_err(|_| Closed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn ask(address: SocketAddr, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("the server listens");
+        let length = body.len();
+        let request =
+            format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.expect("the server reads");
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        answer
+    }
+
+    #[tokio::test]
+    async fn listens_on_the_loopback_interface_only_and_stops_cleanly() {
+        let running =
+            serve(Settings { start: Some(super::super::Moment(0)), ..Settings::default() }).await.expect("a free port");
+        let address = running.address();
+        assert!(address.ip().is_loopback());
+        let answer = ask(address, "/_sim/health", "").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("1970-01-01T"), "{answer}");
+        running.stop().await;
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn ends_by_itself_when_idle() {
+        let running = serve(Settings { idle_seconds: Some(0), ..Settings::default() }).await.expect("a free port");
+        tokio::time::timeout(Duration::from_secs(10), running.ended()).await.expect("an idle server ends");
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_a_closed_connection() {
+        let running = serve(Settings::default()).await.expect("a free port");
+        let address = running.address();
+        ask(address, "/_sim/faults", "- {operation: ListStacks, effect: lost_response}").await;
+        let mut stream = TcpStream::connect(address).await.expect("the server listens");
+        let scope = "AWS4-HMAC-SHA256 Credential=1/2/r/cloudformation/aws4_request";
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: x\r\nauthorization: {scope}\r\ncontent-length: 17\r\n\r\nAction=ListStacks"
+        );
+        stream.write_all(request.as_bytes()).await.expect("the server reads");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.is_empty());
+        running.stop().await;
+    }
+}

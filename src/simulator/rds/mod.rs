@@ -3,11 +3,13 @@
 //! and a real PostgreSQL behind it are left out.
 
 mod api;
+#[cfg(test)]
+mod claims;
 mod snapshots;
 
 use super::moment::Moment;
 use super::refusal::Refusal;
-use super::resources::{self, Failure, text};
+use super::resources::{self, Failure, Order, text};
 use super::world::{self, Place, World};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -563,6 +565,37 @@ fn check_password(model: &Map<String, Value>) -> Result<(), Refusal> {
         return Err(Refusal::new("InvalidParameterValue", message));
     }
     Ok(())
+}
+
+/// PostgreSQL's parameters, among those that templates set, that are read at start only (RDS User Guide, "Working with
+/// parameters"). A change of these waits for a reboot; all others apply at once.
+const STATIC_PARAMETERS: [&str; 8] = [
+    "shared_preload_libraries",
+    "max_connections",
+    "shared_buffers",
+    "rds.logical_replication",
+    "max_replication_slots",
+    "max_wal_senders",
+    "max_worker_processes",
+    "max_logical_replication_workers",
+];
+
+/// A parameter group got other values: databases that use it wait for a reboot if any of them is static.
+pub(crate) fn parameters_changed(world: &mut World, order: &Order, before: &Map<String, Value>) {
+    let values = |properties: &Map<String, Value>| properties.get("Parameters").cloned().unwrap_or_default();
+    let (old, new) = (values(before), values(&order.properties));
+    if STATIC_PARAMETERS.iter().all(|name| old.get(name) == new.get(name)) {
+        return;
+    }
+    let group = resources::text(&order.properties, "DBParameterGroupName");
+    let databases = world.services(&order.place).rds.databases.values_mut();
+    let uses_group = |database: &&mut Database| {
+        let used = text(&database.model, "DBParameterGroupName").map(|used| used.to_lowercase());
+        used.is_some() && (used == order.physical_id || used == group.as_ref().map(|group| group.to_lowercase()))
+    };
+    for database in databases.filter(uses_group) {
+        database.group_status = GroupStatus::PendingReboot;
+    }
 }
 
 /// A group that a database uses cannot be deleted.

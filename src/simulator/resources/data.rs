@@ -112,6 +112,7 @@ pub(super) static TYPES: &[Modelled] = &[
                 Err(Failure::new("InvalidRequest", format!("Invalid parameter value for {name}")))
             })
         },
+        after_update: rds::parameters_changed,
         check_delete: |world, place, id| rds::check_group_unused(world, place, "DBParameterGroupName", id),
         ..Modelled::plain("AWS::RDS::DBParameterGroup", 10, |identifiers, order| {
             named_lower(identifiers, order, "DBParameterGroupName")

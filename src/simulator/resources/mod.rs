@@ -34,6 +34,8 @@ pub(crate) struct Order {
     pub(crate) stack_id: String,
     pub(crate) stack_name: String,
     pub(crate) logical_id: String,
+    /// What is there already; none for something new.
+    pub(crate) physical_id: Option<String>,
     /// Dynamic references resolved, tags of the stack merged.
     pub(crate) properties: Map<String, Value>,
 }

@@ -17,6 +17,8 @@ pub(super) struct Modelled {
     pub(super) attributes: fn(&mut Identifiers, &Order, &str) -> Vec<(&'static str, Value)>,
     /// What must be true of the rest of the world before one is created or changed.
     pub(super) check: fn(&World, &Order, Option<&str>) -> Result<(), Failure>,
+    /// What a change of one does to the rest of the world.
+    pub(super) after_update: fn(&mut World, &Order, &Map<String, Value>),
     /// What must be true before one is deleted.
     pub(super) check_delete: fn(&World, &Place, &str) -> Result<(), Failure>,
 }
@@ -34,6 +36,7 @@ impl Modelled {
             identity,
             attributes: |_, _, _| Vec::new(),
             check: |_, _, _| Ok(()),
+            after_update: |_, _, _| {},
             check_delete: |_, _, _| Ok(()),
         }
     }
@@ -62,7 +65,7 @@ impl ResourceType for Modelled {
         Ok(Begun { id, seconds: self.seconds })
     }
 
-    fn update(&self, world: &mut World, order: &Order, id: &str, _before: &Map<String, Value>) -> Result<u64, Failure> {
+    fn update(&self, world: &mut World, order: &Order, id: &str, before: &Map<String, Value>) -> Result<u64, Failure> {
         if object(world, &order.place, self.name, id).is_none() {
             return Err(self.not_found(id));
         }
@@ -76,6 +79,7 @@ impl ResourceType for Modelled {
                 object.attributes.entry(name).or_insert(value);
             }
         }
+        (self.after_update)(world, order, before);
         Ok(self.seconds)
     }
 

@@ -123,6 +123,7 @@ impl Run<'_> {
             stack_id,
             stack_name,
             logical_id: resource.logical_id.clone(),
+            physical_id: resource.physical_id.clone(),
             properties,
         })
     }
