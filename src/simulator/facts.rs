@@ -100,7 +100,9 @@ impl TypeFacts {
     pub(crate) fn violation(&self, properties: &Map<String, Value>) -> Option<String> {
         let unknown = properties.keys().find(|name| !self.properties.contains_key(*name));
         if let Some(name) = unknown {
-            return Some(format!("Encountered unsupported property {name}"));
+            return Some(format!(
+                "Property validation failure: [Encountered unsupported properties in {{/}}: [{name}]]"
+            ));
         }
         if let Some(name) = self.required.iter().find(|name| !properties.contains_key(*name)) {
             return Some(format!("Property validation failure: [The property {{/{name}}} is required]"));
@@ -108,7 +110,9 @@ impl TypeFacts {
         if let Some(name) =
             properties.keys().find(|name| self.read_only.contains(*name) && !self.create_only.contains(*name))
         {
-            return Some(format!("Encountered unsupported property {name}"));
+            return Some(format!(
+                "Property validation failure: [Encountered unsupported properties in {{/}}: [{name}]]"
+            ));
         }
         properties.iter().find_map(|(name, value)| {
             self.properties.get(name).and_then(|shape| self.shape_violation(shape, value, &format!("/{name}"), 0))

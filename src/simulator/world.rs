@@ -229,6 +229,7 @@ impl World {
         let is_read = is_read(&call.operation);
         if self.pace == Pace::Auto
             && is_read
+            && matches!(call.service, Service::CloudFormation | Service::Rds)
             && let Some(next) = self.next_transition()
         {
             self.advance(next);

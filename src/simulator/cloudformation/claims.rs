@@ -384,3 +384,49 @@ fn a_subnet_cannot_be_replaced_under_its_own_block() {
         reasons(&bench).iter().any(|reason| reason.contains("The CIDR '10.0.0.0/24' conflicts with another subnet"))
     );
 }
+
+// API: OnStackFailure DELETE, for change sets of type CREATE.
+#[test]
+fn a_failed_create_can_take_its_stack_with_it() {
+    let mut bench = Bench::new(false);
+    bench.plan_faults(&json!([{"logical_id": "A", "effect": {"fail_resource": {"during": "create", "reason": "no"}}}]));
+    let body = template(&json!({"A": topic("one", "x")})).to_string();
+    let make = [
+        ("StackName", STACK),
+        ("ChangeSetName", "c"),
+        ("ChangeSetType", "CREATE"),
+        ("TemplateBody", &body),
+        ("OnStackFailure", "DELETE"),
+    ];
+    bench.call("CreateChangeSet", &make);
+    bench.advance(10);
+    bench.call("ExecuteChangeSet", &[("StackName", STACK), ("ChangeSetName", "c")]);
+    assert!(bench.rest());
+    assert_eq!(status(&bench), "none");
+}
+
+// User Guide, "Using drift-aware change sets"; the recreation of a deleted resource is (?).
+#[test]
+fn reverting_drift_makes_a_deleted_resource_again() {
+    let mut bench = settled();
+    let place = Bench::place();
+    let id = bench.stacks()[0]["resources"]["A"]["physical_id"].as_str().expect("an id").to_owned();
+    crate::simulator::resources::vanish(&mut bench.world, &place, "AWS::SNS::Topic", &id);
+    let body = template(&json!({"A": topic("one", "x")})).to_string();
+    let make =
+        [("StackName", STACK), ("ChangeSetName", "c"), ("TemplateBody", &body), ("DeploymentMode", "REVERT_DRIFT")];
+    bench.call("CreateChangeSet", &make);
+    bench.advance(10);
+    let describe = [("StackName", STACK), ("ChangeSetName", "c"), ("IncludePropertyValues", "true")];
+    let (_, answer) = bench.call("DescribeChangeSet", &describe);
+    assert!(
+        answer.contains("<Action>Add</Action>")
+            && answer.contains("<ResourceDriftStatus>DELETED</ResourceDriftStatus>"),
+        "{answer}"
+    );
+    bench.call("ExecuteChangeSet", &[("StackName", STACK), ("ChangeSetName", "c")]);
+    assert!(bench.rest());
+    assert_eq!(status(&bench), "UPDATE_COMPLETE");
+    let topics = bench.world.services_at(&place).and_then(|services| services.objects.get("AWS::SNS::Topic"));
+    assert_eq!(topics.map(std::collections::BTreeMap::len), Some(1));
+}

@@ -1,6 +1,7 @@
 //! The life of databases and snapshots, case by case (RDS User Guide; RDS API), without a server.
 
 use crate::simulator::bench::{Bench, signed};
+use crate::simulator::cloudformation::StackStatus;
 use serde_json::json;
 
 impl Bench {
@@ -136,7 +137,7 @@ fn a_broken_restore_fails_the_stack_with_its_status() {
     let database = json!({"Type": "AWS::RDS::DBInstance", "DeletionPolicy": "Delete", "Properties": {"DBSnapshotIdentifier": "s", "DBInstanceClass": "db.t4g.micro"}});
     bench.deploy(&json!({"Resources": {"D": database}}), false);
     assert!(bench.rest());
-    assert_eq!(bench.status().map(|status| status.as_str()), Some("ROLLBACK_COMPLETE"));
+    assert_eq!(bench.status(), Some(StackStatus::RollbackComplete));
     let told = bench.events();
     assert!(told.iter().any(|(_, _, reason)| reason.contains("is in state: incompatible-restore")), "{told:?}");
 }

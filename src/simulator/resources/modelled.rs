@@ -42,6 +42,12 @@ impl Modelled {
     }
 }
 
+/// The names of all modelled types.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    [network::TYPES, identity::TYPES, data::TYPES].into_iter().flatten().map(|modelled| modelled.name)
+}
+
 pub(super) fn of(type_name: &str) -> Option<&'static Modelled> {
     [network::TYPES, identity::TYPES, data::TYPES].into_iter().flatten().find(|modelled| modelled.name == type_name)
 }

@@ -277,7 +277,11 @@ impl Run<'_> {
         let old = std::mem::take(&mut operation.work);
         let mut deletions = Vec::new();
         for work in old.values().filter(|work| work.replaces) {
-            deletions.extend(work.before.clone().map(|resource| {
+            // Made again under the same name after somebody deleted it: the old one and the new one are one.
+            let is_other = |before: &&StackResource| {
+                stack.resources.get(&before.logical_id).is_none_or(|current| current.physical_id != before.physical_id)
+            };
+            deletions.extend(work.before.as_ref().filter(is_other).cloned().map(|resource| {
                 let farewell = replace_policy(&resource);
                 Deletion { resource, farewell, state: DeletionState::Waiting }
             }));
