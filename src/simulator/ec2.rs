@@ -2,6 +2,7 @@
 //! look at.
 
 use super::facts::plain;
+use super::paging::page;
 use super::parameters::Parameters;
 use super::refusal::Refusal;
 use super::resources::{self, Object, is_same_rule, text};
@@ -21,10 +22,17 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Option<Reply> {
         "AuthorizeSecurityGroupEgress" => authorize(world, place, parameters, "SecurityGroupEgress"),
         "RevokeSecurityGroupIngress" => revoke(world, place, parameters, "SecurityGroupIngress"),
         "RevokeSecurityGroupEgress" => revoke(world, place, parameters, "SecurityGroupEgress"),
-        "DescribeVpcs" => Ok(describe_vpcs(world, place, parameters)),
-        "DescribeSubnets" => Ok(describe_subnets(world, place, parameters)),
+        "DescribeVpcs" => describe_vpcs(world, place, parameters),
+        "DescribeSubnets" => describe_subnets(world, place, parameters),
         _ => return None,
     })
+}
+
+fn paged(world: &World, parameters: Parameters<'_>, list: &str, entries: Vec<Value>) -> Reply {
+    let wanted = parameters.number("MaxResults").and_then(|size| usize::try_from(size).ok());
+    let size = wanted.map_or(world.rules.page_size, |wanted| wanted.min(world.rules.page_size));
+    let page = page(entries, parameters.text("NextToken"), size)?;
+    Ok(json!({ list: page.entries, "nextToken": page.next }))
 }
 
 fn unknown_group(id: &str) -> Refusal {
@@ -40,7 +48,7 @@ fn describe_groups(world: &World, place: &Place, parameters: Parameters<'_>) -> 
         .filter(|(id, group)| (wanted.is_empty() || wanted.contains(id)) && passes(group, id, parameters))
         .map(|(id, group)| group_view(world, place, id, group))
         .collect();
-    Ok(json!({"securityGroupInfo": groups}))
+    paged(world, parameters, "securityGroupInfo", groups)
 }
 
 /// The filters that name a VPC, a group or a tag.
@@ -195,7 +203,7 @@ fn revoke(world: &mut World, place: &Place, parameters: Parameters<'_>, inline: 
     Ok(json!({"return": true}))
 }
 
-fn describe_vpcs(world: &World, place: &Place, parameters: Parameters<'_>) -> Value {
+fn describe_vpcs(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let wanted = parameters.texts("VpcId");
     let vpcs: Vec<Value> = resources::objects(world, place, "AWS::EC2::VPC")
         .filter(|(id, vpc)| (wanted.is_empty() || wanted.contains(id)) && passes(vpc, id, parameters))
@@ -210,10 +218,10 @@ fn describe_vpcs(world: &World, place: &Place, parameters: Parameters<'_>) -> Va
             })
         })
         .collect();
-    json!({"vpcSet": vpcs})
+    paged(world, parameters, "vpcSet", vpcs)
 }
 
-fn describe_subnets(world: &World, place: &Place, parameters: Parameters<'_>) -> Value {
+fn describe_subnets(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let wanted = parameters.texts("SubnetId");
     let subnets: Vec<Value> = resources::objects(world, place, "AWS::EC2::Subnet")
         .filter(|(id, subnet)| (wanted.is_empty() || wanted.contains(id)) && passes(subnet, id, parameters))
@@ -230,5 +238,5 @@ fn describe_subnets(world: &World, place: &Place, parameters: Parameters<'_>) ->
             })
         })
         .collect();
-    json!({"subnetSet": subnets})
+    paged(world, parameters, "subnetSet", subnets)
 }

@@ -148,7 +148,11 @@ impl Faults {
             let matches = !rule.wanted.effect.is_about_resources()
                 && agrees(rule.wanted.service.as_deref(), call.service.name())
                 && agrees(rule.wanted.operation.as_deref(), &call.operation)
-                && rule.wanted.stack.as_deref().is_none_or(|wanted| stack == Some(wanted));
+                && rule
+                    .wanted
+                    .stack
+                    .as_deref()
+                    .is_none_or(|wanted| stack.is_some_and(|stack| names_stack(stack, wanted)));
             if matches && rule.fires(now, dice) {
                 let verdict = rule.wanted.effect.verdict(call.service);
                 self.note(place, now, &call.operation);
@@ -230,6 +234,11 @@ impl Rule {
         self.fired += u64::from(fires);
         fires
     }
+}
+
+/// Whether a call's `StackName`, a name or an ARN, means a stack.
+fn names_stack(given: &str, wanted: &str) -> bool {
+    given == wanted || given.contains(&format!(":stack/{wanted}/"))
 }
 
 fn agrees(wanted: Option<&str>, found: &str) -> bool {

@@ -57,6 +57,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(Act::Decide),
         4 => prop::collection::vec((0..4_usize, 0..4_u8), 1..4).prop_map(Act::Break),
         2 => (0..60_u16).prop_map(|seconds| Act::Wait { seconds }),
+        2 => (60..1200_u16).prop_map(|seconds| Act::Wait { seconds }),
         3 => Just(Act::Rest),
     ]
 }
@@ -69,7 +70,23 @@ fn template(parts: &[Option<Part>]) -> Value {
         let target = part.refers_to.filter(|target| *target < place && parts.get(*target).is_some_and(Option::is_some));
         let value =
             target.map_or_else(|| json!(format!("v{}", part.value)), |target| json!({"Ref": format!("Part{target}")}));
-        let body = if place % 2 == 0 {
+        let body = if place == 3 {
+            // A database takes its time, is busy meanwhile, and may leave a snapshot.
+            json!({
+                "Type": "AWS::RDS::DBInstance",
+                "DeletionPolicy": if part.is_retained { "Snapshot" } else { "Delete" },
+                "UpdateReplacePolicy": "Delete",
+                "Properties": {
+                    "DBInstanceClass": "db.t4g.micro",
+                    "Engine": "postgres",
+                    "MasterUsername": "master",
+                    "MasterUserPassword": "long-enough",
+                    "DBName": format!("name{}", part.name),
+                    "AllocatedStorage": (20 + part.value).to_string(),
+                    "Tags": [{"Key": "refers", "Value": value}],
+                },
+            })
+        } else if place % 2 == 0 {
             json!({
                 "Type": "AWS::SNS::Topic",
                 "DeletionPolicy": if part.is_retained { "Retain" } else { "Delete" },
@@ -133,7 +150,12 @@ fn picture(bench: &Bench) -> Value {
             objects.entry(type_name).or_default().insert(id, &object.properties);
         }
     }
-    json!([records, objects, stack.map(|stack| &stack.deployed)])
+    let databases: BTreeMap<&String, Value> = services
+        .into_iter()
+        .flat_map(|services| &services.rds.databases)
+        .map(|(id, database)| (id, json!([database.model, database.status, database.pending])))
+        .collect();
+    json!([records, objects, databases, stack.map(|stack| &stack.deployed)])
 }
 
 /// Every resource that was shown in progress was later shown to have ended.
@@ -224,7 +246,8 @@ proptest! {
                 .filter(|resource| resource.status.as_str() == "DELETE_SKIPPED")
                 .map(|resource| resource.physical_id.clone())
                 .collect();
-            let live = services.objects.values().flatten().map(|(id, _)| Some(id.clone()));
+            let databases = services.rds.databases.keys().map(|id| Some(id.clone()));
+            let live = services.objects.values().flatten().map(|(id, _)| Some(id.clone())).chain(databases);
             prop_assert_eq!(live.collect::<BTreeSet<_>>(), retained);
         }
     }

@@ -1,6 +1,7 @@
 //! S3: buckets and the objects in them. Path style only, which is what SDKs use with an address.
 
 use super::moment::Moment;
+use super::paging::page;
 use super::refusal::Refusal;
 use super::resources;
 use super::wire::{self, Answer, Protocol, Request, percent_decoded};
@@ -85,22 +86,28 @@ fn objects<'a>(world: &'a World, place: &Place, bucket: &str) -> Option<&'a Obje
 fn of_bucket(world: &World, place: &Place, request: &Request, bucket: &str) -> Result<Answer, Refusal> {
     match request.method.as_str() {
         "HEAD" => Ok(Answer::new(200, "application/xml", "").with_header("x-amz-bucket-region", &place.region)),
-        "GET" => Ok(Answer::new(200, "application/xml", listing(world, place, request, bucket))),
+        "GET" => Ok(Answer::new(200, "application/xml", listing(world, place, request, bucket)?)),
         method => Err(wire::unknown_operation(Protocol::RestXml, method)),
     }
 }
 
-fn listing(world: &World, place: &Place, request: &Request, bucket: &str) -> String {
-    let prefix =
-        request.query.split('&').find_map(|pair| pair.strip_prefix("prefix=")).map(percent_decoded).unwrap_or_default();
+fn listing(world: &World, place: &Place, request: &Request, bucket: &str) -> Result<String, Refusal> {
+    let asked = |name: &str| {
+        let mut pairs = request.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(known, _)| *known == name).map(|(_, value)| percent_decoded(value))
+    };
+    let prefix = asked("prefix").unwrap_or_default();
+    let wanted = asked("max-keys").and_then(|keys| keys.parse().ok()).unwrap_or(world.rules.page_size);
     let entries: Vec<(&String, &StoredObject)> =
         objects(world, place, bucket).into_iter().flatten().filter(|(key, _)| key.starts_with(&prefix)).collect();
+    let page = page(entries, asked("continuation-token").as_deref(), wanted.min(world.rules.page_size))?;
     let mut body = format!(
-        "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>{bucket}</Name><Prefix>{}</Prefix><KeyCount>{}</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>",
+        "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>{bucket}</Name><Prefix>{}</Prefix><KeyCount>{}</KeyCount><MaxKeys>{wanted}</MaxKeys><IsTruncated>{}</IsTruncated>",
         wire::escaped(&prefix),
-        entries.len()
+        page.entries.len(),
+        page.next.is_some()
     );
-    for (key, object) in entries {
+    for (key, object) in page.entries {
         let _ = write!(
             body,
             "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>{}</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
@@ -110,8 +117,11 @@ fn listing(world: &World, place: &Place, request: &Request, bucket: &str) -> Str
             object.bytes().len()
         );
     }
+    if let Some(next) = page.next {
+        let _ = write!(body, "<NextContinuationToken>{next}</NextContinuationToken>");
+    }
     body.push_str("</ListBucketResult>");
-    wire::document(&body)
+    Ok(wire::document(&body))
 }
 
 fn of_object(world: &mut World, place: &Place, request: &Request, bucket: &str, key: &str) -> Result<Answer, Refusal> {

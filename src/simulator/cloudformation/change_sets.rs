@@ -313,12 +313,11 @@ pub(super) fn list(world: &World, place: &Place, parameters: Parameters<'_>) -> 
 
 pub(super) fn delete(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let (stack_id, id) = match find(world, place, parameters) {
-        Ok((stack, change_set)) if change_set.execution == ExecutionStatus::ExecuteInProgress => {
+        Ok((_, change_set)) if change_set.execution == ExecutionStatus::ExecuteInProgress => {
             let message = format!(
                 "ChangeSet [{}] cannot be deleted in its current execution status of [EXECUTE_IN_PROGRESS]",
                 change_set.id
             );
-            let _ = stack;
             return Err(Refusal::new("InvalidChangeSetStatus", message));
         }
         Ok((stack, change_set)) => (stack.id.clone(), change_set.id.clone()),
