@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
+use serde_json::{Map, Value as Json, json};
 
 use crate::environment::project::ENVIRONMENTS;
 use crate::environment::resolve::{mentions_instance, name_to_try, resolve};
+use crate::environment::shape::json_schema;
 use crate::environment::source::read_file;
 use crate::environment::{
     Environment, EnvironmentName, Exception, Mistake, Project, Severity, Span, Stack, did_you_mean,
 };
 use crate::template::arguments::arguments;
+use crate::template::inputs::{reference_definitions, value_schema};
 use crate::template::rules::{TemplateFault, secrets_by_look};
 use crate::template::{Rendered, Template, Templates, wiring};
 
@@ -400,13 +403,31 @@ pub fn schema_text(templates: &Templates) -> String {
     format!("{schema:#}\n")
 }
 
-/// The JSON Schema of environment files, all inputs included.
-pub fn schema(templates: &Templates) -> serde_json::Value {
-    use crate::environment::shape::json_schema;
-    use crate::template::inputs::environment_schema;
-    let each: Vec<(String, serde_json::Value)> =
-        templates.iter().map(|template| (template.name.clone(), environment_schema([&template.inputs]))).collect();
-    json_schema(&environment_schema(templates.iter().map(|template| &template.inputs)), &each)
+/// The JSON Schema of environment files, all inputs included: each input once, as a definition that stacks and shared values name.
+pub fn schema(templates: &Templates) -> Json {
+    let mut definitions = reference_definitions();
+    let mut shared: BTreeMap<String, Vec<Json>> = BTreeMap::new();
+    let mut stacks = Vec::new();
+    for template in templates.iter() {
+        let mut values = Map::new();
+        for input in &template.inputs.all {
+            let name = format!("{}.{}", template.name, input.name);
+            let reference = json!({ "$ref": format!("#/$defs/{name}") });
+            definitions.insert(name, value_schema(input, &template.inputs));
+            shared.entry(input.name.clone()).or_default().push(reference.clone());
+            values.insert(input.name.clone(), reference);
+        }
+        stacks.push((template.name.clone(), closed(values)));
+    }
+    let either = |mut forms: Vec<Json>| if forms.len() == 1 { forms.remove(0) } else { json!({ "anyOf": forms }) };
+    let shared = shared.into_iter().map(|(input, forms)| (input, either(forms))).collect();
+    let mut schema = json_schema(&closed(shared), &stacks);
+    schema["$defs"] = Json::Object(definitions);
+    schema
+}
+
+fn closed(properties: Map<String, Json>) -> Json {
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 fn check_looks(project: &Project, findings: &mut Findings) {

@@ -254,74 +254,75 @@ pub fn plain(value: &Json) -> String {
     }
 }
 
-/// The schema of values in an environment file: every input of these templates, none required, references allowed.
+/// How deep `$ref`s of an input are followed when its schema is copied; a schema that refers to itself ends here.
+const COPIED_DEPTH_MAX: usize = 16;
+
+/// The schema of an input's value in an environment file: references allowed, null too, and nothing inside required, because a
+/// layer may say a part of a map and leave the rest to others.
 ///
-/// A layer may say a part of a map and leave the rest to others, so nothing inside is required either.
-pub fn environment_schema<'a>(all: impl IntoIterator<Item = &'a Inputs>) -> Json {
-    let mut properties: Map<String, Json> = Map::new();
-    for inputs in all {
-        for input in &inputs.all {
-            let schema = value_schema(input, inputs);
-            match properties.get_mut(&input.name) {
-                Some(Json::Object(known)) if *known != schema => {
-                    let known = std::mem::take(known);
-                    properties.insert(input.name.clone(), either(Json::Object(known), Json::Object(schema)));
-                }
-                Some(_) => {}
-                None => {
-                    properties.insert(input.name.clone(), Json::Object(schema));
-                }
-            }
-        }
-    }
-    json!({"type": "object", "properties": properties, "additionalProperties": false})
-}
-
-fn either(left: Json, right: Json) -> Json {
-    match left.get("anyOf").and_then(Json::as_array).filter(|_| left.get("description").is_none()) {
-        Some(known) if known.contains(&right) => left,
-        Some(known) => {
-            let all = [known.clone(), vec![right]].concat();
-            json!({ "anyOf": all })
-        }
-        None => json!({"anyOf": [left, right]}),
-    }
-}
-
-fn value_schema(input: &Input, inputs: &Inputs) -> Map<String, Json> {
-    let mut value = inputs.schema_of(&input.name).clone();
-    loosen(&mut value);
-    let mut forms = vec![value, json!({"type": "null"})];
-    let text = json!({"type": "string"});
-    let of = |kind: &str| json!({"type": "object", "properties": {kind: text}, "required": [kind], "additionalProperties": false});
-    forms.extend([of("ssm"), json!({"type": "object", "properties": {"secret": text, "key": text}, "required": ["secret"], "additionalProperties": false})]);
+/// It refers to the two definitions of [`reference_definitions`].
+pub fn value_schema(input: &Input, inputs: &Inputs) -> Json {
+    let mut forms = vec![loosened(inputs.schema_of(&input.name), &inputs.schema, 0), json!({"type": "null"})];
+    forms.push(json!({"$ref": "#/$defs/reference"}));
     if input.parameter.is_some() {
-        forms.extend([of("output"), of("export"), json!({"type": "object", "properties": {"previous": {"const": true}}, "required": ["previous"], "additionalProperties": false})]);
+        forms.push(json!({"$ref": "#/$defs/reference_at_deployment"}));
     }
-    let mut schema = Map::new();
-    schema.insert("description".into(), input.about.clone().into());
-    schema.insert("anyOf".into(), forms.into());
-    schema
+    json!({"description": input.about, "anyOf": forms})
 }
 
-/// Takes out what only a template can know: what is required, our own words; and lets numbers stand for text, whose type editors
-/// cannot know.
-fn loosen(schema: &mut Json) {
-    match schema {
-        Json::Object(entries) => {
-            entries.retain(|key, _| {
-                !matches!(key.as_str(), "required" | "dependentRequired" | "default" | "examples" | "description")
-                    && !key.starts_with("x-")
-            });
-            if entries.get("type") == Some(&json!("string")) {
-                entries.insert("type".into(), json!(["string", "number"]));
+/// What may stand for a value: `reference`, wherever text may; `reference_at_deployment`, for parameters.
+pub fn reference_definitions() -> Map<String, Json> {
+    let text = json!({"type": "string"});
+    let of = |keys: &[&str]| {
+        let properties: Map<String, Json> = keys.iter().map(|key| ((*key).to_string(), text.clone())).collect();
+        json!({"type": "object", "properties": properties, "required": [keys[0]], "additionalProperties": false})
+    };
+    let previous = json!({"type": "object", "properties": {"previous": {"const": true}}, "required": ["previous"], "additionalProperties": false});
+    let mut definitions = Map::new();
+    definitions.insert("reference".into(), json!({"anyOf": [of(&["ssm"]), of(&["secret", "key"])]}));
+    definitions
+        .insert("reference_at_deployment".into(), json!({"anyOf": [of(&["output"]), of(&["export"]), previous]}));
+    definitions
+}
+
+/// Takes out what only a template can know, and lets in what only greenroom does: numbers for text (editors cannot know its
+/// type), the five words, references inside.
+fn loosened(schema: &Json, root: &Json, depth: usize) -> Json {
+    let Json::Object(entries) = schema else { return schema.clone() };
+    let target =
+        entries.get("$ref").and_then(Json::as_str).and_then(|it| it.strip_prefix('#')).and_then(|it| root.pointer(it));
+    if depth > COPIED_DEPTH_MAX {
+        return Json::Bool(true);
+    }
+    if let Some(target) = target {
+        return loosened(target, root, depth + 1);
+    }
+    let is_kept = |key: &str| {
+        !matches!(key, "required" | "dependentRequired" | "default" | "examples" | "description" | "$defs")
+            && !key.starts_with("x-")
+    };
+    let mut out: Map<String, Json> = Map::new();
+    for (key, value) in entries.iter().filter(|(key, _)| is_kept(key)) {
+        let value = match (key.as_str(), value) {
+            ("type", Json::String(kind)) if kind == "string" => json!(["string", "number"]),
+            ("pattern", Json::String(pattern)) => json!(format!("(?:{pattern})|\\$\\{{")),
+            ("enum" | "const" | "propertyNames", value) => value.clone(),
+            ("properties" | "patternProperties", Json::Object(inner)) => {
+                inner.iter().map(|(key, value)| (key.clone(), inside(value, root, depth))).collect()
             }
-            entries
-                .iter_mut()
-                .filter(|(key, _)| !matches!(key.as_str(), "enum" | "const"))
-                .for_each(|(_, value)| loosen(value));
-        }
-        Json::Array(items) => items.iter_mut().for_each(loosen),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+            ("items" | "additionalProperties", value) => inside(value, root, depth),
+            (_, Json::Array(items)) => items.iter().map(|item| loosened(item, root, depth + 1)).collect(),
+            (_, value) => loosened(value, root, depth + 1),
+        };
+        out.insert(key.clone(), value);
+    }
+    Json::Object(out)
+}
+
+/// A value inside another: it may be a reference, or null to take it away.
+fn inside(schema: &Json, root: &Json, depth: usize) -> Json {
+    match loosened(schema, root, depth + 1) {
+        Json::Object(schema) => json!({"anyOf": [schema, {"type": "null"}, {"$ref": "#/$defs/reference"}]}),
+        other => other,
     }
 }
