@@ -158,7 +158,10 @@ pub fn check_environments(project: &mut Project, names: &[String], is_whole: boo
     }
     if is_whole {
         check_same_stacks(&tried, &mut findings);
-        check_declarations(&tried, &templates, &mut findings);
+        let is_complete = tried.len() == project.files.values().filter(|file| !file.is_abstract).count();
+        if is_complete {
+            check_declarations(&tried, &templates, &mut findings);
+        }
         check_schema_file(project, &templates, &mut findings);
         check_looks(project, &mut findings);
     }
@@ -278,7 +281,8 @@ fn check_clone(environment: &Environment, project: &Project, findings: &mut Find
         }
     }
     let Some(clone) = &environment.clone else { return };
-    if environment.lifetime.is_none() {
+    // A lifetime of a wrong form has its mistake already.
+    if environment.document.get("lifetime").is_none() {
         let mistake = Mistake::at(clone.from.span, &ProjectWideFault::CloneWithoutLifetime(name.clone()));
         findings.add(mistake.hint("production's data must not lie about for ever: say `lifetime: 48h`"), context);
     }
@@ -350,7 +354,10 @@ fn check_same_stacks(tried: &[Tried], findings: &mut Findings) {
 fn check_declarations(tried: &[Tried], templates: &Templates, findings: &mut Findings) {
     for template in templates.iter() {
         let renderings: Vec<&Rendered> = renderings(tried, template).collect();
-        if renderings.is_empty() {
+        let uses = tried.iter().flat_map(|tried| &tried.environment.stacks);
+        let uses = uses.filter(|stack| stack.is_managed && stack.template.value == template.name).count();
+        // What could not be rendered might have had them.
+        if renderings.is_empty() || renderings.len() < uses {
             continue;
         }
         let has = |section: &str, name: &str| {
