@@ -1,1 +1,4 @@
-//! The one test binary.
+//! The one test binary: a second one would link everything a second time.
+
+mod architecture;
+mod readme;

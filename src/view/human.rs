@@ -60,7 +60,8 @@ fn findings(findings: &Findings, sources: &Sources) -> String {
         .map(|(count, what)| plural(count, what))
         .collect::<Vec<_>>()
         .join(", ");
-    let text = format!("{}\n{counted}\n", texts.join("\n"));
+    let total = if findings.all.len() > 1 { format!("\n{counted}\n") } else { String::new() };
+    let text = format!("{}{total}", texts.join("\n"));
     if is_colored { text } else { strip_str(&text).to_string() }
 }
 

@@ -6,7 +6,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::check::{Findings, Found};
-use crate::environment::{Severity, SourceId, Sources, Span};
+use crate::environment::{Mistake, Severity, SourceId, Sources, Span};
 
 /// Texts with everything blacked out that must not be shown, by source.
 pub(super) struct Redacted<'a> {
@@ -37,6 +37,9 @@ impl<'a> Redacted<'a> {
 /// A mistake as people read it, ending in a line break.
 pub(super) fn render(found: &Found, redacted: &Redacted<'_>, is_colored: bool) -> String {
     let mistake = &found.mistake;
+    if mistake.span.is_none() && mistake.related.is_empty() {
+        return placeless(mistake);
+    }
     let level = match mistake.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -62,6 +65,17 @@ pub(super) fn render(found: &Found, redacted: &Redacted<'_>, is_colored: bool) -
     let renderer = if is_colored { Renderer::styled() } else { Renderer::plain() };
     let text = renderer.decor_style(DecorStyle::Ascii).render(&[group]);
     format!("{text}\n")
+}
+
+/// What is wrong with something that stands in no file.
+fn placeless(mistake: &Mistake) -> String {
+    let severity = match mistake.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let notes: String = mistake.notes.iter().map(|note| format!("  {note}\n")).collect();
+    let hint = mistake.hint.as_ref().map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
+    format!("{severity}: {}\n{notes}{hint}", mistake.message)
 }
 
 fn snippet<'a>(
