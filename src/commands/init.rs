@@ -34,7 +34,9 @@ const SHIPPED_NAME: &str = "project: sync";
 
 pub(super) fn run(request: &Init) -> Ended {
     let directory = &request.name;
-    let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // `init .` takes the name of the directory one stands in.
+    let named = directory.canonicalize().unwrap_or_else(|_| directory.clone());
+    let name = named.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if !is_name(&name) {
         let what = format!("`{name}` cannot be a project's name: letters, digits and hyphens, beginning with a letter");
         return Err(Failure::new(Exit::Usage, what).hint("the name is a part of every stack's name").into());

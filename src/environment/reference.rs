@@ -96,7 +96,8 @@ pub enum ReferenceFault {
     UnknownKey(String),
 }
 
-const KINDS: &[&str] = &["output", "export", "previous", "ssm", "secret"];
+/// The keys that make a map a reference.
+pub const KINDS: &[&str] = &["output", "export", "previous", "ssm", "secret"];
 
 /// Whether a value is a reference: a map of one of the known kinds. References are replaced as a whole, never merged.
 pub fn is_reference(node: &Node) -> bool {

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::environment::interpolate::WORDS;
-use crate::environment::{Entry, Mistake, Node, Span};
+use crate::environment::{Entry, Mistake, Node, Span, reference};
 use crate::template::typing::{Typing, schema_json};
 
 /// The inputs of a template.
@@ -75,6 +75,9 @@ pub enum InputsFault {
     /// `required: [typo]`.
     #[error("`{0}` is required but not declared")]
     RequiredUnknown(String),
+    /// A key inside a value that would make it a reference.
+    #[error("a key called `{0}` would be read as a reference")]
+    ReferenceKey(String),
     /// Both required and defaulted.
     #[error("`{0}` has a default and is required: one of the two is never true")]
     RequiredWithDefault(String),
@@ -152,6 +155,7 @@ fn input(entry: &Entry, is_required: bool, mistakes: &mut Vec<Mistake>) -> Input
             mistakes.push(mistake.maybe_hint(crate::environment::did_you_mean(&entry.key, OWN_WORDS)));
         }
     }
+    check_inner_keys(schema, mistakes);
     let default = schema.get("default").cloned();
     if is_required && let Some(default) = &default {
         mistakes.push(Mistake::at(default.span, &InputsFault::RequiredWithDefault(name.to_string())));
@@ -166,6 +170,21 @@ fn input(entry: &Entry, is_required: bool, mistakes: &mut Vec<Mistake>) -> Input
         replaces: names(schema.get("x-replaces"), "x-replaces", mistakes),
         was: names(schema.get("x-was"), "x-was", mistakes),
         default,
+    }
+}
+
+/// `{output: …}` is a reference wherever it stands, so no value may have a key of that name.
+fn check_inner_keys(schema: &Node, mistakes: &mut Vec<Mistake>) {
+    let inner = |keyword: &str| schema.get(keyword).and_then(Node::as_mapping).unwrap_or_default();
+    for entry in inner("properties") {
+        if reference::KINDS.contains(&entry.key.as_str()) {
+            let mistake = Mistake::at(entry.key_span, &InputsFault::ReferenceKey(entry.key.clone()));
+            mistakes.push(mistake.hint("call it something else"));
+        }
+        check_inner_keys(&entry.value, mistakes);
+    }
+    for keyword in ["items", "additionalProperties"] {
+        schema.get(keyword).into_iter().for_each(|schema| check_inner_keys(schema, mistakes));
     }
 }
 

@@ -24,9 +24,10 @@ const MARK: char = '\u{E0FF}';
 /// Stand for the `{{` of `{{resolve:`, which Tera must not see.
 const RESOLVE: &str = "\u{E0FD}\u{E0FE}";
 
-/// Whether a character is one that guarding uses.
+/// Whether a character is one that rendering needs for itself: for guarding, and up to U+E12F for the marks of
+/// [`trace`](super::trace) and the sign of given parameters.
 pub fn is_reserved(character: char) -> bool {
-    ('\u{E000}'..='\u{E0FF}').contains(&character)
+    ('\u{E000}'..='\u{E12F}').contains(&character)
 }
 
 /// Hides CloudFormation's dynamic references from Tera. Columns stay what they are.
