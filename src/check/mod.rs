@@ -424,16 +424,16 @@ pub fn schema(templates: &Templates) -> Json {
             shared.entry(input.name.clone()).or_default().push(reference.clone());
             values.insert(input.name.clone(), reference);
         }
-        stacks.push((template.name.clone(), closed(values)));
+        stacks.push((template.name.clone(), closed(&values)));
     }
     let either = |mut forms: Vec<Json>| if forms.len() == 1 { forms.remove(0) } else { json!({ "anyOf": forms }) };
     let shared = shared.into_iter().map(|(input, forms)| (input, either(forms))).collect();
-    let mut schema = json_schema(&closed(shared), &stacks);
+    let mut schema = json_schema(&closed(&shared), &stacks);
     schema["$defs"] = Json::Object(definitions);
     schema
 }
 
-fn closed(properties: Map<String, Json>) -> Json {
+fn closed(properties: &Map<String, Json>) -> Json {
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 

@@ -1,6 +1,6 @@
 //! Inheritance: which files an environment is made of, and what comes of laying them over each other.
 //!
-//! Three rules, each in one function: [`lineage`] (ancestors first, each once), [`overlay`] (maps merge, lists and references
+//! Three rules, each in one function: [`lineage`] (ancestors first, each once), `overlay` (maps merge, lists and references
 //! replace, null removes) and the identity rule (what does not pass from a concrete environment is taken out of its layer by
 //! [`withhold_identity`], which reads it off the table of keys).
 

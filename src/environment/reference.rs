@@ -196,13 +196,7 @@ fn example(kind: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::{Sources, yaml};
-
-    fn read(text: &str) -> Node {
-        let mut sources = Sources::default();
-        let id = sources.add("a.yaml".into(), text.into());
-        yaml::read(id, text).root.expect("a document")
-    }
+    use crate::environment::yaml::parsed;
 
     #[test]
     fn references_read_as_they_are_written() {
@@ -216,7 +210,7 @@ mod tests {
             "{secret: a, key: b}",
             "{secret: a}",
         ] {
-            let reference = parse(&read(text)).expect("a reference").expect("a good one");
+            let reference = parse(&parsed(text)).expect("a reference").expect("a good one");
             assert_eq!(reference.to_string(), text);
         }
     }
@@ -231,16 +225,16 @@ mod tests {
             ("{secret: a, kye: b}", "unknown key `kye` in a reference"),
             ("{ssm: a, key: b}", "unknown key `key` in a reference"),
         ] {
-            let mistake = parse(&read(text)).expect("a reference").expect_err("a broken one");
+            let mistake = parse(&parsed(text)).expect("a reference").expect_err("a broken one");
             assert_eq!(mistake.message, message);
         }
     }
 
     #[test]
     fn maps_of_other_keys_are_values() {
-        assert_eq!(parse(&read("{min: 1, max: 2}")), None);
-        assert_eq!(parse(&read("{}")), None);
-        assert_eq!(parse(&read("text")), None);
+        assert_eq!(parse(&parsed("{min: 1, max: 2}")), None);
+        assert_eq!(parse(&parsed("{}")), None);
+        assert_eq!(parse(&parsed("text")), None);
     }
 
     #[test]

@@ -460,6 +460,15 @@ fn second_tag(line: &str) -> Option<&str> {
     words.next()?.starts_with('!').then_some(first)
 }
 
+/// Reads a text that is right, for tests.
+#[cfg(test)]
+pub(crate) fn parsed(text: &str) -> Node {
+    let mut sources = crate::environment::Sources::default();
+    let reading = read(sources.add("a.yaml".into(), text.into()), text);
+    assert_eq!(reading.mistakes, [], "{text}");
+    reading.root.expect("a document")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -472,12 +481,6 @@ mod tests {
         (sources, reading)
     }
 
-    fn root(text: &str) -> Node {
-        let (_, reading) = reading(text);
-        assert_eq!(reading.mistakes, [], "{text}");
-        reading.root.expect("a document")
-    }
-
     fn mistakes(text: &str) -> Vec<String> {
         let (sources, reading) = reading(text);
         let place = |mistake: &Mistake| mistake.span.map(|span| sources.place(span).to_string()).unwrap_or_default();
@@ -487,7 +490,7 @@ mod tests {
     #[test]
     fn no_text_changes_on_the_way() {
         for text in ["7.10", "012345678901", "12:30", "no", "0x10", "1e3", "+1", "1_000", "2026-11-25", ".5", "0o17"] {
-            assert_eq!(root(&format!("a: {text}")).get("a").and_then(Node::as_text), Some(text));
+            assert_eq!(parsed(&format!("a: {text}")).get("a").and_then(Node::as_text), Some(text));
         }
     }
 
@@ -509,7 +512,7 @@ mod tests {
 
     #[test]
     fn quoted_words_are_never_nothing() {
-        let root = root("a: null\nb: 'null'\nc:\nd: ''\ne: !!str null\n");
+        let root = parsed("a: null\nb: 'null'\nc:\nd: ''\ne: !!str null\n");
         let nulls: Vec<bool> =
             ["a", "b", "c", "d", "e"].iter().map(|key| root.get(key).expect("a key").is_null()).collect();
         assert_eq!(nulls, [true, false, true, false, false]);
@@ -517,7 +520,7 @@ mod tests {
 
     #[test]
     fn tags_are_kept() {
-        let root = root("a: !Sub '${x}'\nb: !GetAtt A.B\nc: !If [x, y, z]\n");
+        let root = parsed("a: !Sub '${x}'\nb: !GetAtt A.B\nc: !If [x, y, z]\n");
         assert_eq!(root.get("a").and_then(|node| node.tag.as_deref()), Some("Sub"));
         assert_eq!(root.get("c").and_then(|node| node.tag.as_deref()), Some("If"));
     }

@@ -6,7 +6,7 @@ use tera::{Context, ErrorKind, Tera};
 
 use crate::environment::{Mistake, SourceId, Sources, Span, did_you_mean};
 use crate::template::quoting::{guard, hide_dynamic_references};
-use crate::template::trace;
+use crate::template::tags;
 
 /// What can be wrong with a template as Tera reads it.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -85,12 +85,12 @@ impl Engine {
         let Some(text) = self.texts.get(name) else { return Vec::new() };
         let own = &sources.get(text.source).text;
         // What an included part reads may be set by the template that includes it.
-        let is_set = |variable: &str| trace::assignments(own).any(|set| set == variable);
+        let is_set = |variable: &str| tags::assignments(own).any(|set| set == variable);
         let mut unknown: Vec<&str> =
             variables.into_iter().filter(|variable| !declared(variable) && !is_set(variable)).collect();
         unknown.sort_unstable();
         let place = |variable: &str| {
-            let start = trace::first_use(own, variable)?;
+            let start = tags::first_use(own, variable)?;
             Some(Span { source: text.source, start, end: start + variable.len() })
         };
         unknown.into_iter().map(|variable| (variable.to_string(), place(variable))).collect()
@@ -111,11 +111,11 @@ impl Engine {
         })
     }
 
-    /// Renders a template with the number of its line at the end of every line, as [`trace`] needs it.
+    /// Renders a template with the number of its line at the end of every line, as [`trace`](super::trace) needs it.
     pub(super) fn render_marked(&self, name: &str, context: &Context, sources: &Sources) -> Option<String> {
         let mut tera = empty();
         let marked = self.texts.values().enumerate().map(|(file, text)| {
-            (text.name.as_str(), trace::mark_lines(&hide_dynamic_references(&sources.get(text.source).text), file))
+            (text.name.as_str(), tags::mark_lines(&hide_dynamic_references(&sources.get(text.source).text), file))
         });
         tera.add_raw_templates(marked).ok()?;
         tera.render(name, context).ok()
@@ -192,8 +192,8 @@ fn reported(report: &str) -> Option<Problem> {
 impl Problem {
     fn mistake(self, source: SourceId, sources: &Sources) -> Mistake {
         let text = &sources.get(source).text;
-        let start = trace::offset(text, self.start);
-        let end = trace::offset(text, self.end).max(start);
+        let start = tags::offset(text, self.start);
+        let end = tags::offset(text, self.end).max(start);
         let span = Span { source, start, end };
         if let Some(variable) = undefined_variable(&self.message) {
             return Mistake::at(span, &TeraFault::Undefined(variable.to_string()));

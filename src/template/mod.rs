@@ -1,6 +1,6 @@
 //! Templates: Tera in; rendered template, parameters and tags out. Pure, and offline.
 //!
-//! The way of a value: [`arguments`] types it and holds it against the schema of [`inputs`]; [`engine`] renders it, guarded by
+//! The way of a value: [`mod@arguments`] types it and holds it against the schema of [`inputs`]; [`engine`] renders it, guarded by
 //! [`quoting`] so that it can never become syntax; [`document`] makes of the text the JSON that CloudFormation is given; [`rules`]
 //! says what is wrong with it; [`trace`] finds the template's line for whatever is said.
 
@@ -15,6 +15,7 @@ pub mod quoting;
 pub mod resource_types;
 pub mod rules;
 pub mod sentences;
+pub mod tags;
 pub mod trace;
 pub mod typing;
 pub mod wiring;
@@ -286,10 +287,7 @@ impl Templates {
             .engine
             .render(&name, &context, sources)
             .map_err(|mistake| vec![explained(*mistake, template, stack)])?;
-        let traced = |mistakes: Vec<Mistake>| -> Vec<Mistake> {
-            let trace = Trace::new(&self.engine, &name, &context, &guarded, sources);
-            mistakes.into_iter().map(|mistake| trace.mistake(mistake, &guarded, sources)).collect()
-        };
+        let traced = |mistakes: Vec<Mistake>| self.traced(mistakes, &name, &context, &guarded, sources);
         let printed = printed_parameters(&guarded, template);
         if !printed.is_empty() {
             return Err(traced(printed));
@@ -324,10 +322,22 @@ impl Templates {
                 let name = text_name(&template.name);
                 let context = context(template, stack, arguments);
                 let guarded = self.engine.render(&name, &context, sources).unwrap_or_default();
-                let trace = Trace::new(&self.engine, &name, &context, &guarded, sources);
-                mistakes.into_iter().map(|mistake| trace.mistake(mistake, &guarded, sources)).collect()
+                self.traced(mistakes, &name, &context, &guarded, sources)
             }
         }
+    }
+
+    /// Mistakes in a rendered text, moved to the template's lines.
+    fn traced(
+        &self,
+        mistakes: Vec<Mistake>,
+        name: &str,
+        context: &Context,
+        guarded: &str,
+        sources: &Sources,
+    ) -> Vec<Mistake> {
+        let trace = Trace::new(&self.engine, name, context, guarded, sources);
+        mistakes.into_iter().map(|mistake| trace.mistake(mistake, guarded, sources)).collect()
     }
 
     /// The arguments of a stack, where they are right.

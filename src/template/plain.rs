@@ -72,14 +72,12 @@ fn text(node: &Node, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::{Sources, yaml};
+    use crate::environment::yaml::parsed;
 
     #[test]
     fn parameters_are_inputs() {
         let text = "Parameters: {Size: {Type: Number, MinValue: 1, Default: 2}, Name: {Type: String, AllowedPattern: '[a-z]+', NoEcho: true}, Ids: {Type: 'List<AWS::EC2::Subnet::Id>'}}";
-        let mut sources = Sources::default();
-        let id = sources.add("a.yaml".into(), text.into());
-        let inputs = inputs(&yaml::read(id, text).root.expect("a document"));
+        let inputs = inputs(&parsed(text));
         assert_eq!(inputs.schema["required"], json!(["Name", "Ids"]));
         assert_eq!(inputs.schema["properties"]["Size"], json!({"type": "number", "minimum": 1}));
         assert_eq!(inputs.schema["properties"]["Name"], json!({"type": "string", "pattern": "^(?:[a-z]+)$"}));

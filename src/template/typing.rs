@@ -240,17 +240,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::environment::{Sources, yaml};
-
-    fn read(text: &str) -> Node {
-        let mut sources = Sources::default();
-        let id = sources.add("a.yaml".into(), text.into());
-        yaml::read(id, text).root.expect("a document")
-    }
+    use crate::environment::yaml::parsed;
 
     fn typed(text: &str, schema: &Json) -> (Json, Vec<String>) {
         let mut mistakes = Vec::new();
-        let value = Typing { root: schema }.json(&read(text), schema, &mut mistakes);
+        let value = Typing { root: schema }.json(&parsed(text), schema, &mut mistakes);
         (value, mistakes.into_iter().map(|mistake| mistake.message).collect())
     }
 
@@ -298,7 +292,7 @@ mod tests {
 
     #[test]
     fn defaults_take_the_type_of_their_schema() {
-        let schema = schema_json(&read("{type: string, default: 16.9, enum: [16.9, 17.10], minLength: 2}"));
+        let schema = schema_json(&parsed("{type: string, default: 16.9, enum: [16.9, 17.10], minLength: 2}"));
         assert_eq!(schema, json!({"type": "string", "minLength": 2, "default": "16.9", "enum": ["16.9", "17.10"]}));
     }
 }

@@ -73,7 +73,7 @@ fn placeless(mistake: &Mistake) -> String {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    let notes: String = mistake.notes.iter().map(|note| format!("  {note}\n")).collect();
+    let notes = mistake.notes.iter().fold(String::new(), |notes, note| notes + "  " + note + "\n");
     let hint = mistake.hint.as_ref().map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
     format!("{severity}: {}\n{notes}{hint}", mistake.message)
 }
