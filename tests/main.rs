@@ -1,5 +1,6 @@
 //! The one test binary: a second one would link everything a second time.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has nothing better to do than to stop")]
+#![expect(clippy::needless_raw_string_hashes, reason = "expectations are written by `UPDATE_EXPECT=1`")]
 
 mod architecture;
 mod diff;

@@ -34,6 +34,8 @@ pub struct Found {
 pub struct Findings {
     /// One by one; the same mistake, met twice, is there once.
     pub all: Vec<Found>,
+    /// What must not be shown, though it stands in a line that is.
+    pub concealed: Vec<Span>,
 }
 
 impl Findings {

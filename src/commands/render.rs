@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::check::Findings;
 use crate::cli::{Common, Format, Render};
 use crate::commands::writing::{NewFile, write};
-use crate::commands::{Done, Ended, Stop, display, environment, name, project, stacks, templates};
+use crate::commands::{Done, Ended, Stop, discreet, display, environment, name, project, stacks, templates};
 use crate::environment::{Environment, Project, Reference, Stack};
 use crate::error::{Exit, Failure};
 use crate::template::rules::limits::TEMPLATE_BODY_BYTES_MAX;
@@ -63,7 +63,11 @@ fn render_all(
             Err(mistakes) => findings.extend(mistakes, Some(&context)),
         }
     }
-    if findings.all.is_empty() { Ok(all) } else { Err(Stop::Mistakes(findings, project.sources.clone())) }
+    if findings.all.is_empty() {
+        Ok(all)
+    } else {
+        Err(Stop::Mistakes(discreet(findings, project), project.sources.clone()))
+    }
 }
 
 fn files(stack: &Stack, rendered: &Rendered) -> Vec<(String, String)> {

@@ -275,7 +275,7 @@ pub fn known_values(arguments: &[Argument]) -> Map<String, Json> {
 }
 
 /// Whether the schema lists this very word: then it is no secret.
-fn is_listed(node: &Node, schema: &Json) -> bool {
+pub(super) fn is_listed(node: &Node, schema: &Json) -> bool {
     let listed = schema.get("enum").and_then(Json::as_array).into_iter().flatten().chain(schema.get("const"));
     listed.into_iter().any(|word| word.as_str() == node.as_text())
 }

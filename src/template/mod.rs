@@ -14,6 +14,7 @@ pub mod plain;
 pub mod quoting;
 pub mod resource_types;
 pub mod rules;
+pub mod secrets;
 pub mod sentences;
 pub mod tags;
 pub mod trace;
@@ -155,6 +156,13 @@ impl Templates {
         templates.blame(mistakes, &project.sources);
         templates.check_variables(&project.sources);
         templates
+    }
+
+    /// Reads every template of the project.
+    pub fn load_all(project: &mut Project) -> Self {
+        let folders = folders(&project.root.join(TEMPLATES));
+        let templates = folders.into_iter().filter(|folder| folder.is_template);
+        Self::load(project, &templates.map(|folder| folder.name).collect())
     }
 
     /// The templates that were loaded, in order of their names.

@@ -43,9 +43,12 @@ impl Trace {
             None => {
                 let start = rendered.floor_char_boundary(span.start);
                 let number = rendered[..start].matches('\n').count();
+                let mistake = Mistake { span: None, related, ..mistake };
+                if mistake.is_concealed {
+                    return mistake.note(format!("line {} of the rendered text", number + 1));
+                }
                 let line = unguard(rendered.split('\n').nth(number).unwrap_or_default());
-                let note = format!("line {} of the rendered text: `{}`", number + 1, line.trim());
-                Mistake { span: None, related, ..mistake }.note(note)
+                mistake.note(format!("line {} of the rendered text: `{}`", number + 1, line.trim()))
             }
         }
     }

@@ -143,11 +143,16 @@ fn explanation(explanation: &Explanation) -> String {
     if let Some(parameter) = explanation.input.as_ref().and_then(|input| input.parameter.as_ref()) {
         let _ = writeln!(text, "\nbecomes the parameter {parameter}");
     }
-    if !explanation.lands_in.is_empty() {
-        let rows: Vec<Vec<String>> = explanation.lands_in.iter().map(landing_row).collect();
-        let _ = write!(text, "\nends up in\n{}", columns(&rows, "  "));
-    } else if explanation.input.is_some() && explanation.value.is_some() {
-        text.push_str("\nends up in no resource of this rendering\n");
+    match &explanation.lands_in {
+        Some(landings) if !landings.is_empty() => {
+            let rows: Vec<Vec<String>> = landings.iter().map(landing_row).collect();
+            let _ = write!(text, "\nends up in\n{}", columns(&rows, "  "));
+        }
+        Some(_) if explanation.value.is_some() => text.push_str("\nends up in no resource of this rendering\n"),
+        None if explanation.input.is_some() => {
+            text.push_str("\nwhere it ends up is not known: the stack's values are wrong\nhint: `greenroom check` says what is wrong\n");
+        }
+        Some(_) | None => {}
     }
     text
 }

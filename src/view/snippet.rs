@@ -18,9 +18,8 @@ impl<'a> Redacted<'a> {
     /// Blacks out what any of the findings conceals: another finding may show the same line.
     pub(super) fn new(findings: &Findings, sources: &'a Sources) -> Self {
         let mut texts: BTreeMap<SourceId, String> = BTreeMap::new();
-        for span in
-            findings.all.iter().filter(|found| found.mistake.is_concealed).filter_map(|found| found.mistake.span)
-        {
+        let found = findings.all.iter().filter(|found| found.mistake.is_concealed);
+        for span in found.filter_map(|found| found.mistake.span).chain(findings.concealed.iter().copied()) {
             let text = texts.entry(span.source).or_insert_with(|| sources.get(span.source).text.clone());
             let hidden: String =
                 text[span.start..span.end].bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
