@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json, json};
 
-use crate::environment::project::ENVIRONMENTS;
 use crate::environment::resolve::{mentions_instance, name_to_try, resolve};
 use crate::environment::shape::json_schema;
 use crate::environment::source::read_file;
@@ -14,7 +13,8 @@ use crate::environment::{
 };
 use crate::template::arguments::arguments;
 use crate::template::inputs::{reference_definitions, value_schema};
-use crate::template::rules::{TemplateFault, secrets_by_look};
+use crate::template::rules::TemplateFault;
+use crate::template::secrets::secrets_by_look;
 use crate::template::{Rendered, Template, Templates, wiring};
 
 /// Where the JSON Schema of environment files is kept, for editors.
@@ -344,7 +344,9 @@ fn check_same_stacks(tried: &[Tried], findings: &mut Findings) {
                 let place = format!("account {}, {}", stack.account.value, stack.region.value);
                 let fault =
                     ProjectWideFault::SameStack(other.clone(), here.clone(), stack.stack_name.value.clone(), place);
-                let mistake = Mistake::at(stack.stack_name.span, &fault).related(*span, "named here as well");
+                let mistake = Mistake::at(stack.stack_name.span, &fault);
+                let is_elsewhere = *span != stack.stack_name.span;
+                let mistake = if is_elsewhere { mistake.related(*span, "named here as well") } else { mistake };
                 findings.add(mistake.hint("give one of them another account, Region or `stack_name`"), None);
             }
             seen.entry(key).or_insert((here, stack.stack_name.span));
@@ -440,12 +442,8 @@ fn closed(properties: &Map<String, Json>) -> Json {
 }
 
 fn check_looks(project: &Project, findings: &mut Findings) {
-    for file in project.files.values() {
-        let mut spans = Vec::new();
-        secrets_by_look(&file.root, &mut spans);
-        for span in spans {
-            let mistake = Mistake::at(span, &ProjectWideFault::LooksSecret).concealed();
-            findings.add(mistake.hint(format!("take it out, and revoke it: it is in {ENVIRONMENTS}/'s history")), None);
-        }
+    for span in secrets_by_look(&project.sources) {
+        let mistake = Mistake::at(span, &ProjectWideFault::LooksSecret).concealed();
+        findings.add(mistake.hint("take it out, and revoke it: it is in the repository's history"), None);
     }
 }

@@ -329,10 +329,17 @@ fn check_no_tags(node: &Node, mistakes: &mut Vec<Mistake>) {
     }
 }
 
+/// YAML 1.1's key for "and all of that".
+pub(crate) const MERGE_KEY: &str = "<<";
+
+/// Why it is not read.
+pub(crate) const NO_MERGE_KEYS: &str =
+    "merge keys are not read; put what is shared into an abstract file and inherit it";
+
 fn unknown_key(entry: &Entry, keys: &[Key]) -> Mistake {
     let mistake = Mistake::at(entry.key_span, &ShapeFault::UnknownKey(entry.key.clone()));
-    if entry.key == "<<" {
-        return mistake.hint("merge keys are not read; put what is shared into an abstract file and inherit it");
+    if entry.key == MERGE_KEY {
+        return mistake.hint(NO_MERGE_KEYS);
     }
     let known = || keys.iter().map(|key| key.name);
     let all = || format!("known here: {}", known().collect::<Vec<_>>().join(", "));

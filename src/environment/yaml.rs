@@ -413,6 +413,10 @@ impl<'text> Reader<'text> {
             let tab = self.text[..start].rfind('\t').unwrap_or(start);
             return Mistake::at(Span { start: tab, end: tab + 1, ..span }, &YamlFault::Tab).hint("indent with spaces");
         }
+        if error.info().contains("unknown anchor") {
+            let hint = "an anchor stands before its aliases, in the same file: `&name`, then `*name`";
+            return Mistake::at(span, &YamlFault::UnknownAlias).hint(hint);
+        }
         // The parser has a bound of its own for brackets in brackets.
         if error.info().contains("recursion limit") {
             return Mistake::at(span, &YamlFault::TooDeep);
@@ -421,12 +425,22 @@ impl<'text> Reader<'text> {
             return Mistake::at(span, &YamlFault::TagAfterTag)
                 .hint(format!("write the outer one in full, on a line of its own: `Fn::{tag}:`"));
         }
-        let fault = YamlFault::NotYaml(error.info().trim_start_matches("while parsing ").to_string());
-        let hint = error
-            .info()
-            .contains("mapping values are not allowed")
-            .then(|| "text that holds `: ` must be quoted; a key must be indented like its neighbours".to_string());
-        Mistake::at(span, &fault).maybe_hint(hint)
+        let fault = YamlFault::NotYaml(
+            error
+                .info()
+                .trim_start_matches("while parsing ")
+                .replace("flow mapping, did", "map in braces did")
+                .replace("flow sequence, did", "list in brackets did"),
+        );
+        let says = |words: &str| error.info().contains(words);
+        let hint = if says("mapping values are not allowed") {
+            Some("text that holds `: ` must be quoted; a key must be indented like its neighbours")
+        } else if says("did not find expected ','") {
+            Some("a bracket opened before this is not closed, or text that holds `: ` is not quoted")
+        } else {
+            None
+        };
+        Mistake::at(span, &fault).maybe_hint(hint.map(str::to_string))
     }
 
     fn line_around(&self, index: usize) -> &str {

@@ -307,7 +307,11 @@ fn shown(node: &Node, hidden: &[Span]) -> String {
 }
 
 fn conceal(node: &mut Node, hidden: &[Span]) {
-    if hidden.iter().any(|hidden| hidden.contains(&node.span)) {
+    let is_scalar = matches!(node.content, Content::Scalar(_));
+    let touches = |hidden: &Span| {
+        hidden.source == node.span.source && hidden.start < node.span.end && node.span.start < hidden.end
+    };
+    if hidden.iter().any(|hidden| hidden.contains(&node.span) || is_scalar && touches(hidden)) {
         *node = Node::text("(a secret, not shown)", node.span);
         return;
     }

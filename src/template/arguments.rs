@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::environment::layers::overlay_values;
 use crate::environment::reference::{self, Reference};
+use crate::environment::shape::{MERGE_KEY, NO_MERGE_KEYS};
 use crate::environment::{Content, Environment, Mistake, Node, Span, Stack, Value, did_you_mean};
 use crate::template::Template;
 use crate::template::inputs::{Input, Inputs};
@@ -103,7 +104,8 @@ fn check_known(
     mistakes: &mut Vec<Mistake>,
 ) {
     let inputs = &template.inputs;
-    if inputs.get(&value.input).is_some() || value.is_shared && is_known_elsewhere(&value.input) {
+    if inputs.is_unknown() || inputs.get(&value.input).is_some() || value.is_shared && is_known_elsewhere(&value.input)
+    {
         return;
     }
     let fault = if value.is_shared {
@@ -112,6 +114,7 @@ fn check_known(
         ArgumentFault::UnknownInput { template: template.name.clone(), input: value.input.clone() }
     };
     let hint = match inputs.renamed(&value.input) {
+        None if value.input == MERGE_KEY => Some(NO_MERGE_KEYS.to_string()),
         Some(renamed) => Some(format!("it is called `{}` now", renamed.name)),
         None => did_you_mean(&value.input, inputs.all.iter().map(|input| input.name.as_str())),
     };
@@ -207,9 +210,16 @@ impl Judge<'_> {
             Some((layer, found))
         });
         self.mistakes.push(match withheld {
-            Some((layer, withheld)) => mistake
-                .related(withheld.span, "a reference to a secret is not inherited from an environment")
-                .hint(format!("`{}` says it for itself: say `{}:` here", layer.name, input.name)),
+            Some((layer, withheld)) => {
+                let own = self.environment.layers.last().map(|own| Span { end: own.root.span.start, ..own.root.span });
+                let hint = format!(
+                    "`{}` says it for itself: say `stacks.{}.values.{}` here",
+                    layer.name, self.stack.name, input.name
+                );
+                Mistake { span: own.or(mistake.span), ..mistake }
+                    .related(withheld.span, "a reference to a secret is not inherited from an environment")
+                    .hint(hint)
+            }
             None => mistake.hint(format!("say `{}:` under `stacks.{}.values`", input.name, self.stack.name)),
         });
     }

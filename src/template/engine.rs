@@ -1,6 +1,6 @@
 //! Tera, and what we ask of it: guarded values, dynamic references left alone, errors at the template's own line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tera::{Context, ErrorKind, Tera};
 
@@ -46,6 +46,7 @@ impl Engine {
     pub fn new(texts: Vec<Text>, sources: &Sources) -> (Self, Vec<Mistake>) {
         let mut texts: BTreeMap<String, Text> = texts.into_iter().map(|text| (text.name.clone(), text)).collect();
         let mut mistakes = Vec::new();
+        let mut left_out: BTreeSet<String> = BTreeSet::new();
         // Tera stops at the first text that does not parse: take it out and ask again. Each turn takes one away.
         loop {
             let mut tera = empty();
@@ -57,10 +58,19 @@ impl Engine {
             let before = texts.len();
             for problem in found {
                 let Some(text) = texts.get(&problem.file) else { continue };
-                mistakes.push(problem.mistake(text.source, sources));
+                // Who includes what was left out is not wrong: what was left out is.
+                if problem.unknown_include().is_some_and(|name| left_out.contains(name)) {
+                    continue;
+                }
+                let near = problem.unknown_include().map(|name| {
+                    let all = || "a part is a file below templates/, named from there".to_string();
+                    did_you_mean(name, texts.keys().map(String::as_str)).unwrap_or_else(all)
+                });
+                mistakes.push(problem.mistake(text.source, sources).maybe_hint(near));
             }
             for problem in problems(&error) {
                 texts.remove(&problem.file);
+                left_out.insert(problem.file);
             }
             if texts.len() == before {
                 mistakes.push(Mistake::new(&TeraFault::NotATemplate(lower_first(&error.to_string()))));
@@ -190,6 +200,11 @@ fn reported(report: &str) -> Option<Problem> {
 }
 
 impl Problem {
+    /// The part that is included and not there.
+    fn unknown_include(&self) -> Option<&str> {
+        self.message.to_lowercase().starts_with("unknown template").then(|| self.message.split('`').nth(1))?
+    }
+
     fn mistake(self, source: SourceId, sources: &Sources) -> Mistake {
         let text = &sources.get(source).text;
         let start = tags::offset(text, self.start);
@@ -199,8 +214,11 @@ impl Problem {
             return Mistake::at(span, &TeraFault::Undefined(variable.to_string()));
         }
         let message = lower_first(self.message.split(" Available ").next().unwrap_or_default().trim_end_matches('.'));
+        let is_open = message.contains("but expected") || message.contains("end of input");
+        let hint =
+            is_open.then(|| "something that opens before this is not closed: `{{ }}`, `{% if %}`, `{% for %}`".into());
         let fault = if self.is_syntax { TeraFault::NotATemplate(message) } else { TeraFault::CannotRender(message) };
-        Mistake::at(span, &fault)
+        Mistake::at(span, &fault).maybe_hint(hint)
     }
 }
 

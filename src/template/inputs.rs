@@ -83,6 +83,9 @@ pub enum InputsFault {
     RequiredWithDefault(String),
 }
 
+/// JSON Schema's.
+const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
+
 const OWN_WORDS: [&str; 4] = ["x-parameter", "x-secret", "x-replaces", "x-was"];
 
 /// Reads `inputs.yaml`.
@@ -118,7 +121,15 @@ fn check_schema(root: &Node, schema: &Json) -> Result<(), Box<Mistake>> {
     jsonschema::draft202012::meta::validate(schema).map_err(|error| {
         let path: Vec<String> = error.instance_path().iter().map(|segment| segment.to_string()).collect();
         let span = root.at(path.iter().map(String::as_str)).map_or(root.span, |node| node.span);
-        Box::new(Mistake::at(span, &InputsFault::NotASchema(error.to_string())))
+        let node = root.at(path.iter().map(String::as_str));
+        match node.and_then(Node::as_text).filter(|_| path.last().is_some_and(|last| last == "type")) {
+            Some(text) => {
+                let hint = crate::environment::did_you_mean(text, TYPES)
+                    .unwrap_or_else(|| format!("the types are {}", TYPES.join(", ")));
+                Box::new(Mistake::at(span, &InputsFault::NotASchema(format!("there is no type `{text}`"))).hint(hint))
+            }
+            None => Box::new(Mistake::at(span, &InputsFault::NotASchema(error.to_string()))),
+        }
     })
 }
 
@@ -225,6 +236,11 @@ fn is_variable(name: &str) -> bool {
 }
 
 impl Inputs {
+    /// Whether the file could not be read as inputs at all: then nothing can be said about any of them.
+    pub fn is_unknown(&self) -> bool {
+        self.schema == Json::Bool(true)
+    }
+
     /// The input of that name.
     pub fn get(&self, name: &str) -> Option<&Input> {
         self.all.iter().find(|input| input.name == name)

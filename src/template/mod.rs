@@ -142,7 +142,7 @@ impl Templates {
         let folders = folders(&root);
         let names: Vec<String> =
             folders.iter().filter(|folder| folder.is_template).map(|folder| folder.name.clone()).collect();
-        let mut loader = Loader { project, texts: Vec::new() };
+        let mut loader = Loader { project, texts: Vec::new(), mistakes: Vec::new() };
         let mut all: BTreeMap<String, Template> = BTreeMap::new();
         for name in names.iter().filter(|name| wanted.contains(*name)) {
             all.insert(name.clone(), loader.template(&root, name));
@@ -150,8 +150,10 @@ impl Templates {
         if !loader.texts.is_empty() {
             loader.parts(&root, &folders);
         }
-        let texts = loader.texts;
+        let Loader { texts, mistakes: mut of_parts, .. } = loader;
         let (engine, mistakes) = Engine::new(texts, &project.sources);
+        of_parts.extend(mistakes);
+        let mistakes = of_parts;
         let mut templates = Self { all, names, engine, root, elsewhere: OnceLock::new() };
         templates.blame(mistakes, &project.sources);
         templates.check_variables(&project.sources);
@@ -216,7 +218,8 @@ impl Templates {
 
     /// `{% if typo %}` would be false in silence.
     fn check_variables(&mut self, sources: &Sources) {
-        for template in self.all.values_mut().filter(|template| matches!(template.form, Form::Tera)) {
+        let is_judged = |template: &&mut Template| matches!(template.form, Form::Tera) && !template.inputs.is_unknown();
+        for template in self.all.values_mut().filter(is_judged) {
             let inputs = &template.inputs;
             let declared = |name: &str| inputs.get(name).is_some() || WORDS.contains(&name);
             let unknown = self.engine.unknown_variables(&text_name(&template.name), &declared, sources);
@@ -515,6 +518,8 @@ fn declared_in(folder: &Path) -> Vec<String> {
 struct Loader<'a> {
     project: &'a mut Project,
     texts: Vec<Text>,
+    /// What is wrong with parts.
+    mistakes: Vec<Mistake>,
 }
 
 impl Loader<'_> {
@@ -597,11 +602,15 @@ impl Loader<'_> {
                 let name = shown(root, &path);
                 let is_own = folder.is_template
                     && (name == text_name(&folder.name) || name.ends_with(&format!("/{INPUTS_FILE}")));
+                if is_own {
+                    continue;
+                }
                 // What cannot be read cannot be included; who includes it is told.
-                if let (false, Some((source, _))) = (is_own, self.read(&path, &mut mistakes)) {
+                if let Some((source, _)) = self.read(&path, &mut mistakes) {
                     self.texts.push(Text { name, source });
                 }
             }
+            self.mistakes.extend(mistakes.into_iter().filter(|mistake| mistake.span.is_some()));
         }
     }
 }

@@ -8,26 +8,40 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::environment::reference::is_reference;
-use crate::environment::{Entry, EnvironmentFile, Node, Project, Span, nearest};
+use crate::environment::source::Source;
+use crate::environment::{Entry, EnvironmentFile, Node, Project, Sources, Span, nearest};
 use crate::template::arguments::is_listed;
 use crate::template::inputs::{Input, Inputs};
-use crate::template::rules::secrets_by_look;
 use crate::template::{Template, Templates};
 
 /// Every text of the environment files that must not be shown.
 pub fn secrets_in_clear(project: &Project) -> Vec<Span> {
+    let mut spans = secrets_by_look(&project.sources);
     let mut project = project.clone();
     let templates = Templates::load_all(&mut project);
     let all: Vec<&Inputs> = templates.iter().map(|template: &Template| &template.inputs).collect();
-    let mut spans = Vec::new();
     for file in project.files.values() {
-        secrets_by_look(&file.root, &mut spans);
         spans.extend(values(&file.root).filter(|entry| is_secret(entry, &all)).map(|entry| entry.value.span));
         if !file.is_readable {
             spans.extend(in_text(&project.sources.get(file.source).text, file, &all));
         }
     }
     spans
+}
+
+/// Text that is a secret by its look, in whichever file and wherever it stands: an access key of AWS, a private key.
+pub fn secrets_by_look(sources: &Sources) -> Vec<Span> {
+    static LOOKS: LazyLock<Regex> = LazyLock::new(|| {
+        let key = r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b";
+        let private_key =
+            r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?s:.*?)(?:-----END (?:[A-Z]+ )?PRIVATE KEY-----|\z)";
+        Regex::new(&format!("{key}|{private_key}")).expect("a constant expression")
+    });
+    let within = |(id, source)| {
+        let source: &Source = source;
+        LOOKS.find_iter(&source.text).map(move |found| Span { source: id, start: found.start(), end: found.end() })
+    };
+    sources.iter().flat_map(within).collect()
 }
 
 /// Every value of a file, shared ones first.
