@@ -402,7 +402,8 @@ impl<'text> Reader<'text> {
 
     fn without_trailing_newlines(&self, span: Span) -> Span {
         let text = &self.text[span.start..span.end];
-        Span { end: span.start + text.trim_end().len(), ..span }
+        // Blanks of Unicode are text.
+        Span { end: span.start + text.trim_end_matches([' ', '\t', '\r', '\n']).len(), ..span }
     }
 
     fn not_yaml(&self, error: &ScanError) -> Mistake {
