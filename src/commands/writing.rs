@@ -12,27 +12,32 @@ pub(super) struct NewFile {
     pub(super) text: String,
 }
 
-/// Writes files: each first beside its place, under another name, then all moved there. A run that is killed leaves whole files,
-/// old ones or new ones, and at worst a hidden one that the next run writes over.
+/// Writes files: each first beside its place, under another name, then all moved there. A run that fails leaves nothing under the
+/// other names; one that is killed leaves whole files, old ones or new ones, and at worst hidden ones that the next run writes over.
 pub(super) fn write(files: &[NewFile]) -> Result<(), Failure> {
-    for file in files {
-        if let Some(directory) = file.path.parent() {
-            fs::create_dir_all(directory).map_err(|error| cannot("create", directory, &error))?;
-        }
-        let beside = beside(&file.path);
-        fs::write(&beside, &file.text).map_err(|error| {
-            // What is half-written must not stay.
-            let _ = fs::remove_file(&beside);
-            cannot("write", &file.path, &error)
-        })?;
-    }
-    for file in files {
-        fs::rename(beside(&file.path), &file.path).map_err(|error| {
+    let written = files.iter().try_for_each(write_beside).and_then(|()| files.iter().try_for_each(move_to_its_place));
+    if written.is_err() {
+        for file in files {
+            // Most of them are not there, and none of them is wanted.
             let _ = fs::remove_file(beside(&file.path));
-            cannot("write", &file.path, &error)
-        })?;
+        }
     }
-    Ok(())
+    written
+}
+
+fn write_beside(file: &NewFile) -> Result<(), Failure> {
+    if let Some(directory) = file.path.parent() {
+        fs::create_dir_all(directory).map_err(|error| cannot("create", directory, &error))?;
+    }
+    // Found now, before the first file is moved, and not in the middle.
+    if file.path.is_dir() {
+        return Err(cannot("write", &file.path, &std::io::ErrorKind::IsADirectory.into()));
+    }
+    fs::write(beside(&file.path), &file.text).map_err(|error| cannot("write", &file.path, &error))
+}
+
+fn move_to_its_place(file: &NewFile) -> Result<(), Failure> {
+    fs::rename(beside(&file.path), &file.path).map_err(|error| cannot("write", &file.path, &error))
 }
 
 fn beside(path: &Path) -> PathBuf {
