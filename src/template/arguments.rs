@@ -172,7 +172,7 @@ impl Judge<'_> {
             return None;
         }
         let mut json = Typing { root: &inputs.schema }.json(node, schema, self.mistakes);
-        fill_defaults(&mut json, schema);
+        fill_defaults(&mut json, schema, Typing { root: &inputs.schema });
         Some(Given::Value(json))
     }
 
@@ -290,21 +290,28 @@ pub(super) fn is_listed(node: &Node, schema: &Json) -> bool {
     listed.into_iter().any(|word| word.as_str() == node.as_text())
 }
 
-/// Defaults of keys inside maps.
-fn fill_defaults(value: &mut Json, schema: &Json) {
-    let (Some(object), Some(properties)) = (value.as_object_mut(), schema.get("properties").and_then(Json::as_object))
-    else {
-        return;
-    };
-    for (key, schema) in properties {
-        match object.get_mut(key) {
-            Some(value) => fill_defaults(value, schema),
-            None => {
-                if let Some(default) = schema.get("default") {
-                    object.insert(key.clone(), default.clone());
+/// Defaults of keys inside maps, in lists too.
+fn fill_defaults<'a>(value: &mut Json, schema: &'a Json, typing: Typing<'a>) {
+    let schema = typing.resolve(schema);
+    match value {
+        Json::Array(items) => {
+            for (position, item) in items.iter_mut().enumerate() {
+                fill_defaults(item, typing.item(schema, position), typing);
+            }
+        }
+        Json::Object(object) => {
+            for (key, schema) in schema.get("properties").and_then(Json::as_object).into_iter().flatten() {
+                match object.get_mut(key) {
+                    Some(value) => fill_defaults(value, schema, typing),
+                    None => {
+                        if let Some(default) = typing.resolve(schema).get("default") {
+                            object.insert(key.clone(), default.clone());
+                        }
+                    }
                 }
             }
         }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
     }
 }
 

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::environment::interpolate::WORDS;
-use crate::environment::{Entry, Mistake, Node, Span, reference};
+use crate::environment::{Entry, Mistake, Node, Span, did_you_mean, reference};
 use crate::template::typing::{Typing, schema_json};
 
 /// The inputs of a template.
@@ -51,6 +51,9 @@ pub enum InputsFault {
     /// Not a schema.
     #[error("this is no JSON Schema: {0}")]
     NotASchema(String),
+    /// `$ref: other.yaml`.
+    #[error("`{0}` leads to nothing in this file")]
+    LeadsNowhere(String),
     /// `InstanceClass`.
     #[error("`{0}` cannot be a variable of a template: lower-case letters, digits and `_`, beginning with a letter")]
     NotAVariable(String),
@@ -111,26 +114,52 @@ pub fn read(root: &Node, mistakes: &mut Vec<Mistake>) -> Inputs {
         // Unknown inputs have a message of their own, with the nearest name.
         schema.remove("additionalProperties");
     }
-    if let Err(mistake) = check_schema(root, &schema) {
-        mistakes.push(*mistake);
-    }
+    mistakes.extend(check_schema(root, &schema));
     Inputs { schema, all }
 }
 
-fn check_schema(root: &Node, schema: &Json) -> Result<(), Box<Mistake>> {
-    jsonschema::draft202012::meta::validate(schema).map_err(|error| {
-        let path: Vec<String> = error.instance_path().iter().map(|segment| segment.to_string()).collect();
-        let span = root.at(path.iter().map(String::as_str)).map_or(root.span, |node| node.span);
-        let node = root.at(path.iter().map(String::as_str));
-        match node.and_then(Node::as_text).filter(|_| path.last().is_some_and(|last| last == "type")) {
-            Some(text) => {
-                let hint = crate::environment::did_you_mean(text, TYPES)
-                    .unwrap_or_else(|| format!("the types are {}", TYPES.join(", ")));
-                Box::new(Mistake::at(span, &InputsFault::NotASchema(format!("there is no type `{text}`"))).hint(hint))
-            }
-            None => Box::new(Mistake::at(span, &InputsFault::NotASchema(error.to_string()))),
+/// Whether values can be judged by it: a schema that is left aside would let everything pass in silence.
+fn check_schema(root: &Node, schema: &Json) -> Vec<Mistake> {
+    let validator = jsonschema::draft202012::meta::validator();
+    let mut mistakes: Vec<Mistake> = validator.iter_errors(schema).map(|error| not_a_schema(root, &error)).collect();
+    check_references(root, root, &mut mistakes);
+    if mistakes.is_empty()
+        && let Err(error) = jsonschema::draft202012::new(schema)
+    {
+        mistakes.push(not_a_schema(root, &error));
+    }
+    mistakes
+}
+
+fn not_a_schema(root: &Node, error: &jsonschema::ValidationError<'_>) -> Mistake {
+    let path: Vec<String> = error.instance_path().iter().map(|segment| segment.to_string()).collect();
+    let node = root.at(path.iter().map(String::as_str));
+    let start = Span { end: root.span.start, ..root.span };
+    let at = |text: String| Mistake::at(node.map_or(start, |node| node.span), &InputsFault::NotASchema(text));
+    match node.and_then(Node::as_text).filter(|_| path.last().is_some_and(|last| last == "type")) {
+        Some(text) => {
+            let all = || format!("the types are {}", TYPES.join(", "));
+            at(format!("there is no type `{text}`")).hint(did_you_mean(text, TYPES).unwrap_or_else(all))
         }
-    })
+        None => at(error.to_string()),
+    }
+}
+
+/// `$ref`s must lead somewhere, in this file: nothing else is read, and nothing is fetched.
+fn check_references(root: &Node, node: &Node, mistakes: &mut Vec<Mistake>) {
+    if let Some(target) = node.get("$ref")
+        && let Some(text) = target.as_text()
+    {
+        let pointer = text.strip_prefix('#').filter(|pointer| pointer.is_empty() || pointer.starts_with('/'));
+        let leads = |pointer: &str| root.at(pointer.split('/').skip(1)).is_some();
+        if !pointer.is_some_and(leads) {
+            let mistake = Mistake::at(target.span, &InputsFault::LeadsNowhere(text.to_string()));
+            mistakes.push(mistake.hint("write `#/$defs/NAME`, and define NAME under `$defs:`"));
+        }
+    }
+    let items = node.as_sequence().unwrap_or_default();
+    let values = node.as_mapping().unwrap_or_default().iter().map(|entry| &entry.value);
+    items.iter().chain(values).for_each(|inner| check_references(root, inner, mistakes));
 }
 
 fn check_parameters(all: &[Input], mistakes: &mut Vec<Mistake>) {
@@ -163,7 +192,7 @@ fn input(entry: &Entry, is_required: bool, mistakes: &mut Vec<Mistake>) -> Input
     for entry in schema.as_mapping().unwrap_or_default() {
         if entry.key.starts_with("x-") && !OWN_WORDS.contains(&entry.key.as_str()) {
             let mistake = Mistake::at(entry.key_span, &InputsFault::UnknownWord(entry.key.clone()));
-            mistakes.push(mistake.maybe_hint(crate::environment::did_you_mean(&entry.key, OWN_WORDS)));
+            mistakes.push(mistake.maybe_hint(did_you_mean(&entry.key, OWN_WORDS)));
         }
     }
     check_inner_keys(schema, mistakes);
@@ -292,12 +321,22 @@ pub fn plain(value: &Json) -> String {
 /// How deep `$ref`s of an input are followed when its schema is copied; a schema that refers to itself ends here.
 const COPIED_DEPTH_MAX: usize = 16;
 
+/// How many schemas an input's copy may hold. A few lines of nested `$ref`s can stand for thousands of millions.
+const COPIED_SCHEMAS_MAX: usize = 2_000;
+
+/// What is still to be copied, and from where.
+struct Copying<'a> {
+    root: &'a Json,
+    left: usize,
+}
+
 /// The schema of an input's value in an environment file: references allowed, null too, and nothing inside required, because a
 /// layer may say a part of a map and leave the rest to others.
 ///
 /// It refers to the two definitions of [`reference_definitions`].
 pub fn value_schema(input: &Input, inputs: &Inputs) -> Json {
-    let mut forms = vec![loosened(inputs.schema_of(&input.name), &inputs.schema, 0), json!({"type": "null"})];
+    let mut copying = Copying { root: &inputs.schema, left: COPIED_SCHEMAS_MAX };
+    let mut forms = vec![loosened(inputs.schema_of(&input.name), &mut copying, 0), json!({"type": "null"})];
     forms.push(json!({"$ref": "#/$defs/reference"}));
     if input.parameter.is_some() {
         forms.push(json!({"$ref": "#/$defs/reference_at_deployment"}));
@@ -322,15 +361,16 @@ pub fn reference_definitions() -> Map<String, Json> {
 
 /// Takes out what only a template can know, and lets in what only greenroom does: numbers for text (editors cannot know its
 /// type), the five words, references inside.
-fn loosened(schema: &Json, root: &Json, depth: usize) -> Json {
+fn loosened(schema: &Json, copying: &mut Copying<'_>, depth: usize) -> Json {
     let Json::Object(entries) = schema else { return schema.clone() };
-    let target =
-        entries.get("$ref").and_then(Json::as_str).and_then(|it| it.strip_prefix('#')).and_then(|it| root.pointer(it));
-    if depth > COPIED_DEPTH_MAX {
+    let pointer = entries.get("$ref").and_then(Json::as_str).and_then(|it| it.strip_prefix('#'));
+    let target = pointer.and_then(|pointer| copying.root.pointer(pointer));
+    copying.left = copying.left.saturating_sub(1);
+    if depth > COPIED_DEPTH_MAX || copying.left == 0 {
         return Json::Bool(true);
     }
     if let Some(target) = target {
-        return loosened(target, root, depth + 1);
+        return loosened(target, copying, depth + 1);
     }
     let is_kept = |key: &str| {
         !matches!(key, "required" | "dependentRequired" | "default" | "examples" | "description" | "$defs")
@@ -343,11 +383,11 @@ fn loosened(schema: &Json, root: &Json, depth: usize) -> Json {
             ("pattern", Json::String(pattern)) => json!(format!("(?:{pattern})|\\$\\{{")),
             ("enum" | "const" | "propertyNames", value) => value.clone(),
             ("properties" | "patternProperties", Json::Object(inner)) => {
-                inner.iter().map(|(key, value)| (key.clone(), inside(value, root, depth))).collect()
+                inner.iter().map(|(key, value)| (key.clone(), inside(value, copying, depth))).collect()
             }
-            ("items" | "additionalProperties", value) => inside(value, root, depth),
-            (_, Json::Array(items)) => items.iter().map(|item| loosened(item, root, depth + 1)).collect(),
-            (_, value) => loosened(value, root, depth + 1),
+            ("items" | "additionalProperties", value) => inside(value, copying, depth),
+            (_, Json::Array(items)) => items.iter().map(|item| loosened(item, copying, depth + 1)).collect(),
+            (_, value) => loosened(value, copying, depth + 1),
         };
         out.insert(key.clone(), value);
     }
@@ -355,8 +395,8 @@ fn loosened(schema: &Json, root: &Json, depth: usize) -> Json {
 }
 
 /// A value inside another: it may be a reference, or null to take it away.
-fn inside(schema: &Json, root: &Json, depth: usize) -> Json {
-    match loosened(schema, root, depth + 1) {
+fn inside(schema: &Json, copying: &mut Copying<'_>, depth: usize) -> Json {
+    match loosened(schema, copying, depth + 1) {
         Json::Object(schema) => json!({"anyOf": [schema, {"type": "null"}, {"$ref": "#/$defs/reference"}]}),
         other => other,
     }

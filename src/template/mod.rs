@@ -558,6 +558,7 @@ impl Loader<'_> {
             (self.inputs(&inputs_file, &mut mistakes), Form::Tera)
         };
         let inputs_path = format!("{TEMPLATES}/{name}/{}", if is_plain { STACK_FILE } else { INPUTS_FILE });
+        // A schema that cannot judge is a mistake of its own by now.
         let validator = jsonschema::draft202012::new(&inputs.schema).ok();
         Template { name: name.to_string(), inputs_path, inputs, validator, mistakes, form }
     }

@@ -49,8 +49,11 @@ fn schema(node: &Node) -> Json {
         schema.insert("enum".into(), words.iter().filter_map(word).collect());
     }
     if let Some(pattern) = text(node, "AllowedPattern") {
-        // CloudFormation matches the whole value.
-        schema.insert("pattern".into(), json!(format!("^(?:{pattern})$")));
+        // CloudFormation matches the whole value. It reads patterns as Java does; one that we do not understand, it judges alone.
+        let whole = json!({ "pattern": format!("^(?:{pattern})$") });
+        if jsonschema::draft202012::new(&whole).is_ok() {
+            schema.insert("pattern".into(), whole["pattern"].clone());
+        }
     }
     for (ours, theirs) in
         [("minLength", "MinLength"), ("maxLength", "MaxLength"), ("minimum", "MinValue"), ("maximum", "MaxValue")]
