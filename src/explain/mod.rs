@@ -7,7 +7,7 @@ use crate::environment::{
 };
 use crate::template::Templates;
 use crate::template::arguments::{Argument, Given};
-use crate::template::inputs::{Input, kind};
+use crate::template::inputs::{Input, kind, plain};
 use crate::template::landing::{Landing, landings};
 use crate::template::secrets::secrets_in_clear;
 
@@ -146,7 +146,15 @@ pub fn explain(
     path: &str,
 ) -> Result<Explanation, Box<Mistake>> {
     let parts: Vec<&str> = path.split(['.', '/']).filter(|part| !part.is_empty()).collect();
+    let is_of_stack = |parts: &[&str]| {
+        let of_stack = ["stacks"].into_iter().chain(parts.iter().copied());
+        environment.document.at(of_stack).is_some()
+    };
     match parts.as_slice() {
+        // A stack, or a key of it: `database.account`.
+        [first, ..] if environment.stack(first).is_some() && is_of_stack(&parts) => {
+            explain_key(project, environment, path, &[&["stacks"], parts.as_slice()].concat())
+        }
         [stack, input, rest @ ..] if environment.stack(stack).is_some() => {
             explain_value(project, environment, templates, path, (stack, input, rest))
         }
@@ -184,6 +192,7 @@ fn explain_value(
     // Where another value of the stack is wrong, nothing was laid over the default.
     let node = argument.map(|argument| &argument.node).or(given.filter(|_| arguments.is_none()));
     let value = node.and_then(|node| node.at(rest.iter().copied())).map(|node| shown(node, &hidden));
+    let value = value.or_else(|| default_inside(argument?, rest));
     let landings =
         arguments.as_ref().map(|arguments| landings(templates, template, stack, arguments, input, rest, sources));
     Ok(Explanation {
@@ -193,6 +202,16 @@ fn explain_value(
         input: Some(facts(input, template.inputs.schema_of(input_name))),
         lands_in: landings,
     })
+}
+
+/// What the schema of an input says for a key inside it that nobody gives.
+fn default_inside(argument: &Argument, rest: &[&str]) -> Option<String> {
+    let Given::Value(value) = &argument.given else { return None };
+    let found = rest.iter().try_fold(value, |value, part| match value {
+        serde_json::Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        other => other.get(part),
+    })?;
+    Some(plain(found))
 }
 
 fn facts(input: &Input, schema: &serde_json::Value) -> InputFacts {
