@@ -246,6 +246,50 @@ fn a_key_twice() {
 }
 
 #[test]
+fn lines_that_end_as_on_windows() {
+    check_says(
+        &Scenario::small().lab(&LAB.replace("region", "regoin").replace('\n', "\r\n")),
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: `lab` says no `region`
+         --> environments/lab.yaml:1:1
+          |
+        1 | project: demo
+          | ^
+          |
+          = hint: say `region:` here or in a file it inherits
+
+        error: unknown key `regoin`
+         --> environments/lab.yaml:3:1
+          |
+        3 | regoin: eu-west-1
+          | ^^^^^^
+          |
+          = hint: did you mean `region`?
+
+        2 mistakes
+    "#]],
+    );
+}
+
+#[test]
+fn an_empty_text() {
+    check_says(
+        &lab_and("owner: ''"),
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: text expected, but this is empty
+         --> environments/lab.yaml:7:8
+          |
+        7 | owner: ''
+          |        ^^
+    "#]],
+    );
+}
+
+#[test]
 fn text_that_is_not_yaml() {
     check_says(
         &lab_and("about: one: two"),
@@ -270,7 +314,7 @@ fn a_bracket_that_is_not_closed() {
         expect![[r#"
             exit 2
             -- stderr
-            error: this is not YAML: a map in braces did not find expected ',' or '}'
+            error: this is not YAML: a map in braces: did not find expected ',' or '}'
              --> environments/lab.yaml:8:1
               |
             8 |
@@ -1706,6 +1750,66 @@ properties:
     );
 }
 
+/// Once such a schema was left aside in silence, and no value of the template was judged at all.
+#[test]
+fn inputs_that_cannot_judge() {
+    let lost = "  a: {$ref: 'https://example.com/a.json', description: A}\n  b: {$ref: '#/$defs/b', description: B}\n";
+    check_says(
+        &Scenario::small().store_inputs(&(STORE_INPUTS.to_string() + lost)),
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: `https://example.com/a.json` leads to nothing in this file
+         --> templates/store/inputs.yaml:6:13
+          |
+        6 |   a: {$ref: 'https://example.com/a.json', description: A}
+          |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          |
+          = note: met in `lab/store`
+          = hint: write `#/$defs/NAME`, and define NAME under `$defs:`
+
+        error: `#/$defs/b` leads to nothing in this file
+         --> templates/store/inputs.yaml:7:13
+          |
+        7 |   b: {$ref: '#/$defs/b', description: B}
+          |             ^^^^^^^^^^^
+          |
+          = note: met in `lab/store`
+          = hint: write `#/$defs/NAME`, and define NAME under `$defs:`
+
+        2 mistakes
+    "#]],
+    );
+    let pattern = "  a: {type: string, pattern: '(((', description: A}\n";
+    check_says(
+        &Scenario::small().store_inputs(&(STORE_INPUTS.to_string() + pattern)),
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: this is no JSON Schema: "(((" is not a "regex"
+         --> templates/store/inputs.yaml:6:30
+          |
+        6 |   a: {type: string, pattern: '(((', description: A}
+          |                              ^^^^^
+          |
+          = note: met in `lab/store`
+    "#]],
+    );
+}
+
+/// Once it was followed until the stack ran over.
+#[test]
+fn an_input_that_is_an_alternative_of_itself() {
+    let inputs =
+        STORE_INPUTS.to_string() + "  a: {anyOf: [{$ref: '#/properties/a'}, {type: integer}], description: A}\n";
+    check_says(
+        &lab_with_values("{topic: papers, a: {k: [1]}}").store_inputs(&inputs),
+        expect![[r#"
+        exit 0
+    "#]],
+    );
+}
+
 #[test]
 fn a_parameter_that_no_rendering_declares() {
     let inputs =
@@ -2684,7 +2788,7 @@ fn a_plain_template_that_is_not_yaml() {
         expect![[r#"
             exit 2
             -- stderr
-            error: this is not YAML: a map in braces did not find expected ',' or '}'
+            error: this is not YAML: a map in braces: did not find expected ',' or '}'
              --> templates/old/stack.yaml:1:17
               |
             1 | Resources: {A: b: c}
@@ -2693,6 +2797,24 @@ fn a_plain_template_that_is_not_yaml() {
               = note: met in `lab/old`
               = hint: a bracket opened before this is not closed, or text that holds `: ` is not quoted
         "#]],
+    );
+}
+
+/// Java's patterns are not all ours; once one of them switched every check of the template's parameters off.
+#[test]
+fn a_plain_template_with_a_pattern_that_we_do_not_understand() {
+    let plain = "Parameters:\n  Name: {Type: String, AllowedPattern: '[a-z&&[^x]]++[[('}\n  Size: {Type: Number, MaxValue: 1}\nResources: {Topic: {Type: AWS::SNS::Topic}}\n";
+    check_says(
+        &lab_and("  old: {values: {Name: x, Size: 2}}").file("templates/old/stack.yaml", plain),
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: `old.Size`: at most 1 expected, but this is 2
+         --> environments/lab.yaml:7:33
+          |
+        7 |   old: {values: {Name: x, Size: 2}}
+          |                                 ^
+    "#]],
     );
 }
 

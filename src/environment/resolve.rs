@@ -319,6 +319,7 @@ impl Resolver<'_> {
     fn stack_name(&mut self, node: &Node, span: Span, words: &Words) -> Option<Spanned<String>> {
         let default = Spanned { value: STACK_NAME_PATTERN.to_string(), span };
         let written = node.get("stack_name").or_else(|| self.root().get("stack_name"));
+        let is_default = written.is_none();
         let pattern = match written {
             Some(node) => spanned(node)?,
             None => default,
@@ -327,7 +328,9 @@ impl Resolver<'_> {
         let name = Spanned { value: self.replaced(&pattern, words), span: pattern.span };
         let is_replaced = before == self.mistakes.len();
         if is_replaced && (!is_name(&name.value) || name.value.len() > STACK_NAME_CHARACTERS_MAX) {
-            self.mistakes.push(Mistake::at(name.span, &EnvironmentFault::NotAStackName(name.value.clone())));
+            let mistake = Mistake::at(name.span, &EnvironmentFault::NotAStackName(name.value.clone()));
+            let hint = is_default.then(|| format!("it is made as `{STACK_NAME_PATTERN}`: say another `stack_name:`"));
+            self.mistakes.push(mistake.maybe_hint(hint));
         }
         Some(name)
     }

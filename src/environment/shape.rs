@@ -234,6 +234,9 @@ pub enum ShapeFault {
         /// What is there.
         text: String,
     },
+    /// Nothing between the quotes.
+    #[error("{0} expected, but this is empty")]
+    Empty(String),
     /// A tag of CloudFormation's in an environment file.
     #[error("the tag `!{0}` means nothing in an environment file")]
     Tag(String),
@@ -357,6 +360,10 @@ fn check_scalar(node: &Node, mistakes: &mut Vec<Mistake>, expected: &str, fits: 
         return;
     };
     if fits(&scalar.text, scalar.style) {
+        return;
+    }
+    if scalar.text.is_empty() {
+        mistakes.push(Mistake::at(node.span, &ShapeFault::Empty(expected.into())));
         return;
     }
     let is_quoted = scalar.style != Style::Plain && fits(&scalar.text, Style::Plain);

@@ -430,13 +430,13 @@ impl<'text> Reader<'text> {
             error
                 .info()
                 .trim_start_matches("while parsing ")
-                .replace("flow mapping, did", "map in braces did")
-                .replace("flow sequence, did", "list in brackets did"),
+                .replace("flow mapping, ", "map in braces: ")
+                .replace("flow sequence, ", "list in brackets: "),
         );
         let says = |words: &str| error.info().contains(words);
         let hint = if says("mapping values are not allowed") {
             Some("text that holds `: ` must be quoted; a key must be indented like its neighbours")
-        } else if says("did not find expected ','") {
+        } else if says("expected ','") {
             Some("a bracket opened before this is not closed, or text that holds `: ` is not quoted")
         } else {
             None

@@ -700,8 +700,9 @@ impl<'a> Checker<'a> {
             && !found.is_attribute(attribute)
         {
             let known: Vec<String> = found.read_only.iter().map(|path| path.replace('/', ".")).collect();
-            let hint = did_you_mean(attribute, known.iter().map(String::as_str))
-                .unwrap_or_else(|| format!("it has: {}", known.join(", ")));
+            let hint = did_you_mean(attribute, known.iter().map(String::as_str)).unwrap_or_else(|| {
+                if known.is_empty() { "it has none".into() } else { format!("it has: {}", known.join(", ")) }
+            });
             let fault = TemplateFault::UnknownAttribute { kind: kind.to_string(), attribute: attribute.to_string() };
             self.mistakes.push(Mistake::at(span, &fault).hint(hint));
         }

@@ -90,6 +90,8 @@ fn snippet<'a>(
     let end = text.floor_char_boundary(span.end).max(start);
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let first_line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+    let first_line_end = line_start + text[line_start..first_line_end].trim_end_matches('\r').len();
+    let start = start.min(first_line_end);
     // A place of many lines is shown by its first.
     let end = end.min(first_line_end).max(start);
     let annotation = kind.span(start - line_start..end - line_start);
