@@ -348,7 +348,8 @@ fn paths_with_spaces_and_other_letters_simply_work() {
         wrote aus gabe/é/store.json
         wrote aus gabe/é/store.parameters.json
         wrote aus gabe/é/store.tags.json
-    "#]].assert_eq(&ran.to_string());
+    "#]]
+    .assert_eq(&ran.to_string());
 }
 
 #[test]

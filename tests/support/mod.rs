@@ -46,7 +46,6 @@ Outputs:
 pub(crate) struct Scenario {
     directory: TempDir,
     root: PathBuf,
-    variables: Vec<(String, String)>,
 }
 
 impl Scenario {
@@ -54,7 +53,7 @@ impl Scenario {
     pub(crate) fn empty() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
-        Self { directory, root, variables: Vec::new() }
+        Self { directory, root }
     }
 
     /// One environment, `lab`, with one stack, `store`, and nothing wrong.
@@ -135,18 +134,6 @@ impl Scenario {
         self
     }
 
-    /// A file that is not there.
-    pub(crate) fn without(self, path: &str) -> Self {
-        fs::remove_file(self.root.join(path)).unwrap();
-        self
-    }
-
-    /// A variable of the environment it runs in.
-    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
-        self.variables.push((name.into(), value.into()));
-        self
-    }
-
     /// The text of a file.
     pub(crate) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.root.join(path)).unwrap()
@@ -172,7 +159,7 @@ impl Scenario {
         for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "TERM"] {
             command.env_remove(name);
         }
-        command.env("SOURCE_DATE_EPOCH", TODAY_SECONDS).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.env("SOURCE_DATE_EPOCH", TODAY_SECONDS);
         command
     }
 
@@ -200,6 +187,7 @@ pub(crate) struct Ran {
 impl Ran {
     /// Compares all of it.
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "an expectation is written where it is expected")]
     pub(crate) fn expect(&self, expected: Expect) {
         expected.assert_eq(&self.to_string());
     }
