@@ -326,6 +326,19 @@ fn a_bracket_that_is_not_closed() {
 }
 
 #[test]
+fn a_list_where_an_environment_is_due() {
+    check_says(&Scenario::small().lab("[project, region]\n"), expect![[r#"
+        exit 2
+        -- stderr
+        error: a map expected, but this is a list
+         --> environments/lab.yaml:1:1
+          |
+        1 | [project, region]
+          | ^^^^^^^^^^^^^^^^^
+    "#]]);
+}
+
+#[test]
 fn a_merge_key() {
     check_says(
         &lab_and("tags: &tags {team: one}\nvalues:\n  <<: *tags"),
@@ -726,6 +739,22 @@ fn a_name_that_no_stack_can_have() {
               |             ^^^^^^^^^^^^^^^^^^^
         "#]],
     );
+}
+
+/// Once `render --out DIR` wrote outside of DIR.
+#[test]
+fn a_stack_called_like_a_path() {
+    let scenario = lab_and("  ../../evil: {template: store, stack_name: evil, values: {topic: a}}");
+    check_says(&scenario, expect![[r#"
+        exit 2
+        -- stderr
+        error: `../../evil` cannot be what a stack is called here: letters, digits, hyphens and underscores
+         --> environments/lab.yaml:7:3
+          |
+        7 |   ../../evil: {template: store, stack_name: evil, values: {topic: a}}
+          |   ^^^^^^^^^^
+    "#]]);
+    assert_eq!(scenario.run(["render", "lab", "--out", "out"]).code, Some(2));
 }
 
 #[test]
@@ -1620,6 +1649,22 @@ fn inputs_that_are_no_schema() {
               = hint: write `type: object`, then `properties:` with an entry for each input
         "#]],
     );
+}
+
+#[test]
+fn inputs_that_are_empty() {
+    check_says(&Scenario::small().store_inputs("# later\n"), expect![[r#"
+        exit 2
+        -- stderr
+        error: `templates/store/inputs.yaml` is empty
+         --> templates/store/inputs.yaml:1:1
+          |
+        1 | # later
+          | ^
+          |
+          = note: met in `lab/store`
+          = hint: a template that asks for nothing says `properties: {}`
+    "#]]);
 }
 
 #[test]

@@ -59,6 +59,9 @@ pub enum EnvironmentFault {
         "`{0}` is no name for a stack: letters, digits and hyphens, beginning with a letter, at most {STACK_NAME_CHARACTERS_MAX}"
     )]
     NotAStackName(String),
+    /// `../network`: its name is a part of paths and references.
+    #[error("`{0}` cannot be what a stack is called here: letters, digits, hyphens and underscores")]
+    NotAStack(String),
     /// Two stacks of one environment with one name.
     #[error("the stacks `{0}` and `{1}` would both be called `{2}`")]
     SameStackName(String, String, String),
@@ -267,6 +270,10 @@ impl Resolver<'_> {
         let mut stacks: Vec<Stack> = Vec::with_capacity(entries.len());
         let mut names: BTreeMap<(String, String, String), String> = BTreeMap::new();
         for entry in entries.iter().filter(|entry| entry.value.as_mapping().is_some()) {
+            if !is_stack(&entry.key) {
+                self.mistakes.push(Mistake::at(entry.key_span, &EnvironmentFault::NotAStack(entry.key.clone())));
+                continue;
+            }
             let Some(stack) = self.stack(&entry.key, entry.key_span, &entry.value, words, marks) else { continue };
             let key = (stack.account.value.clone(), stack.region.value.clone(), stack.stack_name.value.clone());
             if let Some(other) = names.insert(key, stack.name.clone()) {
@@ -461,6 +468,11 @@ impl Marks<'_> {
             .chain(lifetime)
             .map(|(mark, value)| (format!("greenroom:{mark}"), value))
     }
+}
+
+/// Files are called after stacks, and `{output: ENVIRONMENT/STACK.OUTPUT}` splits at `/` and `.`.
+fn is_stack(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 fn snapshot_choice(node: &Node) -> SnapshotChoice {

@@ -99,7 +99,7 @@ pub enum TemplatesFault {
         /// Why not.
         because: Unreadable,
     },
-    /// An empty `stack.yaml`.
+    /// An empty `stack.yaml` or `inputs.yaml`.
     #[error("`{0}` is empty")]
     Empty(String),
 }
@@ -567,6 +567,11 @@ impl Loader<'_> {
         let none = || Inputs { schema: Json::Bool(true), all: Vec::new() };
         let Some((source, text)) = self.read(path, mistakes) else { return none() };
         let reading = yaml::read(source, &text);
+        if reading.root.is_none() && reading.mistakes.is_empty() {
+            let path = self.project.sources.get(source).path.clone();
+            let mistake = Mistake::at(Span::beginning(source), &TemplatesFault::Empty(path));
+            mistakes.push(mistake.hint("a template that asks for nothing says `properties: {}`"));
+        }
         mistakes.extend(reading.mistakes);
         match reading.root {
             Some(root) => inputs::read(&root, mistakes),
