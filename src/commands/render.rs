@@ -16,6 +16,7 @@ use crate::template::{ParameterValue, Rendered, Templates};
 use crate::view::Report;
 
 pub(super) fn run(common: &Common, request: &Render) -> Ended {
+    Templates::prepare();
     let mut project = project(common)?;
     let environment = environment(&project, &name(&request.environment)?)?;
     let asked = stacks(&environment, &request.stacks)?;
