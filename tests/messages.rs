@@ -327,7 +327,9 @@ fn a_bracket_that_is_not_closed() {
 
 #[test]
 fn a_list_where_an_environment_is_due() {
-    check_says(&Scenario::small().lab("[project, region]\n"), expect![[r#"
+    check_says(
+        &Scenario::small().lab("[project, region]\n"),
+        expect![[r#"
         exit 2
         -- stderr
         error: a map expected, but this is a list
@@ -335,7 +337,8 @@ fn a_list_where_an_environment_is_due() {
           |
         1 | [project, region]
           | ^^^^^^^^^^^^^^^^^
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -745,7 +748,9 @@ fn a_name_that_no_stack_can_have() {
 #[test]
 fn a_stack_called_like_a_path() {
     let scenario = lab_and("  ../../evil: {template: store, stack_name: evil, values: {topic: a}}");
-    check_says(&scenario, expect![[r#"
+    check_says(
+        &scenario,
+        expect![[r#"
         exit 2
         -- stderr
         error: `../../evil` cannot be what a stack is called here: letters, digits, hyphens and underscores
@@ -753,7 +758,8 @@ fn a_stack_called_like_a_path() {
           |
         7 |   ../../evil: {template: store, stack_name: evil, values: {topic: a}}
           |   ^^^^^^^^^^
-    "#]]);
+    "#]],
+    );
     assert_eq!(scenario.run(["render", "lab", "--out", "out"]).code, Some(2));
 }
 
@@ -1653,7 +1659,9 @@ fn inputs_that_are_no_schema() {
 
 #[test]
 fn inputs_that_are_empty() {
-    check_says(&Scenario::small().store_inputs("# later\n"), expect![[r#"
+    check_says(
+        &Scenario::small().store_inputs("# later\n"),
+        expect![[r#"
         exit 2
         -- stderr
         error: `templates/store/inputs.yaml` is empty
@@ -1664,7 +1672,8 @@ fn inputs_that_are_empty() {
           |
           = note: met in `lab/store`
           = hint: a template that asks for nothing says `properties: {}`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

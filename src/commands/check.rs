@@ -3,8 +3,10 @@
 use crate::check::{check, check_environments};
 use crate::cli::{Check, Common};
 use crate::commands::{Done, Ended, discreet, name, project, today};
+use crate::template::Templates;
 
 pub(super) fn run(common: &Common, request: &Check) -> Ended {
+    Templates::prepare();
     let mut project = project(common)?;
     let mut names = Vec::new();
     for text in &request.environments {

@@ -222,6 +222,21 @@ pub fn read(source: SourceId, text: &str) -> Reading {
     Reading { root, mistakes: reader.mistakes }
 }
 
+/// Up to this many entries, looking through them is quicker than hashing their keys. Most maps have fewer; one of a thousand stacks
+/// would take a thousand times as long.
+const ENTRIES_LOOKED_THROUGH_MAX: usize = 16;
+
+/// Whether a map has the key already. `seen` is kept for maps that are too large to be looked through.
+fn is_known(key: &str, entries: &[Entry], seen: &mut HashSet<String>) -> bool {
+    if entries.len() < ENTRIES_LOOKED_THROUGH_MAX {
+        return entries.iter().any(|entry| entry.key == key);
+    }
+    if seen.is_empty() {
+        seen.extend(entries.iter().map(|entry| entry.key.clone()));
+    }
+    !seen.insert(key.to_string())
+}
+
 /// The parser counts characters, everybody else bytes.
 enum ByteIndex {
     Ascii,
@@ -359,7 +374,7 @@ impl<'text> Reader<'text> {
                 self.mistakes.push(Mistake::at(key.span, &YamlFault::KeyIsNotText));
                 continue;
             };
-            if !seen.insert(text.clone()) {
+            if is_known(&text, &entries, &mut seen) {
                 self.mistakes.push(duplicate(&entries, &text, key.span));
                 continue;
             }

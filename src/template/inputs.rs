@@ -118,6 +118,11 @@ pub fn read(root: &Node, mistakes: &mut Vec<Mistake>) -> Inputs {
     Inputs { schema, all }
 }
 
+/// Builds what judges schemas: every run needs it once, and no file changes it.
+pub fn prepare() {
+    let _ = jsonschema::draft202012::meta::is_valid(&Json::Bool(true));
+}
+
 /// Whether values can be judged by it: a schema that is left aside would let everything pass in silence.
 fn check_schema(root: &Node, schema: &Json) -> Vec<Mistake> {
     let validator = jsonschema::draft202012::meta::validator();

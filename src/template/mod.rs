@@ -39,6 +39,7 @@ use document::Document;
 use engine::{Engine, Text, unknown_variable};
 use inputs::Inputs;
 use quoting::{readable, unguard_node};
+use resource_types::ResourceTypes;
 use rules::TemplateFault;
 use trace::Trace;
 
@@ -136,6 +137,15 @@ pub enum ParameterValue {
 }
 
 impl Templates {
+    /// Begins, on another core, what every template needs and no file decides. Nothing waits for it that does not need it.
+    pub fn prepare() {
+        // Without the thread it is done where it is first needed.
+        let _ = std::thread::Builder::new().spawn(|| {
+            inputs::prepare();
+            ResourceTypes::shipped();
+        });
+    }
+
     /// Reads templates: those of `wanted` that exist, and the parts that any of them may include.
     pub fn load(project: &mut Project, wanted: &BTreeSet<String>) -> Self {
         let root = project.root.join(TEMPLATES);

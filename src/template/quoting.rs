@@ -274,9 +274,10 @@ fn is_text_in_yaml_1_1(text: &str) -> bool {
             r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?",
             r"[-+]?([0-9][0-9_]*)?\.[0-9_]*([eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+",
             r"[-+]?\.(?i:inf|nan)",
-            r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?",
+            r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ](?u:.)*)?",
         ];
-        regex::Regex::new(&format!("^(?:{})$", kinds.join("|"))).expect("a constant expression")
+        // YAML's words are ASCII; with Unicode's idea of upper and lower case the expression takes ten times as long to build.
+        regex::Regex::new(&format!("^(?-u:{})$", kinds.join("|"))).expect("a constant expression")
     });
     !OTHER.is_match(text)
 }
