@@ -78,6 +78,8 @@ pub enum Verb {
     Graph(Graph),
     /// Print the JSON Schema of environment files, for editors
     Schema(Schema),
+    /// Run the local cloud as a server
+    Simulate(Simulate),
     /// Print the completions of a shell
     Completions(Completions),
     /// Print the manual page
@@ -188,4 +190,48 @@ pub struct Man {
     /// Write a page for each verb below this directory
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+/// Run the local cloud as a server: AWS's own protocols on 127.0.0.1, for rehearsals without an account.
+///
+/// `--local` starts it by itself; this is for other people's clients: `AWS_ENDPOINT_URL=http://127.0.0.1:PORT aws …`
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Where it listens on 127.0.0.1 [default: wherever there is room]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
+    /// How its time runs: so many times as fast as ours, `auto` (a read of something unfinished jumps to its end) or `manual`
+    #[arg(long, default_value = "60", value_parser = pace, value_name = "PACE")]
+    pub pace: Pace,
+    /// Where its identifiers come from: the same seed and requests give the same answers
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// How many entries a page of any list holds
+    #[arg(long, value_name = "ENTRIES")]
+    pub page_size: Option<std::num::NonZeroUsize>,
+    /// End after so many seconds without a request [default: never]
+    #[arg(long, value_name = "SECONDS")]
+    pub idle: Option<u64>,
+}
+
+/// How the local cloud's time runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// So many times as fast as ours.
+    Factor(u32),
+    /// Only when it is told to.
+    Manual,
+    /// By leaps.
+    Auto,
+}
+
+fn pace(text: &str) -> Result<Pace, String> {
+    match text {
+        "manual" => Ok(Pace::Manual),
+        "auto" => Ok(Pace::Auto),
+        factor => match factor.parse() {
+            Ok(factor) if factor > 0 => Ok(Pace::Factor(factor)),
+            _ => Err("a whole number above 0, `auto` or `manual` expected".to_string()),
+        },
+    }
 }

@@ -7,8 +7,10 @@ mod explain;
 mod graph;
 mod init;
 mod inputs;
+mod local;
 mod render;
 mod schema;
+mod simulate;
 mod writing;
 
 use std::collections::BTreeSet;
@@ -25,7 +27,7 @@ use crate::environment::{Environment, EnvironmentName, Mistake, Project, Sources
 use crate::error::{Exit, Failure};
 use crate::template::Templates;
 use crate::template::secrets::secrets_in_clear;
-use crate::view::Report;
+use crate::view::{Report, View};
 
 /// How a verb ended: what it has to say, the texts that its places are in, and the exit code.
 pub struct Done {
@@ -69,7 +71,7 @@ type Ended = Result<Done, Stop>;
 ///
 /// # Errors
 /// What could not be done, and why. Mistakes in the files are not a failure but a report.
-pub fn run(cli: Cli) -> Result<Done, Failure> {
+pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
     let common = &cli.common;
     let ended = match cli.verb {
         Verb::Init(request) => init::run(&request),
@@ -80,6 +82,7 @@ pub fn run(cli: Cli) -> Result<Done, Failure> {
         Verb::Diff(request) => diff::run(common, &request),
         Verb::Graph(request) => graph::run(common, &request),
         Verb::Schema(request) => schema::run(common, &request),
+        Verb::Simulate(request) => simulate::run(common, &request, view),
         Verb::Completions(request) => Ok(documents::completions(&request)),
         Verb::Man(request) => documents::man(&request),
     };
@@ -109,6 +112,11 @@ fn current_directory() -> Result<PathBuf, Failure> {
             .because(sentence(&error))
             .hint("change into a directory that exists")
     })
+}
+
+/// The directory of the project that the user stands in, or names.
+fn project_root(common: &Common) -> Result<PathBuf, Stop> {
+    Ok(project(common)?.root)
 }
 
 /// The project that the user stands in, or names.
