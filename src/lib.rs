@@ -1,5 +1,6 @@
 //! greenroom brings whole environments on AWS to life, keeps them true, and copies production when it must be studied.
 
+pub mod aws;
 pub mod check;
 pub mod cli;
 pub mod commands;

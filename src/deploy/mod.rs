@@ -112,11 +112,11 @@ pub struct DesiredStack {
     pub capability: Option<String>,
     /// The capabilities that the environment allows.
     pub capabilities_allowed: Vec<String>,
-    /// CloudFormation's own role, by ARN.
+    /// CloudFormation's own role: its name, or its ARN.
     pub service_role: Option<String>,
     /// Topics that receive stack events.
     pub notify: Vec<String>,
-    /// Alarms that roll an update back, by ARN.
+    /// Alarms that roll an update back: their names, or their ARNs.
     pub rollback_alarms: Vec<String>,
     /// The labels of the stacks that must be as wanted first: of this environment, and deployed with it.
     pub needs: BTreeSet<String>,

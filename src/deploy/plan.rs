@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::changes::{self, Change};
 use super::marks::{self, CHANGE_SET_PREFIX, Mark, Owner};
 use super::world::{ChangeSet, ChangeSetStatus, Execution, HIDDEN, Stray};
@@ -66,6 +68,8 @@ struct Look<'a> {
     desired: &'a Desired,
     stack: &'a DesiredStack,
     first: Option<&'a LiveStack>,
+    /// When this run began, by the cloud's clock.
+    began: Option<Timestamp>,
     live: Option<&'a LiveStack>,
     now: &'a World,
     /// The stacks that are as wanted.
@@ -80,6 +84,7 @@ fn standings<'a>(desired: &'a Desired, first: &World, now: &World) -> Vec<(&'a s
             desired,
             stack,
             first: existing(first, &stack.name),
+            began: first.now,
             live: existing(now, &stack.name),
             now,
             done: &done,
@@ -248,7 +253,8 @@ impl Look<'_> {
         {
             return self.as_wanted(live, existing.filter(is_deletable).map(|_| delete()));
         }
-        if computed.is_some() && !self.is_asked_to_deploy() {
+        let is_known = computed.is_some_and(|computed| computed.status == ChangeSetStatus::Complete);
+        if is_known && !self.is_asked_to_deploy() {
             let may_stay = self.desired.goal == Goal::Known;
             return Standing::Known { tidy: existing.filter(is_deletable).filter(|_| !may_stay).map(|_| delete()) };
         }
@@ -277,7 +283,8 @@ impl Look<'_> {
 
     /// A change set that an earlier run left: its failure is no failure of this one.
     fn was_there_before(&self, change_set: &ChangeSet) -> bool {
-        self.first.is_some_and(|first| first.change_sets.iter().any(|known| known.id == change_set.id))
+        let is_older = change_set.created.zip(self.began).is_some_and(|(created, began)| created < began);
+        is_older || self.first.is_some_and(|first| first.change_sets.iter().any(|known| known.id == change_set.id))
     }
 
     fn not_computed(&self, change_set: &ChangeSet) -> Standing {
@@ -476,6 +483,14 @@ impl Wanted {
         };
         Self { name: format!("{CHANGE_SET_PREFIX}{name}"), kind, digest, given }
     }
+}
+
+/// Whether a stack is as wanted if all that it needs stays as it is now: then nobody need look at its change sets.
+pub fn seems_as_wanted(desired: &Desired, stack: &DesiredStack, now: &World) -> bool {
+    let live = existing(now, &stack.name);
+    let resolution = resolve(desired, stack, live, now, &|_| true);
+    let (Some(live), Some(given)) = (live, resolution.given) else { return false };
+    is_as_wanted(stack, live, &Wanted::of(stack, Some(live), Kind::Update, given))
 }
 
 /// Whether a stack is as wanted, as far as its description, parameters and tags tell. Costs no call.

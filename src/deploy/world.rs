@@ -217,6 +217,8 @@ pub struct ChangeSet {
     pub status: ChangeSetStatus,
     /// Whether it can be executed.
     pub execution: Execution,
+    /// When it was created.
+    pub created: Option<Timestamp>,
     /// Why it has that status. Also the place of warnings about a change set that can be executed.
     pub reason: Option<String>,
     /// What it would do.
