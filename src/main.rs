@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
     let view = View { style: style(cli.common.format), is_quiet: cli.common.quiet };
-    let exit = match commands::run(cli) {
+    let exit = match commands::run(cli, view) {
         Ok(done) => match view.report(&done.report, &done.sources) {
             Ok(()) => done.exit,
             Err(error) => ended(view, &Failure::new(Exit::Failed, "stdout cannot be written").because(error)),

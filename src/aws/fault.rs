@@ -145,7 +145,8 @@ impl Fault {
     /// in 2022 to 2026.
     fn validation(message: String) -> Self {
         let has = |part: &str| message.contains(part);
-        if has("does not exist") {
+        // Buckets and roles that "do not exist" are mistakes of the request; only stacks come and go between two looks.
+        if message.starts_with("Stack") && has("does not exist") {
             return Self::Missing { message };
         }
         let is_busy = has(" state and can not be updated") || has("cannot be created again with the changeSet");
@@ -207,6 +208,8 @@ mod tests {
         let exists = "Stack [x] already exists and cannot be created again with the changeSet [y].";
         check("ValidationError", exists, |it| matches!(it, Fault::Overtaken { .. }));
         check("ValidationError", "Template format error: x", |it| matches!(it, Fault::Invalid { .. }));
+        let bucket = "S3 error: The specified bucket does not exist";
+        check("ValidationError", bucket, |it| matches!(it, Fault::Invalid { .. }));
     }
 
     #[test]

@@ -156,7 +156,7 @@ pub fn role_arn(target: Target<'_>, role: &str) -> String {
 }
 
 /// The part of AWS that a Region belongs to (AWS General Reference, "Amazon Resource Names").
-fn partition(region: &str) -> &'static str {
+pub fn partition(region: &str) -> &'static str {
     if region.starts_with("cn-") {
         "aws-cn"
     } else if region.starts_with("us-gov-") {

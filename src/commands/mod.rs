@@ -1,6 +1,9 @@
 //! What was meant: one file a verb, from the request to the report.
 
 mod check;
+mod cloud;
+mod deploy;
+mod destroy;
 mod diff;
 mod documents;
 mod explain;
@@ -9,6 +12,7 @@ mod init;
 mod inputs;
 mod render;
 mod schema;
+mod status;
 mod writing;
 
 use std::collections::BTreeSet;
@@ -24,7 +28,7 @@ use crate::environment::source::sentence;
 use crate::environment::{Environment, EnvironmentName, Mistake, Project, Sources, Stack, Words};
 use crate::error::{Exit, Failure};
 use crate::template::Templates;
-use crate::view::Report;
+use crate::view::{Report, View};
 
 /// How a verb ended: what it has to say, the texts that its places are in, and the exit code.
 pub struct Done {
@@ -64,11 +68,11 @@ impl From<Failure> for Stop {
 
 type Ended = Result<Done, Stop>;
 
-/// Does what was typed.
+/// Does what was typed. Progress is told to `view` as it happens.
 ///
 /// # Errors
 /// What could not be done, and why. Mistakes in the files are not a failure but a report.
-pub fn run(cli: Cli) -> Result<Done, Failure> {
+pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
     let common = &cli.common;
     let ended = match cli.verb {
         Verb::Init(request) => init::run(&request),
@@ -77,6 +81,11 @@ pub fn run(cli: Cli) -> Result<Done, Failure> {
         Verb::Inputs(request) => inputs::run(common, &request),
         Verb::Explain(request) => explain::run(common, &request),
         Verb::Diff(request) => diff::run(common, &request),
+        Verb::Plan(request) => deploy::run_plan(common, &request, view),
+        Verb::Deploy(request) => deploy::run_deploy(common, &request, view),
+        Verb::Status(request) => status::run_status(common, &request, view),
+        Verb::Outputs(request) => status::run_outputs(common, &request, view),
+        Verb::Destroy(request) => destroy::run(common, &request, view),
         Verb::Graph(request) => graph::run(common, &request),
         Verb::Schema(request) => schema::run(common, &request),
         Verb::Completions(request) => Ok(documents::completions(&request)),

@@ -48,7 +48,7 @@ fn text(rendered: &Rendered, format: Format) -> String {
 }
 
 /// Every stack, or every mistake of every stack.
-fn render_all(
+pub(super) fn render_all(
     environment: &Environment,
     asked: &[&Stack],
     templates: &Templates,

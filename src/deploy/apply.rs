@@ -7,8 +7,8 @@ use aws_sdk_cloudformation::{Client, types};
 
 use super::marks::{self, Mark};
 use super::observe::target;
-use super::{Desired, DesiredStack, Given, Kind, Step};
-use crate::aws::{Clients, Fault, role_arn};
+use super::{Desired, DesiredStack, Given, Kind, Place, Step};
+use crate::aws::{Clients, Fault, partition, role_arn};
 
 /// Does one step.
 ///
@@ -39,11 +39,13 @@ pub async fn apply(clients: &Clients, desired: &Desired, step: &Step) -> Result<
             let call = call.stack_name(&stack.stack_name).enable_termination_protection(true);
             call.send().await.map(drop).map_err(Fault::from)
         }
-        Step::DeleteFailedStack { stack, id } => {
+        Step::DeleteFailedStack { stack, id, token } => {
             let stack = find(desired, stack)?;
-            delete_stack(&client(clients, stack).await, id).await
+            delete_stack(&client(clients, stack).await, id, token).await
         }
-        Step::DeleteStack { id, place, .. } => delete_stack(&clients.cloudformation(target(place)).await, id).await,
+        Step::DeleteStack { id, place, token, .. } => {
+            delete_stack(&clients.cloudformation(target(place)).await, id, token).await
+        }
     };
     match done {
         Err(fault) if fault.is_overtaken() => Ok(()),
@@ -64,8 +66,7 @@ async fn client(clients: &Clients, stack: &DesiredStack) -> Client {
 ///
 /// # Errors
 /// What the call ended with.
-pub async fn delete_stack(client: &Client, id: &str) -> Result<(), Fault> {
-    let token = marks::digest([id, "delete"]);
+pub async fn delete_stack(client: &Client, id: &str, token: &str) -> Result<(), Fault> {
     client.delete_stack().stack_name(id).client_request_token(token).send().await?;
     Ok(())
 }
@@ -130,7 +131,8 @@ fn rollback(stack: &DesiredStack) -> Option<types::RollbackConfiguration> {
         let arn = if alarm.starts_with("arn:") {
             alarm.clone()
         } else {
-            format!("arn:aws:cloudwatch:{}:{}:alarm:{alarm}", stack.place.region, stack.place.account)
+            let Place { account, region, .. } = &stack.place;
+            format!("arn:{}:cloudwatch:{region}:{account}:alarm:{alarm}", partition(region))
         };
         types::RollbackTrigger::builder().arn(arn).r#type("AWS::CloudWatch::Alarm").build()
     };

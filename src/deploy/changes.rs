@@ -410,7 +410,9 @@ fn renamed_from(row: &Row, rows: &[Row]) -> Option<String> {
 /// The change of a stack as an approval sees it.
 pub fn proposed(stack: &DesiredStack, changes: &[Change], change_set: Option<&str>) -> StackChange {
     let resources = changes.iter().map(|change| {
-        let properties = change.properties.iter().map(|property| property.path.clone()).collect();
+        // Whole properties: where in a list a value stands is nothing anybody approves.
+        let top = |property: &PropertyChange| property.path.split('/').next().unwrap_or_default().to_owned();
+        let properties = change.properties.iter().map(top).collect();
         (change.resource.clone(), ResourceChange { effect: change.effect(), properties })
     });
     StackChange {

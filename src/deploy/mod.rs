@@ -225,6 +225,9 @@ pub enum Step {
         stack: String,
         /// Its ARN.
         id: String,
+        /// What makes a repeated call the same call.
+        #[serde(skip)]
+        token: String,
     },
     /// Delete a stack that is gone from the file.
     DeleteStack {
@@ -235,6 +238,9 @@ pub enum Step {
         /// Where it lives.
         #[serde(skip)]
         place: Place,
+        /// What makes a repeated call the same call.
+        #[serde(skip)]
+        token: String,
     },
 }
 

@@ -82,9 +82,7 @@ impl<'clients> Observer<'clients> {
         world.stacks.extend(detailed.into_iter().flatten());
         if desired.allowed.prunes {
             for stray in &mut world.strays {
-                let client = self.client(&stray.place).await;
-                stray.stack.events = self.events(&client, &stray.stack).await?;
-                stray.stack.resources = self.resources(&client, &stray.stack).await?;
+                self.look_into(&stray.place, &mut stray.stack).await?;
             }
         }
         world.now = self.clients.now();
@@ -119,6 +117,34 @@ impl<'clients> Observer<'clients> {
         });
         world.now = self.clients.now();
         Ok(world)
+    }
+
+    /// Looks into a stack: its resources, the events of its last operation where they matter, and who plans to create it where
+    /// nobody has yet.
+    ///
+    /// # Errors
+    /// What a call ended with.
+    pub async fn look_into(&self, place: &Place, live: &mut LiveStack) -> Result<(), Fault> {
+        let client = self.client(place).await;
+        live.events = self.events(&client, live).await?;
+        live.resources = self.resources(&client, live).await?;
+        if live.status.phase() == Phase::Empty {
+            live.change_sets = self.change_sets(&client, live).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the events of operations that run.
+    ///
+    /// # Errors
+    /// What a call ended with.
+    pub async fn look_at_progress(&self, wishes: &[Wish], world: &mut World) -> Result<(), Fault> {
+        for wish in wishes {
+            if let Some(live) = world.stacks.get_mut(&wish.label) {
+                live.events = self.events(&self.client(&wish.place).await, live).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn client(&self, place: &Place) -> Client {
@@ -172,7 +198,7 @@ impl<'clients> Observer<'clients> {
     }
 
     /// The events of the last operation, where it runs or ended badly; of all others nobody asks.
-    pub(crate) async fn events(&self, client: &Client, live: &LiveStack) -> Result<Vec<StackEvent>, Fault> {
+    async fn events(&self, client: &Client, live: &LiveStack) -> Result<Vec<StackEvent>, Fault> {
         let is_of_interest = live.status.phase() == Phase::Busy || live.status.is_bad_end();
         if !is_of_interest {
             return Ok(Vec::new());
@@ -241,7 +267,7 @@ impl<'clients> Observer<'clients> {
     }
 
     /// The resources of a stack, with what its template says about their deletion.
-    pub(crate) async fn resources(&self, client: &Client, live: &LiveStack) -> Result<Vec<LiveResource>, Fault> {
+    async fn resources(&self, client: &Client, live: &LiveStack) -> Result<Vec<LiveResource>, Fault> {
         if matches!(live.status.phase(), Phase::Gone | Phase::Empty) {
             return Ok(Vec::new());
         }

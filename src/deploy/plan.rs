@@ -200,7 +200,11 @@ impl Look<'_> {
             return Standing::Known { tidy: None };
         }
         if is_failed_creation && self.desired.allowed.recreate.contains(&self.stack.name) {
-            return Standing::Change(Step::DeleteFailedStack { stack: self.name(), id: live.id.clone() });
+            return Standing::Change(Step::DeleteFailedStack {
+                stack: self.name(),
+                id: live.id.clone(),
+                token: deletion_token(live),
+            });
         }
         Standing::Refuse(vec![Reason::Stuck { stack: self.name(), status: live.status.clone() }])
     }
@@ -337,6 +341,11 @@ pub fn has_moved(first: &LiveStack, live: &LiveStack) -> bool {
         Phase::Steady | Phase::Stuck(_) | Phase::Gone => false,
     };
     first.id != live.id || first.last_operation != live.last_operation || had_not_ended
+}
+
+/// What makes a repeated deletion the same call, and another attempt after a failed one another.
+pub fn deletion_token(live: &LiveStack) -> String {
+    marks::digest([live.id.as_str(), &live.last_operation, "delete"])
 }
 
 fn busy(label: &str, live: &LiveStack) -> Reason {
@@ -494,7 +503,7 @@ pub fn seems_as_wanted(desired: &Desired, stack: &DesiredStack, now: &World) -> 
 }
 
 /// Whether a stack is as wanted, as far as its description, parameters and tags tell. Costs no call.
-fn is_as_wanted(stack: &DesiredStack, live: &LiveStack, wanted: &Wanted) -> bool {
+pub fn is_as_wanted(stack: &DesiredStack, live: &LiveStack, wanted: &Wanted) -> bool {
     let mark = live.description.as_deref().and_then(marks::read);
     live.status.phase() == Phase::Steady
         && !stack.has_looked_up_parameters
@@ -620,7 +629,8 @@ fn stray_standing(first: &World, stray: &Stray) -> Standing {
     match live.status.phase() {
         Phase::Busy => Standing::Wait(busy(&stack, live)),
         Phase::Steady | Phase::Empty | Phase::Stuck(_) | Phase::Gone => {
-            Standing::Change(Step::DeleteStack { stack, id: live.id.clone(), place: stray.place.clone() })
+            let (id, place) = (live.id.clone(), stray.place.clone());
+            Standing::Change(Step::DeleteStack { stack, id, place, token: deletion_token(live) })
         }
     }
 }
