@@ -159,7 +159,7 @@ impl Fault {
     fn unanswered(error: &(dyn Error + 'static)) -> Self {
         let cause = chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
         let is_about_credentials =
-            chain(error).any(|error| error.is::<aws_credential_types::provider::error::CredentialsError>());
+            chain(error).any(<dyn Error>::is::<aws_credential_types::provider::error::CredentialsError>);
         let lower = cause.to_lowercase();
         match is_about_credentials {
             true if lower.contains("expired") => Self::Expired,

@@ -87,7 +87,7 @@ impl Clients {
     pub async fn caller_account(&self, target: Target<'_>) -> Result<String, Fault> {
         let shared = self.shared(target).await;
         let identity = aws_sdk_sts::Client::new(&shared).get_caller_identity().send().await?;
-        identity.account.ok_or_else(|| Fault::Incomplete { what: "the caller's account" })
+        identity.account.ok_or(Fault::Incomplete { what: "the caller's account" })
     }
 
     /// What all services of a target share. Two callers at once may both make it; either is as good.

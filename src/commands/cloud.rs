@@ -137,7 +137,8 @@ where
     O::Step: Send + Sync + 'static,
     O::Reason: Send + Sync + 'static,
 {
-    let outcome = operation::drive(operation, pace(), interrupted(), |event| view.event(&event)).await;
+    // The SDK's calls are tens of kilobytes each, and would otherwise lie on the stack of every caller above.
+    let outcome = Box::pin(operation::drive(operation, pace(), interrupted(), |event| view.event(&event))).await;
     match outcome {
         Outcome::Converged { first, now } => Ok(Reached { first, now }),
         Outcome::Refused { because, waiting } => {

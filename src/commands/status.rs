@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::aws::Clients;
-use crate::cli::{Common, Outputs, Status as Request};
+use crate::cli::{Common, Format, Outputs, Status as Request};
 use crate::commands::cloud::{arrive, block_on, failed, settings};
 use crate::commands::{Done, Ended, environment, name, project};
 use crate::deploy::observe::Observer;
@@ -46,8 +46,8 @@ pub(super) fn run_outputs(common: &Common, request: &Outputs, view: View) -> End
 fn text(common: &Common, request: &Outputs, all: &[(String, String)]) -> Result<String, Failure> {
     let Some(key) = &request.key else {
         return Ok(match common.format {
-            crate::cli::Format::Human => all.iter().map(|(key, value)| format!("{key}={value}\n")).collect(),
-            crate::cli::Format::Json => {
+            Format::Human => all.iter().flat_map(|(key, value)| [key, "=", value, "\n"]).collect(),
+            Format::Json => {
                 let map: serde_json::Map<_, _> =
                     all.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
                 format!("{:#}\n", serde_json::Value::Object(map))

@@ -765,14 +765,8 @@ mod tests {
             }
             _ => (ChangeSetStatus::Failed, Execution::Unavailable, Some("Template error")),
         };
-        ChangeSet {
-            id: format!("arn:{name}/{state}"),
-            name: name.to_owned(),
-            status,
-            execution,
-            reason: reason.map(Into::into),
-            rows,
-        }
+        let (id, name, reason) = (format!("arn:{name}/{state}"), name.to_owned(), reason.map(Into::into));
+        ChangeSet { id, name, status, execution, created: None, reason, rows }
     }
 
     fn world(desired: &Desired, stacks: &[&str]) -> World {

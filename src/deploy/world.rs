@@ -1,6 +1,6 @@
 //! What one look at CloudFormation shows, as plain data: stacks, change sets, stack events.
 //!
-//! The names are CloudFormation's own (API Reference, "Stack", "ChangeSet", "StackEvent"); what they mean for a deployment is said
+//! The names are CloudFormation's own (API Reference, `Stack`, `ChangeSet`, `StackEvent`); what they mean for a deployment is said
 //! by the planner and by [`changes`](super::changes).
 
 use std::collections::BTreeMap;

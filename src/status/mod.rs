@@ -128,8 +128,8 @@ mod tests {
             ("planned".to_owned(), born(1, StackStatus::ReviewInProgress)),
         ];
         let world = World { stacks: stacks.into(), ..World::default() };
-        assert_eq!(expiry(Some(Duration::from_secs(60)), &world), Timestamp::from_second(160).ok());
+        assert_eq!(expiry(Some(Duration::from_mins(1)), &world), Timestamp::from_second(160).ok());
         assert_eq!(expiry(None, &world), None);
-        assert_eq!(expiry(Some(Duration::from_secs(60)), &World::default()), None);
+        assert_eq!(expiry(Some(Duration::from_mins(1)), &World::default()), None);
     }
 }

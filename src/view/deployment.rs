@@ -142,7 +142,8 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::Began { .. } | Event::Planned { .. } | Event::Started { .. } | Event::Ended { error: None, .. } => None,
         Event::Waiting { reason, .. } => Some(line('·', reason, &reason.sentence)),
         Event::Cleared { reason, lasted } => {
-            is_operation(reason).then(|| line('✔', reason, &format!("ready after {}", seconds(*lasted))))
+            let how = operation_end(reason)?;
+            Some(line('✔', reason, &format!("{how} after {}", seconds(*lasted))))
         }
         Event::Ended { step, error: Some(error) } => {
             Some(line('!', step, &format!("could not {}: {error}", step.sentence)))
@@ -152,9 +153,13 @@ pub(super) fn event(event: &Event) -> Option<String> {
     }
 }
 
-/// Whether a wait was for an operation of CloudFormation, whose end is news.
-fn is_operation(reason: &Statement) -> bool {
-    reason.data.get("reason").is_some_and(|kind| kind == "busy" || kind == "deleting")
+/// The end of an operation of CloudFormation is news, that of other waits is not.
+fn operation_end(reason: &Statement) -> Option<&'static str> {
+    match reason.data.get("reason")?.as_str()? {
+        "busy" => Some("at rest"),
+        "deleting" => Some("gone"),
+        _ => None,
+    }
 }
 
 fn line(sign: char, about: &Statement, sentence: &str) -> String {
