@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::aws::{self, Clients};
 use crate::check::Findings;
 use crate::cli::{Allow, Common, Deploy, Plan as PlanRequest};
-use crate::commands::cloud::{arrive, ask, block_on, drive, settings};
+use crate::commands::cloud::{Reached, arrive, ask, block_on, drive, settings};
+use crate::commands::lines::Written;
 use crate::commands::render::render_all;
 use crate::commands::{Done, Ended, Stop, environment, mistakes, name, project, stacks, templates};
 use crate::deploy::desired::{Others, desired};
@@ -46,8 +47,7 @@ impl Operation for Deployment<'_> {
 
 /// An environment with all that is wanted of it.
 struct Wanted {
-    project: Project,
-    environment: Environment,
+    written: Written,
     desired: Desired,
 }
 
@@ -56,32 +56,34 @@ pub(super) fn run_plan(common: &Common, request: &PlanRequest, view: View) -> En
     let allowed = allowed(&request.allow, false);
     let desired = Desired { allowed, goal: Goal::Shown, ..wanted.desired };
     let clients = Clients::new(settings(common)?);
+    let run = Run { written: &wanted.written, clients: &clients, view };
     let shown = block_on(async {
         arrive(&desired.environment, &places(&desired), &clients, view).await?;
-        show(&desired, &clients, &Observer::new(&clients), view).await
+        run.show(&desired, &Observer::new(&clients)).await
     })??;
     let is_told = request.exit_code && shown.has_changes();
     let exit = if is_told { Exit::Differences } else { Exit::Done };
-    Ok(Done { report: Report::Preview(shown), sources: wanted.project.sources, exit })
+    Ok(Done { report: Report::Preview(shown), sources: wanted.written.project.sources, exit })
 }
 
 pub(super) fn run_deploy(common: &Common, request: &Deploy, view: View) -> Ended {
     let wanted = wanted(common, &request.environment, &request.stacks)?;
-    let consent = consent(&wanted.environment, request)?;
+    let consent = consent(&wanted.written.environment, request)?;
     let desired = Desired { allowed: allowed(&request.allow, request.prune), ..wanted.desired };
     let clients = Clients::new(settings(common)?);
+    let run = Run { written: &wanted.written, clients: &clients, view };
     let done = block_on(async {
         arrive(&desired.environment, &places(&desired), &clients, view).await?;
         match consent {
             Consent::DryRun => {
                 let desired = Desired { goal: Goal::Shown, ..desired };
-                show(&desired, &clients, &Observer::new(&clients), view).await.map(Report::Preview)
+                run.show(&desired, &Observer::new(&clients)).await.map(Report::Preview)
             }
-            Consent::Given => deploy(&desired, &clients, view).await,
-            Consent::Ask => deploy_asking(desired, &clients, view).await,
+            Consent::Given => run.deploy(&desired).await,
+            Consent::Ask => run.deploy_asking(desired).await,
         }
     })??;
-    Ok(Done { report: done, sources: wanted.project.sources, exit: Exit::Done })
+    Ok(Done { report: done, sources: wanted.written.project.sources, exit: Exit::Done })
 }
 
 /// Whether, and how, the user agrees to what will be done.
@@ -118,43 +120,65 @@ fn consent(environment: &Environment, request: &Deploy) -> Result<Consent, Failu
     }
 }
 
-async fn show(desired: &Desired, clients: &Clients, observer: &Observer<'_>, view: View) -> Result<Preview, Failure> {
-    let operation = Deployment { desired, clients, observer };
-    let what = format!("the plan of `{}`", desired.environment);
-    let reached = drive(&operation, view, &what, |reason| reason.hint(&desired.environment)).await?;
-    Ok(preview(desired, &reached.now))
+/// What the parts of a run share.
+struct Run<'a> {
+    written: &'a Written,
+    clients: &'a Clients,
+    view: View,
 }
 
-async fn deploy(desired: &Desired, clients: &Clients, view: View) -> Result<Report, Failure> {
-    let observer = Observer::new(clients);
-    let operation = Deployment { desired, clients, observer: &observer };
-    let what = format!("the deployment of `{}`", desired.environment);
-    let reached = drive(&operation, view, &what, |reason| reason.hint(&desired.environment)).await?;
-    Ok(Report::Deployed(report(desired, &reached.first, &reached.now)))
+impl Run<'_> {
+    async fn drive(&self, desired: &Desired, observer: &Observer<'_>, what: &str) -> Result<Reached<World>, Failure> {
+        let operation = Deployment { desired, clients: self.clients, observer };
+        let what = format!("{what} of `{}`", desired.environment);
+        drive(&operation, self.view, &what, |reason| self.hint(desired, reason)).await
+    }
+
+    fn hint(&self, desired: &Desired, reason: &Reason) -> Option<String> {
+        let Reason::EndedBadly { stack, failure, .. } = reason else { return reason.hint(&desired.environment) };
+        let resource = failure.resource.as_ref()?;
+        let place = self.written.resource(stack, resource)?;
+        Some(format!("`{resource}` is written in {place}"))
+    }
+
+    async fn show(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Preview, Failure> {
+        let reached = self.drive(desired, observer, "the plan").await?;
+        let mut preview = preview(desired, &reached.now);
+        self.written.locate(&mut preview);
+        Ok(preview)
+    }
+
+    async fn deploy(&self, desired: &Desired) -> Result<Report, Failure> {
+        let reached = self.drive(desired, &Observer::new(self.clients), "the deployment").await?;
+        Ok(Report::Deployed(report(desired, &reached.first, &reached.now)))
+    }
+
+    /// Shows first, asks, and does what was agreed to: no more, and through the very change sets that were shown.
+    async fn deploy_asking(&self, desired: Desired) -> Result<Report, Failure> {
+        let observer = Observer::new(self.clients);
+        let known = Desired { goal: Goal::Known, ..desired.clone() };
+        let shown = self.show(&known, &observer).await?;
+        if !shown.refusals.is_empty() || !shown.has_changes() {
+            return self.deploy(&desired).await;
+        }
+        self.view.preview(&shown);
+        if let Err(refused) = agreed(&desired) {
+            let shown = Desired { goal: Goal::Shown, ..desired };
+            self.drive(&shown, &observer, "the clearing away").await?;
+            return Err(refused);
+        }
+        let desired = Desired { approval: Some(approval(&desired, &shown)), ..desired };
+        self.deploy(&desired).await
+    }
 }
 
-/// Shows first, asks, and does what was agreed to: no more, and through the very change sets that were shown.
-async fn deploy_asking(desired: Desired, clients: &Clients, view: View) -> Result<Report, Failure> {
-    let observer = Observer::new(clients);
-    let known = Desired { goal: Goal::Known, ..desired.clone() };
-    let shown = show(&known, clients, &observer, view).await?;
-    if !shown.refusals.is_empty() || !shown.has_changes() {
-        return deploy(&desired, clients, view).await;
+fn agreed(desired: &Desired) -> Result<(), Failure> {
+    let name = &desired.environment;
+    if desired.is_protected {
+        let question = format!("`{name}` is protected. Type its name to deploy:");
+        return ask(&question, name, &format!("--confirm {name}"));
     }
-    view.preview(&shown);
-    let agreed = if desired.is_protected {
-        let question = format!("`{0}` is protected. Type its name to deploy:", desired.environment);
-        ask(&question, &desired.environment, &format!("--confirm {}", desired.environment))
-    } else {
-        ask("Deploy this? Type `yes`:", "yes", "--yes")
-    };
-    if let Err(refused) = agreed {
-        let shown = Desired { goal: Goal::Shown, ..desired };
-        show(&shown, clients, &observer, view).await?;
-        return Err(refused);
-    }
-    let desired = Desired { approval: Some(approval(&desired, &shown)), ..desired };
-    deploy(&desired, clients, view).await
+    ask("Deploy this? Type `yes`:", "yes", "--yes")
 }
 
 fn allowed(allow: &Allow, prunes: bool) -> Allowed {
@@ -182,7 +206,8 @@ fn wanted(common: &Common, text: &str, asked: &[String]) -> Result<Wanted, Stop>
     let others = others(&project, &rendered)?;
     let desired = desired(&environment, &rendered, &templates, &others)
         .map_err(|mistake| mistakes([*mistake], Some(text), &project.sources))?;
-    Ok(Wanted { desired: Desired { revision: revision(&project), ..desired }, project, environment })
+    let desired = Desired { revision: revision(&project), ..desired };
+    Ok(Wanted { desired, written: Written { project, environment, templates } })
 }
 
 fn checked(

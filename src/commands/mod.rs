@@ -10,6 +10,7 @@ mod explain;
 mod graph;
 mod init;
 mod inputs;
+mod lines;
 mod render;
 mod schema;
 mod status;

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 
 use super::DesiredStack;
 use super::world::{Detail, LiveResource, PolicyAction, Replacement, Row, RowAction};
+use crate::environment::Place;
 use crate::operation::{Effect, ResourceChange, StackChange};
 use crate::template::resource_types::{Replaces, ResourceTypes};
 use crate::template::rules::holds_data;
@@ -73,6 +74,9 @@ pub struct PropertyChange {
     /// The parameter, resource or attribute behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// The line of the environment or template that says the new value, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 /// What becomes of a resource that goes, and of what it holds.
@@ -294,6 +298,7 @@ fn properties(details: &[Detail]) -> Vec<PropertyChange> {
             after: detail.after.clone(),
             replaces: false,
             cause: None,
+            place: None,
         });
         change.replaces |= detail.recreation == Replacement::Always;
         change.cause = change.cause.take().or_else(|| detail.cause.clone());
@@ -465,6 +470,7 @@ pub fn possible(template: &Json, parameters: &[&str]) -> Vec<Change> {
             after: None,
             replaces: replaces == Replaces::Always,
             cause: None,
+            place: None,
         });
     }
     by_resource.into_values().collect()

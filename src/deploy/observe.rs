@@ -54,6 +54,15 @@ pub struct Wish {
     pub place: Place,
 }
 
+/// How deep to look into a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What happens to it.
+    Events,
+    /// And what it consists of.
+    Resources,
+}
+
 impl<'clients> Observer<'clients> {
     /// Remembers nothing yet.
     pub fn new(clients: &'clients Clients) -> Self {
@@ -82,7 +91,7 @@ impl<'clients> Observer<'clients> {
         world.stacks.extend(detailed.into_iter().flatten());
         if desired.allowed.prunes {
             for stray in &mut world.strays {
-                self.look_into(&stray.place, &mut stray.stack).await?;
+                self.look_into(&stray.place, &mut stray.stack, Depth::Resources).await?;
             }
         }
         world.now = self.clients.now();
@@ -119,15 +128,17 @@ impl<'clients> Observer<'clients> {
         Ok(world)
     }
 
-    /// Looks into a stack: its resources, the events of its last operation where they matter, and who plans to create it where
-    /// nobody has yet.
+    /// Looks into a stack: the events of its last operation where they matter, who plans to create it where nobody has yet, and
+    /// its resources if they are asked for.
     ///
     /// # Errors
     /// What a call ended with.
-    pub async fn look_into(&self, place: &Place, live: &mut LiveStack) -> Result<(), Fault> {
+    pub async fn look_into(&self, place: &Place, live: &mut LiveStack, depth: Depth) -> Result<(), Fault> {
         let client = self.client(place).await;
         live.events = self.events(&client, live).await?;
-        live.resources = self.resources(&client, live).await?;
+        if depth == Depth::Resources {
+            live.resources = self.resources(&client, live).await?;
+        }
         if live.status.phase() == Phase::Empty {
             live.change_sets = self.change_sets(&client, live).await?;
         }

@@ -8,7 +8,7 @@ use super::{Doomed, World};
 use crate::aws::{Clients, Fault};
 use crate::deploy::Place;
 use crate::deploy::marks;
-use crate::deploy::observe::{Observer, Wish};
+use crate::deploy::observe::{Depth, Observer, Wish};
 use crate::deploy::world::{LiveStack, Phase};
 
 /// Looks, and remembers the ARNs of what it saw.
@@ -35,11 +35,13 @@ impl<'clients> DoomedObserver<'clients> {
             let Some(live) = world.stacks.get_mut(&wish.label).filter(|live| live.status.phase() != Phase::Gone) else {
                 continue;
             };
-            self.ids().insert(wish.label.clone(), live.id.clone());
-            self.observer.look_into(&wish.place, live).await?;
+            // What is lost is said before the first step, and asked for once.
+            let is_new = self.ids().insert(wish.label.clone(), live.id.clone()).is_none();
+            let depth = if is_new { Depth::Resources } else { Depth::Events };
+            self.observer.look_into(&wish.place, live, depth).await?;
         }
         for stray in &mut world.strays {
-            self.observer.look_into(&stray.place, &mut stray.stack).await?;
+            self.observer.look_into(&stray.place, &mut stray.stack, Depth::Resources).await?;
         }
         Ok(world)
     }

@@ -119,7 +119,8 @@ fn property(change: &PropertyChange) -> Vec<String> {
     let values = format!("{} → {}", value(change.before.as_ref(), "nothing"), value(change.after.as_ref(), "nothing"));
     let replaces = if change.replaces { "replaces it" } else { "" }.to_owned();
     let cause = change.cause.as_ref().map(|cause| format!("because of {cause}")).unwrap_or_default();
-    vec![change.path.clone(), values, replaces, cause]
+    let place = change.place.as_ref().map(ToString::to_string);
+    vec![change.path.clone(), values, replaces, place.unwrap_or(cause)]
 }
 
 /// What CloudFormation writes for a value that is not known before it is executed.
