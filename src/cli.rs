@@ -37,6 +37,12 @@ pub struct Common {
     /// Say only what is wrong
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Use the built-in cloud instead of AWS: no credentials are read, and no call leaves the machine
+    #[arg(long, global = true, env = "GREENROOM_LOCAL", value_parser = clap::builder::FalseyValueParser::new())]
+    pub local: bool,
+    /// The profile in the AWS configuration [default: what the environment offers]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
 }
 
 /// How results and mistakes are written.
@@ -74,6 +80,16 @@ pub enum Verb {
     Explain(Explain),
     /// Compare two environments, in meaning
     Diff(Diff),
+    /// Show what a deployment would do, and change nothing
+    Plan(Plan),
+    /// Bring an environment to what its file says
+    Deploy(Deploy),
+    /// Show the stacks of environments as they are
+    Status(Status),
+    /// Print the outputs of an environment's stacks, for scripts
+    Outputs(Outputs),
+    /// Delete an environment and all that is in it
+    Destroy(Destroy),
     /// Draw the stacks and what flows between them
     Graph(Graph),
     /// Print the JSON Schema of environment files, for editors
@@ -147,6 +163,97 @@ pub struct Diff {
     /// End with 4 if anything differs that is not declared
     #[arg(long)]
     pub exit_code: bool,
+}
+
+/// Show what a deployment would do, and change nothing.
+///
+/// CloudFormation computes the changes; nothing that runs is touched. Stacks that wait for others are shown with what the others
+/// have now.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// The stacks [default: all]
+    pub stacks: Vec<String>,
+    /// End with 4 if anything would change
+    #[arg(long)]
+    pub exit_code: bool,
+    /// What may be done beyond the ordinary
+    #[command(flatten)]
+    pub allow: Allow,
+}
+
+/// Bring an environment to what its file says.
+///
+/// Safe to stop anywhere and to run again. What is running already is waited for.
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// The stacks [default: all]
+    pub stacks: Vec<String>,
+    /// Do not ask; a protected environment wants --confirm instead
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Do not ask: the environment's name, typed on purpose
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
+    /// Show what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete stacks that are gone from the file
+    #[arg(long)]
+    pub prune: bool,
+    /// What may be done beyond the ordinary
+    #[command(flatten)]
+    pub allow: Allow,
+}
+
+/// What may be done beyond the ordinary.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Allow {
+    /// Let a resource be replaced or removed though it holds data
+    #[arg(long, value_name = "STACK/RESOURCE")]
+    pub allow_replacement: Vec<String>,
+    /// Take over a stack that exists and bears no marks
+    #[arg(long, value_name = "STACK")]
+    pub take_over: Vec<String>,
+    /// Delete what is left of a failed creation and create the stack anew
+    #[arg(long, value_name = "STACK")]
+    pub recreate: Vec<String>,
+}
+
+/// Show the stacks of environments as they are.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The environments [default: all that stand for one]
+    pub environments: Vec<String>,
+}
+
+/// Print the outputs of an environment's stacks, for scripts.
+///
+/// With STACK.OUTPUT, its value alone.
+#[derive(Debug, Args)]
+pub struct Outputs {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// STACK.OUTPUT
+    pub key: Option<String>,
+}
+
+/// Delete an environment and all that is in it.
+///
+/// Shows first what is lost. Safe to stop anywhere and to run again. A protected environment is refused.
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// The environment: scratch@jane
+    pub environment: String,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Show what would be deleted, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Draw the stacks and what flows between them.

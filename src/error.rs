@@ -48,6 +48,10 @@ pub struct Failure {
     pub what: String,
     /// Why.
     pub source: Option<Box<dyn Error + Send + Sync>>,
+    /// Several reasons side by side, where one chain of causes does not tell it all.
+    pub reasons: Vec<String>,
+    /// What goes on in the cloud all the same.
+    pub still_running: Vec<String>,
     /// What to type next.
     pub hints: Vec<String>,
 }
@@ -55,7 +59,14 @@ pub struct Failure {
 impl Failure {
     /// A failure of this kind.
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self { exit, what: what.into(), source: None, hints: Vec::new() }
+        Self {
+            exit,
+            what: what.into(),
+            source: None,
+            reasons: Vec::new(),
+            still_running: Vec::new(),
+            hints: Vec::new(),
+        }
     }
 
     /// Adds why.

@@ -41,14 +41,18 @@
 //! - a rule for templates: a variant of [`template::rules::TemplateFault`], and a scene in `tests/messages.rs`;
 //! - a verb: a variant in [`cli::Verb`], a file in [`commands`], a file in `tests/`.
 
+pub mod aws;
 pub mod check;
 pub mod cli;
 pub mod commands;
+pub mod deploy;
+pub mod destroy;
 pub mod diff;
 pub mod environment;
 pub mod error;
 pub mod explain;
 pub mod operation;
 pub mod simulator;
+pub mod status;
 pub mod template;
 pub mod view;

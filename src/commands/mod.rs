@@ -1,16 +1,21 @@
 //! What was meant: one file a verb, from the request to the report.
 
 mod check;
+mod cloud;
+mod deploy;
+mod destroy;
 mod diff;
 mod documents;
 mod explain;
 mod graph;
 mod init;
 mod inputs;
+mod lines;
 mod local;
 mod render;
 mod schema;
 mod simulate;
+mod status;
 mod writing;
 
 use std::collections::BTreeSet;
@@ -67,7 +72,7 @@ impl From<Failure> for Stop {
 
 type Ended = Result<Done, Stop>;
 
-/// Does what was typed.
+/// Does what was typed. Progress is told to `view` as it happens.
 ///
 /// # Errors
 /// What could not be done, and why. Mistakes in the files are not a failure but a report.
@@ -80,6 +85,11 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Inputs(request) => inputs::run(common, &request),
         Verb::Explain(request) => explain::run(common, &request),
         Verb::Diff(request) => diff::run(common, &request),
+        Verb::Plan(request) => deploy::run_plan(common, &request, view),
+        Verb::Deploy(request) => deploy::run_deploy(common, &request, view),
+        Verb::Status(request) => status::run_status(common, &request, view),
+        Verb::Outputs(request) => status::run_outputs(common, &request, view),
+        Verb::Destroy(request) => destroy::run(common, &request, view),
         Verb::Graph(request) => graph::run(common, &request),
         Verb::Schema(request) => schema::run(common, &request),
         Verb::Simulate(request) => simulate::run(common, &request, view),

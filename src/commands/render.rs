@@ -53,6 +53,16 @@ fn text(rendered: &Rendered, format: Format) -> String {
     }
 }
 
+/// Every stack, or every mistake of every stack.
+pub(super) fn render_all(
+    environment: &Environment,
+    asked: &[&Stack],
+    templates: &Templates,
+    project: &Project,
+) -> Result<Vec<Rendered>, Stop> {
+    Work { environment, asked, templates, project }.render_all(|_, rendered| rendered)
+}
+
 /// What is rendered, and of what.
 struct Work<'a> {
     environment: &'a Environment,

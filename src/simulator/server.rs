@@ -54,10 +54,13 @@ impl Running {
         let _ = self.task.await;
     }
 
-    /// Waits until the server has ended by itself, being idle.
-    pub async fn ended(self) {
-        let Self { task, stop: _stop, .. } = self;
-        let _ = task.await;
+    /// Serves until it has been idle for too long, or until `asked` to stop.
+    pub async fn run_until(mut self, asked: impl Future<Output = ()>) {
+        tokio::select! {
+            _ = &mut self.task => return,
+            () = asked => {}
+        }
+        self.stop().await;
     }
 }
 
@@ -257,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn ends_by_itself_when_idle() {
         let running = serve(Settings { idle_seconds: Some(0), ..Settings::default() }).await.expect("a free port");
-        tokio::time::timeout(Duration::from_secs(10), running.ended()).await.expect("an idle server ends");
+        tokio::time::timeout(Duration::from_secs(10), running.run_until(std::future::pending())).await.expect("an idle server ends");
     }
 
     #[tokio::test]

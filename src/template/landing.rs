@@ -126,7 +126,7 @@ fn landing(resource: &str, kind: &str, property: Option<&str>) -> Landing {
 }
 
 /// Every property that refers to a parameter.
-fn uses(template: &Json, parameter: &str) -> Vec<Landing> {
+pub fn uses(template: &Json, parameter: &str) -> Vec<Landing> {
     let mut found = Vec::new();
     for (id, resource) in template.get("Resources").and_then(Json::as_object).into_iter().flatten() {
         let kind = resource.get("Type").and_then(Json::as_str).unwrap_or_default();

@@ -361,6 +361,28 @@ impl Templates {
         mistakes.into_iter().map(|mistake| trace.mistake(mistake, guarded, sources)).collect()
     }
 
+    /// Where a resource of a stack's rendering begins in its template, where that can be told.
+    pub fn resource_span(
+        &self,
+        environment: &Environment,
+        stack: &Stack,
+        resource: &str,
+        sources: &Sources,
+    ) -> Option<Span> {
+        let template = self.get(&stack.template.value)?;
+        let arguments = self.arguments(environment, stack)?;
+        let rendered = self.render_with(template, stack, &arguments, sources).ok()?;
+        let span = rendered.document.section("Resources").iter().find(|entry| entry.key == resource)?.key_span;
+        match &template.form {
+            Form::Plain { .. } => Some(span),
+            Form::Tera => {
+                let (name, context) = (text_name(&template.name), context(template, stack, &arguments));
+                let guarded = self.engine.render(&name, &context, sources).ok()?;
+                Trace::new(&self.engine, &name, &context, &guarded, sources).span(span, &guarded, sources)
+            }
+        }
+    }
+
     /// The arguments of a stack, where they are right.
     pub fn arguments(&self, environment: &Environment, stack: &Stack) -> Option<Vec<Argument>> {
         let template = self.get(&stack.template.value)?;

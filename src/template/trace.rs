@@ -53,7 +53,8 @@ impl Trace {
         }
     }
 
-    fn span(&self, span: Span, rendered: &str, sources: &Sources) -> Option<Span> {
+    /// The place in the template that a place in the rendered text was made from.
+    pub fn span(&self, span: Span, rendered: &str, sources: &Sources) -> Option<Span> {
         let start = rendered.floor_char_boundary(span.start);
         let number = rendered[..start].matches('\n').count();
         let (source, line) = (*self.lines.get(number)?)?;

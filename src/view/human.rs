@@ -14,7 +14,7 @@ use crate::template::compare::{Difference, PropertyDifference, ResourceDifferenc
 use crate::template::inputs::plain;
 use crate::template::landing::Landing;
 use crate::view::snippet::{Redacted, render};
-use crate::view::{Graph, Report, TemplateInputs, json};
+use crate::view::{Graph, Report, TemplateInputs, deployment, json};
 
 pub(super) fn report(report: &Report, sources: &Sources, is_quiet: bool) -> String {
     match report {
@@ -27,6 +27,10 @@ pub(super) fn report(report: &Report, sources: &Sources, is_quiet: bool) -> Stri
         Report::Explanation(explanation) => self::explanation(explanation),
         Report::Overview(overview) => self::overview(overview),
         Report::Differences(differences) => self::differences(differences),
+        Report::Preview(preview) => deployment::preview(preview),
+        Report::Deployed(report) => deployment::deployed(report),
+        Report::Demolition(demolition) => deployment::demolition(demolition),
+        Report::Status(environments) => environments.iter().map(deployment::status).collect::<Vec<_>>().join("\n"),
         Report::Graph(graph) if graph.is_dot => dot(graph),
         Report::Graph(graph) => mermaid(graph),
     }
@@ -36,6 +40,15 @@ pub(super) fn failure(failure: &Failure) -> String {
     let mut text = format!("error: {}\n", failure.what);
     for cause in json::causes(failure) {
         let _ = writeln!(text, "  because {cause}");
+    }
+    for reason in &failure.reasons {
+        let _ = writeln!(text, "  {reason}");
+    }
+    if !failure.still_running.is_empty() {
+        text.push_str("\nstill running in the cloud:\n");
+    }
+    for running in &failure.still_running {
+        let _ = writeln!(text, "  {running}");
     }
     if !failure.hints.is_empty() {
         text.push('\n');
@@ -66,7 +79,7 @@ fn findings(findings: &Findings, sources: &Sources) -> String {
 }
 
 /// `1 mistake`, `2 mistakes`.
-fn plural(count: usize, what: &str) -> String {
+pub(super) fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -82,7 +95,7 @@ fn written(files: &[String], notes: &[String]) -> String {
 }
 
 /// Rows with their columns under each other; the last column is not filled up.
-fn columns(rows: &[Vec<String>], indent: &str) -> String {
+pub(super) fn columns(rows: &[Vec<String>], indent: &str) -> String {
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };

@@ -20,6 +20,10 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Explanation(explanation) => json!({ "schema": SCHEMA, "explanation": explanation }),
         Report::Overview(overview) => json!({ "schema": SCHEMA, "overview": overview }),
         Report::Differences(differences) => json!({ "schema": SCHEMA, "differences": differences }),
+        Report::Preview(preview) => json!({ "schema": SCHEMA, "plan": preview }),
+        Report::Deployed(report) => json!({ "schema": SCHEMA, "deployment": report }),
+        Report::Demolition(demolition) => json!({ "schema": SCHEMA, "demolition": demolition }),
+        Report::Status(environments) => json!({ "schema": SCHEMA, "environments": environments }),
         Report::Graph(graph) => json!({ "schema": SCHEMA, "graph": graph }),
     };
     format!("{document:#}\n")
@@ -52,7 +56,14 @@ fn finding(found: &Found, sources: &Sources) -> Json {
 pub(super) fn failure(failure: &Failure) -> String {
     let document = json!({
         "schema": SCHEMA,
-        "error": { "message": failure.what, "causes": causes(failure), "hints": failure.hints, "exit_code": failure.exit.code() },
+        "error": {
+            "message": failure.what,
+            "causes": causes(failure),
+            "reasons": failure.reasons,
+            "still_running": failure.still_running,
+            "hints": failure.hints,
+            "exit_code": failure.exit.code(),
+        },
     });
     format!("{document}\n")
 }

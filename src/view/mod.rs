@@ -1,5 +1,6 @@
 //! The only code that prints. Results go to stdout, once, at the end; everything else goes to stderr.
 
+mod deployment;
 mod human;
 mod json;
 mod snippet;
@@ -7,10 +8,14 @@ mod snippet;
 use std::io::Write;
 
 use crate::check::Findings;
+use crate::deploy::report::{Preview, Report as Deployed};
+use crate::destroy::report::Demolition;
 use crate::diff::Differences;
 use crate::environment::Sources;
 use crate::error::Failure;
 use crate::explain::{Explanation, Overview};
+use crate::operation::Event;
+use crate::status::Status;
 use crate::template::wiring::Flow;
 
 /// What a verb has to say when it is done.
@@ -39,6 +44,14 @@ pub enum Report {
     Differences(Differences),
     /// What flows between stacks.
     Graph(Graph),
+    /// What a deployment would do.
+    Preview(Preview),
+    /// What a deployment did.
+    Deployed(Deployed),
+    /// What goes, or went, with an environment.
+    Demolition(Demolition),
+    /// Environments as they are.
+    Status(Vec<Status>),
 }
 
 /// The inputs of a template.
@@ -125,6 +138,44 @@ impl View {
                 let mut stdout = anstream::stdout();
                 written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
             }
+        }
+    }
+
+    /// Prints what a deployment would do, before it is agreed to: beside the result, for there will be another.
+    pub fn preview(&self, preview: &Preview) {
+        let text = match self.style {
+            Style::Human => deployment::preview(preview),
+            Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "preview": preview })),
+        };
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+
+    /// Prints what would go, before it is agreed to.
+    pub fn demolition(&self, demolition: &Demolition) {
+        let text = match self.style {
+            Style::Human => deployment::demolition(demolition),
+            Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "demolition": demolition })),
+        };
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+
+    /// Prints a line about the run itself, for people.
+    pub fn note(&self, text: &str) {
+        if self.style == Style::Human && !self.is_quiet {
+            let _ = anstream::stderr().write_all(format!("{text}\n").as_bytes());
+        }
+    }
+
+    /// Prints news: a line for people, or a line of JSON.
+    pub fn event(&self, event: &Event) {
+        let line = match self.style {
+            Style::Human if self.is_quiet => None,
+            Style::Human => deployment::event(event),
+            Style::Json => serde_json::to_string(event).ok(),
+        };
+        if let Some(line) = line {
+            // Nobody listens any more; the work goes on.
+            let _ = anstream::stderr().write_all(format!("{line}\n").as_bytes());
         }
     }
 

@@ -1,0 +1,216 @@
+//! The way to AWS: a client for each account, Region and role; paging that ends; errors as a handful of facts.
+//!
+//! No decisions are made here. Where calls go and whose credentials they carry is given by [`Settings`], never read from the
+//! environment by itself: a rehearsal that reached the real cloud because of a forgotten variable would be no rehearsal.
+
+mod fault;
+mod paging;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_cloudformation::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_cloudformation::config::{ConfigBag, Credentials, Intercept, RuntimeComponents, SharedCredentialsProvider};
+use aws_sdk_cloudformation::error::BoxError;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+
+pub use fault::Fault;
+pub use paging::{PAGES_MAX, Page, pages};
+
+/// Where calls go, and as whom.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The address of all services; without one, AWS's own.
+    pub endpoint: Option<String>,
+    /// Whether that is the built-in cloud: no credentials are read, no role is assumed, and an account's id is its access key.
+    pub is_local: bool,
+    /// The profile in the user's AWS configuration; without one, what the environment offers.
+    pub profile: Option<String>,
+}
+
+/// Whose resources a client works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// Twelve digits.
+    pub account: &'a str,
+    /// The AWS Region.
+    pub region: &'a str,
+    /// The role that is assumed there: its name, or its ARN.
+    pub role: Option<&'a str>,
+}
+
+/// How long one attempt of a call may take. A connection that hangs would otherwise hold a run for ever; no call that we make is
+/// slow by nature.
+const ATTEMPT_SECONDS: u64 = 30;
+
+/// Clients, each made when it is first asked for.
+#[derive(Debug)]
+pub struct Clients {
+    settings: Settings,
+    clock: Clock,
+    configured: Mutex<HashMap<String, SdkConfig>>,
+}
+
+impl Clients {
+    /// No client yet.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, clock: Clock::default(), configured: Mutex::default() }
+    }
+
+    /// Whether calls go to the built-in cloud.
+    pub fn is_local(&self) -> bool {
+        self.settings.is_local
+    }
+
+    /// The cloud's own time, as its last answer told it.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.clock.told()
+    }
+
+    /// A client for CloudFormation.
+    pub async fn cloudformation(&self, target: Target<'_>) -> aws_sdk_cloudformation::Client {
+        let shared = self.shared(target).await;
+        let config = aws_sdk_cloudformation::config::Builder::from(&shared).interceptor(self.clock.clone()).build();
+        aws_sdk_cloudformation::Client::from_conf(config)
+    }
+
+    /// The account that calls for this target reach, as AWS sees it.
+    ///
+    /// # Errors
+    /// When there are no credentials, or the role cannot be assumed, or the call fails.
+    pub async fn caller_account(&self, target: Target<'_>) -> Result<String, Fault> {
+        let shared = self.shared(target).await;
+        let identity = aws_sdk_sts::Client::new(&shared).get_caller_identity().send().await?;
+        identity.account.ok_or(Fault::Incomplete { what: "the caller's account" })
+    }
+
+    /// What all services of a target share. Two callers at once may both make it; either is as good.
+    async fn shared(&self, target: Target<'_>) -> SdkConfig {
+        let key = format!("{}/{}/{}", target.account, target.region, target.role.unwrap_or_default());
+        if let Some(config) = self.configured().get(&key) {
+            return config.clone();
+        }
+        let config = self.configure(target).await;
+        self.configured().insert(key, config.clone());
+        config
+    }
+
+    fn configured(&self) -> std::sync::MutexGuard<'_, HashMap<String, SdkConfig>> {
+        // Whoever panicked left a map of clients, each whole.
+        self.configured.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn configure(&self, target: Target<'_>) -> SdkConfig {
+        let region = Region::new(target.region.to_owned());
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(ATTEMPT_SECONDS)).build();
+        if self.settings.is_local {
+            return self.configure_local(target, region, timeouts);
+        }
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(region.clone())
+            .retry_config(RetryConfig::standard())
+            .timeout_config(timeouts);
+        if let Some(endpoint) = &self.settings.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        if let Some(profile) = &self.settings.profile {
+            loader = loader.profile_name(profile);
+        }
+        let own = loader.load().await;
+        let Some(role) = target.role else { return own };
+        let assumed = AssumeRoleProvider::builder(role_arn(target, role))
+            .session_name("greenroom")
+            .region(region)
+            .configure(&own)
+            .build()
+            .await;
+        own.into_builder().credentials_provider(SharedCredentialsProvider::new(assumed)).build()
+    }
+
+    /// Made from nothing: neither variables nor the user's files are read, for both may hold endpoints and credentials.
+    fn configure_local(&self, target: Target<'_>, region: Region, timeouts: TimeoutConfig) -> SdkConfig {
+        let nobody = Credentials::new(target.account, "local", None, None, "the local cloud");
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(region)
+            .credentials_provider(SharedCredentialsProvider::new(nobody))
+            .retry_config(RetryConfig::standard())
+            .timeout_config(timeouts);
+        config.set_endpoint_url(self.settings.endpoint.clone());
+        config.build()
+    }
+}
+
+/// The ARN of a role that is given by name.
+pub fn role_arn(target: Target<'_>, role: &str) -> String {
+    if role.starts_with("arn:") {
+        return role.to_owned();
+    }
+    format!("arn:{}:iam::{}:role/{role}", partition(target.region), target.account)
+}
+
+/// The part of AWS that a Region belongs to (AWS General Reference, "Amazon Resource Names").
+pub fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
+/// Listens to what time answers say it is. The local cloud's time is not ours.
+#[derive(Clone, Debug, Default)]
+struct Clock(Arc<Mutex<Option<Timestamp>>>);
+
+impl Clock {
+    fn told(&self) -> Option<Timestamp> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Intercept for Clock {
+    fn name(&self) -> &'static str {
+        "clock"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date");
+        let time = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
+        if time.is_some() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_found_in_its_own_part_of_aws() {
+        let target = |region| Target { account: "333333333333", region, role: None };
+        assert_eq!(role_arn(target("ap-southeast-2"), "deploy"), "arn:aws:iam::333333333333:role/deploy");
+        assert_eq!(role_arn(target("cn-north-1"), "deploy"), "arn:aws-cn:iam::333333333333:role/deploy");
+        assert_eq!(role_arn(target("cn-north-1"), "arn:aws:iam::1:role/x"), "arn:aws:iam::1:role/x");
+    }
+
+    #[test]
+    fn the_cloud_tells_the_time_in_its_own_words() {
+        let time = DateTimeParser::new().parse_timestamp("Wed, 25 Nov 2026 08:09:10 GMT").ok();
+        assert_eq!(time.map(|time| time.to_string()).as_deref(), Some("2026-11-25T08:09:10Z"));
+    }
+}

@@ -1,0 +1,261 @@
+//! What the verbs that reach the cloud share: whose account, which clients, and how a run is driven and ends.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
+
+use crate::aws::{self, Clients, Settings};
+use crate::cli::Common;
+use crate::commands::local::find_or_start;
+use crate::deploy::Place;
+use crate::deploy::observe::target;
+use crate::error::{Exit, Failure};
+use crate::operation::{self, About, Cause, Hold, Operation, Outcome, Pace};
+use crate::view::View;
+
+impl operation::Fault for aws::Fault {
+    fn is_momentary(&self) -> bool {
+        aws::Fault::is_momentary(self)
+    }
+}
+
+/// Where calls go: to AWS, or to the local cloud of the project, which is started if it is not running.
+///
+/// # Errors
+/// When the local cloud cannot be started.
+pub(super) fn settings(common: &Common, root: &Path) -> Result<Settings, Failure> {
+    if !common.local {
+        return Ok(Settings { endpoint: None, is_local: false, profile: common.profile.clone() });
+    }
+    let address = find_or_start(root)?;
+    Ok(Settings { endpoint: Some(address.url()), is_local: true, profile: None })
+}
+
+/// Waits for what is waited for on the network.
+///
+/// # Errors
+/// When the machine has no threads or sockets left.
+pub(super) fn block_on<F: Future>(work: F) -> Result<F::Output, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Failure::new(Exit::Failed, "the network cannot be waited for").because(error))?;
+    Ok(runtime.block_on(work))
+}
+
+/// The accounts that documentation and examples use: one digit twelve times, or counting up.
+fn is_placeholder(account: &str) -> bool {
+    account == "123456789012" || account.bytes().all(|digit| account.as_bytes().first() == Some(&digit))
+}
+
+/// Says where the run works, and makes sure of it before anything else is called.
+///
+/// # Errors
+/// A placeholder account, the wrong account, or what the question ended with.
+pub(super) async fn arrive(
+    environment: &str,
+    places: &BTreeSet<Place>,
+    clients: &Clients,
+    view: View,
+) -> Result<(), Failure> {
+    view.note(&whereabouts(environment, places, clients.is_local()));
+    for place in places {
+        guard(clients, place).await?;
+    }
+    Ok(())
+}
+
+fn whereabouts(environment: &str, places: &BTreeSet<Place>, is_local: bool) -> String {
+    let joined = |of: &dyn Fn(&Place) -> &str| {
+        places.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let accounts = if is_local { "local cloud, nothing is real".to_owned() } else { joined(&|it| &it.account) };
+    format!("{environment} · {accounts} · {}", joined(&|it| &it.region))
+}
+
+async fn guard(clients: &Clients, place: &Place) -> Result<(), Failure> {
+    let account = &place.account;
+    if !clients.is_local() && is_placeholder(account) {
+        let what = format!("{account} is a placeholder, not an account of yours");
+        return Err(Failure::new(Exit::Refused, what)
+            .hint("put your account's id into the environment file, or rehearse with `--local`"));
+    }
+    let caller = clients.caller_account(target(place)).await.map_err(|fault| {
+        failed(fault, format!("it could not be made sure that these credentials are for {account}"))
+    })?;
+    if caller == *account {
+        return Ok(());
+    }
+    let what = format!("these credentials are for {caller}, but the environment is in {account}");
+    Err(Failure::new(Exit::Refused, what).hint(format!("use a profile of {account}: `--profile NAME`")))
+}
+
+/// A call that failed, with what to type next where that is known.
+pub(super) fn failed(fault: aws::Fault, what: impl Into<String>) -> Failure {
+    let hint = match &fault {
+        aws::Fault::Expired => Some("`aws sso login`, or get new credentials, then run the command again"),
+        aws::Fault::NoCredentials { .. } => Some("`--profile NAME`, or `--local` to rehearse without an account"),
+        aws::Fault::Unreachable { .. } => Some("is there a network, and does the endpoint answer?"),
+        aws::Fault::Throttled { .. } => Some("run the command again in a minute"),
+        aws::Fault::Missing { .. }
+        | aws::Fault::Exists { .. }
+        | aws::Fault::Overtaken { .. }
+        | aws::Fault::Denied { .. }
+        | aws::Fault::Invalid { .. }
+        | aws::Fault::Other { .. }
+        | aws::Fault::Endless { .. }
+        | aws::Fault::Incomplete { .. } => None,
+    };
+    let failure = Failure::new(Exit::Failed, what).because(fault);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The first and the last look of a run that reached its goal.
+pub(super) struct Reached<World> {
+    /// How the world was.
+    pub(super) first: World,
+    /// How it is.
+    pub(super) now: World,
+}
+
+/// Drives an operation to its goal, telling what happens.
+///
+/// # Errors
+/// How it ended otherwise. `hint` says what may be done about a reason.
+pub(super) async fn drive<O>(
+    operation: &O,
+    view: View,
+    what: &str,
+    hint: impl Fn(&O::Reason) -> Option<String>,
+) -> Result<Reached<O::World>, Failure>
+where
+    O: Operation<Fault = aws::Fault>,
+    O::Step: Send + Sync + 'static,
+    O::Reason: Send + Sync + 'static,
+{
+    // The SDK's calls are tens of kilobytes each, and would otherwise lie on the stack of every caller above.
+    let outcome = Box::pin(operation::drive(operation, pace(), interrupted(), |event| view.event(&event))).await;
+    match outcome {
+        Outcome::Converged { first, now } => Ok(Reached { first, now }),
+        Outcome::Refused { because, waiting } => {
+            let mut failure = Failure::new(Exit::Refused, format!("{what} is refused"));
+            failure.hints = hints(because.iter().filter_map(&hint));
+            Err(told(failure, because.iter().map(ToString::to_string), &waiting))
+        }
+        Outcome::Failed { causes, waiting } => {
+            let mut failure = Failure::new(Exit::Failed, format!("{what} failed"));
+            let seen = causes.iter().filter_map(|cause| match cause {
+                Cause::Seen(reason) => hint(reason),
+                Cause::Observe { fault } | Cause::Apply { fault, .. } => {
+                    failed(fault.clone(), "").hints.into_iter().next()
+                }
+                Cause::Flaw(_) => None,
+            });
+            failure.hints = hints(seen);
+            Err(told(failure, causes.iter().map(sentence), &waiting))
+        }
+        Outcome::Unfinished { waiting } => {
+            let failure =
+                Failure::new(Exit::Unfinished, format!("{what} is unfinished: nothing has moved for a long time"));
+            Err(told(failure, [], &waiting).hint("run the command again to go on waiting"))
+        }
+        Outcome::Interrupted { waiting } => {
+            let failure = Failure::new(Exit::Interrupted, format!("{what} was interrupted"));
+            Err(told(failure, [], &waiting).hint("run the command again to go on from here"))
+        }
+    }
+}
+
+/// Looks every second on a real cloud. `GREENROOM_PACE_MILLISECONDS` is for tests against a cloud whose time flies.
+fn pace() -> Pace {
+    let said = std::env::var("GREENROOM_PACE_MILLISECONDS").ok().and_then(|text| text.parse().ok());
+    let Some(milliseconds) = said.filter(|it| *it > 0) else { return Pace::default() };
+    let pause = std::time::Duration::from_millis(milliseconds);
+    Pace { shortest_pause: pause, longest_pause: pause * 4, ..Pace::default() }
+}
+
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without the signal there is nothing to wait for, and nobody has interrupted.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A cause with its own cause, in one line.
+fn sentence<Step: Display + std::fmt::Debug, Reason: Display + std::fmt::Debug>(
+    cause: &Cause<Step, Reason, aws::Fault>,
+) -> String {
+    match cause {
+        Cause::Observe { fault } | Cause::Apply { fault, .. } => format!("{cause}: {fault}"),
+        Cause::Seen(_) | Cause::Flaw(_) => cause.to_string(),
+    }
+}
+
+/// Each hint once, in order.
+fn hints(all: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    all.filter(|hint| seen.insert(hint.clone())).collect()
+}
+
+/// Adds why, and what still runs in the cloud.
+fn told<Reason: About>(
+    failure: Failure,
+    reasons: impl IntoIterator<Item = String>,
+    waiting: &[Hold<Reason>],
+) -> Failure {
+    let mut failure = failure;
+    failure.reasons = reasons.into_iter().collect();
+    failure.still_running = waiting
+        .iter()
+        .map(|hold| match hold.subject().stack {
+            Some(stack) => format!("{stack}: {hold}"),
+            None => hold.to_string(),
+        })
+        .collect();
+    failure
+}
+
+/// Asks on the terminal; without one nothing is asked, and the flag that answers is named.
+///
+/// # Errors
+/// When the answer is no, or nobody is there to answer.
+pub(super) fn ask(question: &str, answer: &str, flag: &str) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        let what = "this needs a confirmation, and there is no terminal to ask on";
+        return Err(Failure::new(Exit::Refused, what).hint(format!("`{flag}` answers it")));
+    }
+    let mut stderr = anstream::stderr();
+    // A question that cannot be written is answered by what follows.
+    let _ = write!(stderr, "{question} ").and_then(|()| stderr.flush());
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    match read {
+        Ok(_) if line.trim() == answer => Ok(()),
+        Ok(_) | Err(_) => Err(Failure::new(Exit::Refused, "not confirmed; nothing was changed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_of_examples_are_known() {
+        assert!(["222222222222", "000000000000", "123456789012"].iter().all(|account| is_placeholder(account)));
+        assert!(!is_placeholder("210987654321"));
+    }
+
+    #[test]
+    fn the_first_line_says_where_a_run_works() {
+        let place = Place { account: "333333333333".to_owned(), region: "ap-southeast-2".to_owned(), role: None };
+        let places: BTreeSet<Place> = [place].into();
+        assert_eq!(whereabouts("staging", &places, false), "staging · 333333333333 · ap-southeast-2");
+        assert_eq!(
+            whereabouts("scratch@jane", &places, true),
+            "scratch@jane · local cloud, nothing is real · ap-southeast-2"
+        );
+    }
+}

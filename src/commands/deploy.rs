@@ -1,0 +1,251 @@
+//! `plan` and `deploy`: what would change, and the change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::aws::{self, Clients};
+use crate::check::Findings;
+use crate::cli::{Allow, Common, Deploy, Plan as PlanRequest};
+use crate::commands::cloud::{Reached, arrive, ask, block_on, drive, settings};
+use crate::commands::lines::Written;
+use crate::commands::render::render_all;
+use crate::commands::{Done, Ended, Stop, environment, mistakes, name, project, stacks, templates};
+use crate::deploy::desired::{Others, desired};
+use crate::deploy::observe::Observer;
+use crate::deploy::report::{Preview, approval, preview, report};
+use crate::deploy::{Allowed, Desired, Goal, Place, Reason, Step, World, apply, plan};
+use crate::environment::{Environment, Project, Reference, Stack};
+use crate::error::{Exit, Failure};
+use crate::operation::{Operation, Plan};
+use crate::template::{ParameterValue, Rendered, Templates};
+use crate::view::{Report, View};
+
+/// A deployment as an operation: the three verbs of `deploy`, with clients.
+struct Deployment<'a> {
+    desired: &'a Desired,
+    clients: &'a Clients,
+    observer: &'a Observer<'a>,
+}
+
+impl Operation for Deployment<'_> {
+    type World = World;
+    type Step = Step;
+    type Reason = Reason;
+    type Fault = aws::Fault;
+
+    async fn observe(&self) -> Result<World, aws::Fault> {
+        self.observer.observe(self.desired).await
+    }
+
+    fn plan(&self, first: &World, now: &World) -> Plan<Step, Reason> {
+        plan::plan(self.desired, first, now)
+    }
+
+    async fn apply(&self, step: &Step) -> Result<(), aws::Fault> {
+        apply::apply(self.clients, self.desired, step).await
+    }
+}
+
+/// An environment with all that is wanted of it.
+struct Wanted {
+    written: Written,
+    desired: Desired,
+}
+
+pub(super) fn run_plan(common: &Common, request: &PlanRequest, view: View) -> Ended {
+    let wanted = wanted(common, &request.environment, &request.stacks)?;
+    let allowed = allowed(&request.allow, false);
+    let desired = Desired { allowed, goal: Goal::Shown, ..wanted.desired };
+    let clients = Clients::new(settings(common, &wanted.written.project.root)?);
+    let run = Run { written: &wanted.written, clients: &clients, view };
+    let shown = block_on(async {
+        arrive(&desired.environment, &places(&desired), &clients, view).await?;
+        run.show(&desired, &Observer::new(&clients)).await
+    })??;
+    let is_told = request.exit_code && shown.has_changes();
+    let exit = if is_told { Exit::Differences } else { Exit::Done };
+    Ok(Done { report: Report::Preview(shown), sources: wanted.written.project.sources, exit })
+}
+
+pub(super) fn run_deploy(common: &Common, request: &Deploy, view: View) -> Ended {
+    let wanted = wanted(common, &request.environment, &request.stacks)?;
+    let consent = consent(&wanted.written.environment, request)?;
+    let desired = Desired { allowed: allowed(&request.allow, request.prune), ..wanted.desired };
+    let clients = Clients::new(settings(common, &wanted.written.project.root)?);
+    let run = Run { written: &wanted.written, clients: &clients, view };
+    let done = block_on(async {
+        arrive(&desired.environment, &places(&desired), &clients, view).await?;
+        match consent {
+            Consent::DryRun => {
+                let desired = Desired { goal: Goal::Shown, ..desired };
+                run.show(&desired, &Observer::new(&clients)).await.map(Report::Preview)
+            }
+            Consent::Given => run.deploy(&desired).await,
+            Consent::Ask => run.deploy_asking(desired).await,
+        }
+    })??;
+    Ok(Done { report: done, sources: wanted.written.project.sources, exit: Exit::Done })
+}
+
+/// Whether, and how, the user agrees to what will be done.
+enum Consent {
+    /// Nothing will be done.
+    DryRun,
+    /// By a flag, before it is known.
+    Given,
+    /// On the terminal, once it is known.
+    Ask,
+}
+
+/// `--yes` is for what is easily made again; a protected environment wants its name.
+fn consent(environment: &Environment, request: &Deploy) -> Result<Consent, Failure> {
+    let name = environment.name.to_string();
+    if request.dry_run {
+        return Ok(Consent::DryRun);
+    }
+    match &request.confirm {
+        Some(confirmed) if *confirmed == name => return Ok(Consent::Given),
+        Some(confirmed) => {
+            let what = format!("`--confirm {confirmed}` is not the name of this environment, `{name}`");
+            return Err(Failure::new(Exit::Refused, what));
+        }
+        None => {}
+    }
+    match (request.yes, environment.is_protected) {
+        (true, true) => {
+            let what = format!("`{name}` is protected: `--yes` is not enough");
+            Err(Failure::new(Exit::Refused, what).hint(format!("`--confirm {name}`, or confirm on a terminal")))
+        }
+        (true, false) => Ok(Consent::Given),
+        (false, _) => Ok(Consent::Ask),
+    }
+}
+
+/// What the parts of a run share.
+struct Run<'a> {
+    written: &'a Written,
+    clients: &'a Clients,
+    view: View,
+}
+
+impl Run<'_> {
+    async fn drive(&self, desired: &Desired, observer: &Observer<'_>, what: &str) -> Result<Reached<World>, Failure> {
+        let operation = Deployment { desired, clients: self.clients, observer };
+        let what = format!("{what} of `{}`", desired.environment);
+        drive(&operation, self.view, &what, |reason| self.hint(desired, reason)).await
+    }
+
+    fn hint(&self, desired: &Desired, reason: &Reason) -> Option<String> {
+        let Reason::EndedBadly { stack, failure, .. } = reason else { return reason.hint(&desired.environment) };
+        let resource = failure.resource.as_ref()?;
+        let place = self.written.resource(stack, resource)?;
+        Some(format!("`{resource}` is written in {place}"))
+    }
+
+    async fn show(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Preview, Failure> {
+        let reached = self.drive(desired, observer, "the plan").await?;
+        let mut preview = preview(desired, &reached.now);
+        self.written.locate(&mut preview);
+        Ok(preview)
+    }
+
+    async fn deploy(&self, desired: &Desired) -> Result<Report, Failure> {
+        let reached = self.drive(desired, &Observer::new(self.clients), "the deployment").await?;
+        Ok(Report::Deployed(report(desired, &reached.first, &reached.now)))
+    }
+
+    /// Shows first, asks, and does what was agreed to: no more, and through the very change sets that were shown.
+    async fn deploy_asking(&self, desired: Desired) -> Result<Report, Failure> {
+        let observer = Observer::new(self.clients);
+        let known = Desired { goal: Goal::Known, ..desired.clone() };
+        let shown = self.show(&known, &observer).await?;
+        if !shown.refusals.is_empty() || !shown.has_changes() {
+            return self.deploy(&desired).await;
+        }
+        self.view.preview(&shown);
+        if let Err(refused) = agreed(&desired) {
+            let shown = Desired { goal: Goal::Shown, ..desired };
+            self.drive(&shown, &observer, "the clearing away").await?;
+            return Err(refused);
+        }
+        let desired = Desired { approval: Some(approval(&desired, &shown)), ..desired };
+        self.deploy(&desired).await
+    }
+}
+
+fn agreed(desired: &Desired) -> Result<(), Failure> {
+    let name = &desired.environment;
+    if desired.is_protected {
+        let question = format!("`{name}` is protected. Type its name to deploy:");
+        return ask(&question, name, &format!("--confirm {name}"));
+    }
+    ask("Deploy this? Type `yes`:", "yes", "--yes")
+}
+
+fn allowed(allow: &Allow, prunes: bool) -> Allowed {
+    Allowed {
+        replacements: allow.allow_replacement.iter().cloned().collect(),
+        take_over: allow.take_over.iter().cloned().collect(),
+        recreate: allow.recreate.iter().cloned().collect(),
+        prunes,
+    }
+}
+
+fn places(desired: &Desired) -> BTreeSet<Place> {
+    let deployed = desired.stacks.iter().map(|stack| stack.place.clone());
+    deployed.chain(desired.read.iter().map(|read| read.place.clone())).collect()
+}
+
+/// Everything that can be known without AWS; an environment that `check` refuses gets no further.
+fn wanted(common: &Common, text: &str, asked: &[String]) -> Result<Wanted, Stop> {
+    let mut project = project(common)?;
+    let environment = environment(&project, &name(text)?)?;
+    let asked = stacks(&environment, asked)?;
+    let templates = templates(&mut project, [&environment]);
+    let rendered = render_all(&environment, &asked, &templates, &project)?;
+    checked(&environment, &asked, &rendered, &templates, &project)?;
+    let others = others(&project, &rendered)?;
+    let desired = desired(&environment, &rendered, &templates, &others)
+        .map_err(|mistake| mistakes([*mistake], Some(text), &project))?;
+    let desired = Desired { revision: revision(&project), ..desired };
+    Ok(Wanted { desired, written: Written { project, environment, templates } })
+}
+
+fn checked(
+    environment: &Environment,
+    asked: &[&Stack],
+    rendered: &[Rendered],
+    templates: &Templates,
+    project: &Project,
+) -> Result<(), Stop> {
+    let mut findings = Findings::default();
+    for (stack, rendered) in asked.iter().zip(rendered) {
+        let arguments = templates.arguments(environment, stack).unwrap_or_default();
+        let context = format!("{}/{}", environment.name, stack.name);
+        findings.extend(templates.check(rendered, stack, &arguments, &project.sources), Some(&context));
+    }
+    if findings.has_errors() { Err(Stop::Mistakes(findings, project.sources.clone())) } else { Ok(()) }
+}
+
+/// The other environments that parameters refer to.
+fn others(project: &Project, rendered: &[Rendered]) -> Result<Others, Stop> {
+    let mut others = BTreeMap::new();
+    for parameter in rendered.iter().flat_map(|rendered| &rendered.parameters) {
+        if let ParameterValue::Reference(Reference::Output { environment: Some(name), .. }) = &parameter.value {
+            others.insert(name.to_string(), environment(project, name)?);
+        }
+    }
+    Ok(others)
+}
+
+/// The revision of the repository, where it is one and git is there. Told, never decided upon.
+fn revision(project: &Project) -> Option<String> {
+    let answer = std::process::Command::new("git")
+        .args(["rev-parse", "--short", "HEAD"])
+        .current_dir(&project.root)
+        .stderr(std::process::Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(answer.stdout).ok()?.trim().to_owned();
+    let is_revision = answer.status.success() && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_revision.then_some(text)
+}

@@ -1,0 +1,106 @@
+//! `destroy`: what goes, and its going.
+
+use std::collections::BTreeSet;
+
+use crate::aws::{self, Clients};
+use crate::cli::{Common, Destroy};
+use crate::commands::cloud::{arrive, ask, block_on, drive, failed, settings};
+use crate::commands::{Done, Ended, Stop, environment, mistakes, name, project, templates};
+use crate::deploy::World;
+use crate::deploy::desired::{named, place};
+use crate::destroy::observe::DoomedObserver;
+use crate::destroy::report::demolition;
+use crate::destroy::{Doomed, DoomedStack, Reason, Step, apply, plan};
+use crate::environment::{Environment, Project, Stack};
+use crate::error::{Exit, Failure};
+use crate::operation::{Operation, Plan};
+use crate::template::Templates;
+use crate::template::wiring::{flows, needs, order};
+use crate::view::{Report, View};
+
+/// A demolition as an operation: the three verbs of `destroy`, with clients.
+struct Demolishing<'a> {
+    doomed: &'a Doomed,
+    clients: &'a Clients,
+    observer: &'a DoomedObserver<'a>,
+}
+
+impl Operation for Demolishing<'_> {
+    type World = World;
+    type Step = Step;
+    type Reason = Reason;
+    type Fault = aws::Fault;
+
+    async fn observe(&self) -> Result<World, aws::Fault> {
+        self.observer.observe(self.doomed).await
+    }
+
+    fn plan(&self, first: &World, now: &World) -> Plan<Step, Reason> {
+        plan::plan(self.doomed, first, now)
+    }
+
+    async fn apply(&self, step: &Step) -> Result<(), aws::Fault> {
+        apply::apply(self.clients, step).await
+    }
+}
+
+pub(super) fn run(common: &Common, request: &Destroy, view: View) -> Ended {
+    let mut project = project(common)?;
+    let environment = environment(&project, &name(&request.environment)?)?;
+    let templates = templates(&mut project, [&environment]);
+    let doomed = doomed(&environment, &templates, &project)?;
+    let clients = Clients::new(settings(common, &project.root)?);
+    let report = block_on(destroy(&doomed, request, &clients, view))??;
+    Ok(Done { report, sources: project.sources, exit: Exit::Done })
+}
+
+async fn destroy(doomed: &Doomed, request: &Destroy, clients: &Clients, view: View) -> Result<Report, Failure> {
+    let places: BTreeSet<_> = doomed.stacks.iter().map(|stack| stack.place.clone()).collect();
+    arrive(&doomed.environment, &places, clients, view).await?;
+    let observer = DoomedObserver::new(clients);
+    let before = observer
+        .observe(doomed)
+        .await
+        .map_err(|fault| failed(fault, format!("`{}` could not be looked at", doomed.environment)))?;
+    let doom = demolition(doomed, &before, false);
+    if request.dry_run || doom.stacks.is_empty() {
+        return Ok(Report::Demolition(doom));
+    }
+    // A protected environment is refused by the planner, which says so; there is nothing to ask.
+    if !request.yes && !doomed.is_protected {
+        view.demolition(&doom);
+        let question = format!("Destroy `{0}`? Type its name:", doomed.environment);
+        ask(&question, &doomed.environment, "--yes")?;
+    }
+    let operation = Demolishing { doomed, clients, observer: &observer };
+    let what = format!("the destruction of `{}`", doomed.environment);
+    let reached = drive(&operation, view, &what, Reason::hint).await?;
+    Ok(Report::Demolition(demolition(doomed, &reached.first, true)))
+}
+
+/// What is to go: every managed stack, each before those it needs.
+fn doomed(environment: &Environment, templates: &Templates, project: &Project) -> Result<Doomed, Stop> {
+    let flows = flows(environment, templates);
+    let needs = needs(&flows, environment);
+    let order = order(&flows, environment)
+        .map_err(|mistake| mistakes([*mistake], Some(&environment.name.file), &project))?;
+    let needed_by = |name: &str| -> BTreeSet<String> {
+        let users = needs.iter().filter(|(_, needed)| needed.iter().any(|it| it == name));
+        users.map(|(user, _)| user.clone()).collect()
+    };
+    let stack = |stack: &Stack| DoomedStack {
+        name: stack.name.clone(),
+        stack_name: stack.stack_name.value.clone(),
+        place: place(stack),
+        needed_by: needed_by(&stack.name),
+    };
+    let managed = order.iter().rev().filter_map(|name| environment.stack(name)).filter(|stack| stack.is_managed);
+    Ok(Doomed {
+        environment: environment.name.to_string(),
+        environment_word: environment.name.word(),
+        project: environment.project.clone(),
+        is_protected: environment.is_protected,
+        stacks: managed.map(stack).collect(),
+        named: named(environment),
+    })
+}

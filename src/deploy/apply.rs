@@ -1,0 +1,141 @@
+//! Does one step: one call, with a token that makes a repeated call the same call. Decides nothing.
+//!
+//! A call that comes too late (its change set is gone, its stack is busy, what it makes is there) is no failure: the world is not
+//! what the planner saw, and the next look says what it is.
+
+use aws_sdk_cloudformation::{Client, types};
+
+use super::marks::{self, Mark};
+use super::observe::target;
+use super::{Desired, DesiredStack, Given, Kind, Place, Step};
+use crate::aws::{Clients, Fault, partition, role_arn};
+
+/// Does one step.
+///
+/// # Errors
+/// What the call ended with, unless somebody was merely faster.
+pub async fn apply(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), Fault> {
+    let done = match step {
+        Step::CreateChangeSet { stack, name, kind, digest, parameters } => {
+            let stack = find(desired, stack)?;
+            let client = client(clients, stack).await;
+            let wanted = NewChangeSet { name, kind: *kind, digest, parameters };
+            create_change_set(&client, desired, stack, &wanted).await
+        }
+        Step::ExecuteChangeSet { stack, name, token } => {
+            let stack = find(desired, stack)?;
+            let call = client(clients, stack).await.execute_change_set();
+            let call = call.stack_name(&stack.stack_name).change_set_name(name).disable_rollback(false);
+            call.set_client_request_token(token.clone()).send().await.map(drop).map_err(Fault::from)
+        }
+        Step::DeleteChangeSet { stack, name } => {
+            let stack = find(desired, stack)?;
+            let call = client(clients, stack).await.delete_change_set();
+            call.stack_name(&stack.stack_name).change_set_name(name).send().await.map(drop).map_err(Fault::from)
+        }
+        Step::ProtectStack { stack } => {
+            let stack = find(desired, stack)?;
+            let call = client(clients, stack).await.update_termination_protection();
+            let call = call.stack_name(&stack.stack_name).enable_termination_protection(true);
+            call.send().await.map(drop).map_err(Fault::from)
+        }
+        Step::DeleteFailedStack { stack, id, token } => {
+            let stack = find(desired, stack)?;
+            delete_stack(&client(clients, stack).await, id, token).await
+        }
+        Step::DeleteStack { id, place, token, .. } => {
+            delete_stack(&clients.cloudformation(target(place)).await, id, token).await
+        }
+    };
+    match done {
+        Err(fault) if fault.is_overtaken() => Ok(()),
+        done => done,
+    }
+}
+
+/// The planner speaks only of stacks that it was given.
+fn find<'a>(desired: &'a Desired, name: &str) -> Result<&'a DesiredStack, Fault> {
+    desired.stack(name).ok_or_else(|| Fault::Missing { message: format!("stack `{name}` is not being deployed") })
+}
+
+async fn client(clients: &Clients, stack: &DesiredStack) -> Client {
+    clients.cloudformation(target(&stack.place)).await
+}
+
+/// Deletes a stack by its ARN: a new one of the same name is another.
+///
+/// # Errors
+/// What the call ended with.
+pub async fn delete_stack(client: &Client, id: &str, token: &str) -> Result<(), Fault> {
+    client.delete_stack().stack_name(id).client_request_token(token).send().await?;
+    Ok(())
+}
+
+struct NewChangeSet<'a> {
+    name: &'a str,
+    kind: Kind,
+    digest: &'a str,
+    parameters: &'a [(String, Given)],
+}
+
+async fn create_change_set(
+    client: &Client,
+    desired: &Desired,
+    stack: &DesiredStack,
+    wanted: &NewChangeSet<'_>,
+) -> Result<(), Fault> {
+    let mark = Mark { digest: wanted.digest.to_owned(), revision: desired.revision.clone() };
+    let service_role = stack.service_role.as_deref().map(|role| role_arn(target(&stack.place), role));
+    let call = client
+        .create_change_set()
+        .stack_name(&stack.stack_name)
+        .change_set_name(wanted.name)
+        .change_set_type(match wanted.kind {
+            Kind::Create => types::ChangeSetType::Create,
+            Kind::Update => types::ChangeSetType::Update,
+        })
+        .description(format!("greenroom: {}/{}", desired.environment, stack.name))
+        .template_body(marks::marked(&stack.template, &mark))
+        .set_parameters(Some(wanted.parameters.iter().map(parameter).collect()))
+        .set_tags(Some(stack.tags.iter().map(|(key, value)| tag(key, value)).collect()))
+        .set_capabilities(stack.capability.as_deref().map(|capability| vec![types::Capability::from(capability)]))
+        .set_role_arn(service_role)
+        .set_rollback_configuration(rollback(stack))
+        // The name says what it is for: the same name is the same call.
+        .client_token(wanted.name);
+    let call = match stack.notify.as_slice() {
+        [] => call,
+        topics => call.set_notification_arns(Some(topics.to_vec())),
+    };
+    call.send().await?;
+    Ok(())
+}
+
+fn parameter((name, given): &(String, Given)) -> types::Parameter {
+    let parameter = types::Parameter::builder().parameter_key(name);
+    match given {
+        Given::Text(text) => parameter.parameter_value(text).build(),
+        Given::Previous => parameter.use_previous_value(true).build(),
+    }
+}
+
+fn tag(key: &str, value: &str) -> types::Tag {
+    types::Tag::builder().key(key).value(value).build()
+}
+
+fn rollback(stack: &DesiredStack) -> Option<types::RollbackConfiguration> {
+    if stack.rollback_alarms.is_empty() {
+        return None;
+    }
+    let trigger = |alarm: &String| {
+        let arn = if alarm.starts_with("arn:") {
+            alarm.clone()
+        } else {
+            let Place { account, region, .. } = &stack.place;
+            format!("arn:{}:cloudwatch:{region}:{account}:alarm:{alarm}", partition(region))
+        };
+        types::RollbackTrigger::builder().arn(arn).r#type("AWS::CloudWatch::Alarm").build()
+    };
+    let triggers = stack.rollback_alarms.iter().map(trigger).collect();
+    Some(types::RollbackConfiguration::builder().set_rollback_triggers(Some(triggers)).build())
+}

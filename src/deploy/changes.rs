@@ -1,0 +1,656 @@
+//! Reads a change set: what would happen to each resource, in words that a reader can decide by.
+//!
+//! CloudFormation leaves three things open that people must know: whether "conditionally" means replaced, what becomes of the data
+//! in a resource that goes, and whether a removal beside an addition is only a new name. They are settled here. The rules and
+//! their sources stand in the handbook's page on CloudFormation, section 3.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::DesiredStack;
+use super::world::{Detail, LiveResource, PolicyAction, Replacement, Row, RowAction};
+use crate::environment::Place;
+use crate::operation::{Effect, ResourceChange, StackChange};
+use crate::template::resource_types::{Replaces, ResourceTypes};
+use crate::template::rules::holds_data;
+use crate::template::{Parameter, ParameterValue};
+
+/// What would happen to one resource.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Change {
+    /// The logical id.
+    pub resource: String,
+    /// The resource's type.
+    pub kind: String,
+    /// What happens.
+    pub action: Action,
+    /// What becomes of a resource that goes, where that matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// The values that change, in order of their paths.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<PropertyChange>,
+    /// The resource that is removed by the same change and looks like this one under its old name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<String>,
+}
+
+/// What happens to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It comes into being.
+    Add,
+    /// It is changed in place.
+    Modify,
+    /// It is changed, perhaps by another taking its place: neither CloudFormation nor our rules can say.
+    MayReplace,
+    /// Another takes its place.
+    Replace,
+    /// It goes.
+    Remove,
+    /// It is taken into the stack as it is.
+    Import,
+    /// It is known only afterwards.
+    Unknown,
+}
+
+/// A value that changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PropertyChange {
+    /// Names and positions, separated by `/`: `StorageEncrypted`, `Tags/0/Value`.
+    pub path: String,
+    /// What is written now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What would be written; nothing also where it is known only afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Whether this value alone makes another resource.
+    pub replaces: bool,
+    /// The parameter, resource or attribute behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// The line of the environment or template that says the new value, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// What becomes of a resource that goes, and of what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// What takes its place.
+    pub successor: Successor,
+    /// What becomes of the old one.
+    pub fate: Fate,
+    /// What the thing is called.
+    pub noun: &'static str,
+}
+
+/// What takes the place of a resource that goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Successor {
+    /// Nothing.
+    Nothing,
+    /// A new one, with nothing in it.
+    Empty,
+    /// A new one, made from a snapshot.
+    Restored,
+}
+
+/// What becomes of a resource that goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It is deleted with all it holds.
+    Deleted,
+    /// It stays as a snapshot.
+    Snapshot,
+    /// It stays, outside of the stack.
+    Kept,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let noun = self.noun;
+        let fate = match self.fate {
+            Fate::Deleted => "is DELETED with all it holds",
+            Fate::Snapshot => "stays as a snapshot",
+            Fate::Kept => "is kept outside of the stack",
+        };
+        match (self.successor, self.fate) {
+            (Successor::Nothing, Fate::Deleted) => write!(f, "DELETED with all it holds"),
+            (Successor::Nothing, Fate::Snapshot) => write!(f, "deleted; a snapshot stays"),
+            (Successor::Nothing, Fate::Kept) => write!(f, "left to itself, outside of the stack"),
+            (Successor::Empty, _) => write!(f, "replaced by an EMPTY {noun}; the old one {fate}"),
+            (Successor::Restored, _) => write!(f, "replaced by a {noun} made from a snapshot; the old one {fate}"),
+        }
+    }
+}
+
+impl Change {
+    /// Whether something that holds data would go.
+    pub fn endangers_data(&self) -> bool {
+        self.verdict.is_some()
+    }
+
+    fn effect(&self) -> Effect {
+        let is_lost = self.verdict.is_some_and(|verdict| verdict.fate == Fate::Deleted);
+        match self.action {
+            Action::Add | Action::Import => Effect::Add,
+            Action::Modify => Effect::Modify,
+            _ if is_lost => Effect::LoseData,
+            Action::MayReplace | Action::Replace | Action::Unknown => Effect::Replace,
+            Action::Remove => Effect::Remove,
+        }
+    }
+}
+
+/// Reads all rows of a change set. `template` is the one that would be deployed.
+pub fn read(rows: &[Row], template: &Json) -> Vec<Change> {
+    let mut changes: Vec<Change> = rows.iter().map(|row| change(row, template)).collect();
+    for position in 0..changes.len() {
+        changes[position].renamed_from = renamed_from(&rows[position], rows);
+    }
+    changes
+}
+
+/// Every resource of a template as an addition: what a stack that does not exist will have.
+pub fn additions(template: &Json) -> Vec<Change> {
+    let resources = template.get("Resources").and_then(Json::as_object);
+    let addition = |(id, resource): (&String, &Json)| Change {
+        resource: id.clone(),
+        kind: resource.get("Type").and_then(Json::as_str).unwrap_or_default().to_owned(),
+        action: Action::Add,
+        verdict: None,
+        properties: Vec::new(),
+        renamed_from: None,
+    };
+    resources.into_iter().flatten().map(addition).collect()
+}
+
+fn change(row: &Row, template: &Json) -> Change {
+    let action = match row.action {
+        RowAction::Add => Action::Add,
+        RowAction::Remove => Action::Remove,
+        RowAction::Import | RowAction::SyncWithActual => Action::Import,
+        RowAction::Dynamic => Action::Unknown,
+        RowAction::Modify => modification(row, template),
+    };
+    let properties = match action {
+        Action::Add | Action::Remove | Action::Import => Vec::new(),
+        Action::Modify | Action::MayReplace | Action::Replace | Action::Unknown => properties(&row.details),
+    };
+    let verdict = verdict(row, action, template);
+    Change { resource: row.logical_id.clone(), kind: row.kind.clone(), action, verdict, properties, renamed_from: None }
+}
+
+/// Whether a changed resource stays. What no rule decides counts as replaced where data is at stake.
+fn modification(row: &Row, template: &Json) -> Action {
+    match row.replacement {
+        Replacement::Never => Action::Modify,
+        Replacement::Always => Action::Replace,
+        Replacement::Conditional => {
+            let open = row.details.iter().filter(|detail| detail.recreation != Replacement::Never);
+            let worst = open.map(|detail| decide(row, detail, template)).max().unwrap_or(Decision::Open);
+            match worst {
+                Decision::InPlace => Action::Modify,
+                Decision::Replaced => Action::Replace,
+                Decision::Open if holds_data(&row.kind) => Action::Replace,
+                Decision::Open => Action::MayReplace,
+            }
+        }
+    }
+}
+
+/// What a rule says of one value. In order: the worst of several is their `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Decision {
+    InPlace,
+    Open,
+    Replaced,
+}
+
+fn decide(row: &Row, detail: &Detail, template: &Json) -> Decision {
+    // A value that is not known yet may turn out to be the old one; nobody can say before.
+    if detail.recreation == Replacement::Always {
+        return if detail.is_static { Decision::Replaced } else { Decision::Open };
+    }
+    match row.kind.as_str() {
+        "AWS::RDS::DBInstance" => database(row, detail),
+        "AWS::AutoScaling::AutoScalingGroup" => group(row, detail, template),
+        _ => Decision::Open,
+    }
+}
+
+/// What the handler of databases does (aws-cloudformation-resource-providers-rds, `ImmutabilityHelper`, July 2025), property by
+/// property as the registry lists the conditional ones. What is not listed as in place is a replacement.
+fn database(row: &Row, detail: &Detail) -> Decision {
+    let before = detail.before.as_deref().unwrap_or_default();
+    let after = detail.after.as_deref().unwrap_or_default();
+    let is_equal = before == after;
+    let is_in_place = match detail.property.as_str() {
+        "AutoMinorVersionUpgrade"
+        | "BackupRetentionPeriod"
+        | "DBParameterGroupName"
+        | "MultiAZ"
+        | "PreferredMaintenanceWindow" => true,
+        "DBSnapshotIdentifier"
+        | "DBClusterSnapshotIdentifier"
+        | "RestoreTime"
+        | "SourceDBInstanceAutomatedBackupsArn"
+        | "SourceDbiResourceId"
+        | "SourceDBInstanceIdentifier"
+        | "SourceDBClusterIdentifier" => is_equal || after.is_empty(),
+        "UseLatestRestorableTime" => is_equal || after != "true",
+        "AvailabilityZone" => is_equal || (after.is_empty() && is_multi_zone(row)),
+        "PerformanceInsightsKMSKeyId" => is_equal || before.is_empty(),
+        "Engine" => is_equal || is_engine_upgrade(before, after),
+        _ => false,
+    };
+    if is_in_place { Decision::InPlace } else { Decision::Replaced }
+}
+
+fn is_multi_zone(row: &Row) -> bool {
+    let value = row.after.as_ref().and_then(|context| context.pointer("/Properties/MultiAZ"));
+    value.is_some_and(|value| value == &Json::Bool(true) || value.as_str() == Some("true"))
+}
+
+fn is_engine_upgrade(before: &str, after: &str) -> bool {
+    matches!(
+        (before, after),
+        ("aurora", "aurora-mysql")
+            | ("oracle-se" | "oracle-se1", "oracle-se2")
+            | ("oracle-ee", "oracle-ee-cdb")
+            | ("oracle-se2", "oracle-se2-cdb")
+    )
+}
+
+/// A group is replaced only where its update policy says so (?).
+fn group(row: &Row, detail: &Detail, template: &Json) -> Decision {
+    if !matches!(detail.property.as_str(), "LaunchTemplate" | "VPCZoneIdentifier") {
+        return Decision::Open;
+    }
+    let policy = resource(template, &row.logical_id).and_then(|resource| resource.get("UpdatePolicy"));
+    if policy.is_some_and(|policy| policy.get("AutoScalingReplacingUpdate").is_some()) {
+        return Decision::Replaced;
+    }
+    Decision::InPlace
+}
+
+fn resource<'a>(template: &'a Json, logical_id: &str) -> Option<&'a Json> {
+    template.get("Resources")?.get(logical_id)
+}
+
+/// One value may be listed twice, once with what is behind it and once without: the one that says more stays.
+fn properties(details: &[Detail]) -> Vec<PropertyChange> {
+    let mut by_path: BTreeMap<String, PropertyChange> = BTreeMap::new();
+    for detail in details {
+        let path = if detail.path.is_empty() { &detail.property } else { &detail.path };
+        let path = path.trim_start_matches('/').trim_start_matches("Properties/").to_owned();
+        let change = by_path.entry(path.clone()).or_insert_with(|| PropertyChange {
+            path,
+            before: detail.before.clone(),
+            after: detail.after.clone(),
+            replaces: false,
+            cause: None,
+            place: None,
+        });
+        change.replaces |= detail.recreation == Replacement::Always;
+        change.cause = change.cause.take().or_else(|| detail.cause.clone());
+        change.before = change.before.take().or_else(|| detail.before.clone());
+        change.after = change.after.take().or_else(|| detail.after.clone());
+    }
+    by_path.into_values().collect()
+}
+
+/// What would become of a resource that holds data and goes; nothing for all others.
+fn verdict(row: &Row, action: Action, template: &Json) -> Option<Verdict> {
+    if !holds_data(&row.kind) {
+        return None;
+    }
+    let successor = match action {
+        Action::Add | Action::Modify | Action::Import => return None,
+        Action::Remove => Successor::Nothing,
+        Action::MayReplace | Action::Replace | Action::Unknown if is_restored(row) => Successor::Restored,
+        Action::MayReplace | Action::Replace | Action::Unknown => Successor::Empty,
+    };
+    Some(Verdict { successor, fate: fate(row, action, template), noun: noun(&row.kind) })
+}
+
+/// CloudFormation's own word, else the policy that the template gives, else the default.
+///
+/// The template that is left has the deletion policy of a resource that is removed; without CloudFormation's word the worst is
+/// assumed.
+fn fate(row: &Row, action: Action, template: &Json) -> Fate {
+    let said = match row.policy_action {
+        Some(PolicyAction::Delete) => Some(Fate::Deleted),
+        Some(PolicyAction::Retain) => Some(Fate::Kept),
+        Some(PolicyAction::Snapshot) => Some(Fate::Snapshot),
+        None => None,
+    };
+    let policy = || resource(template, &row.logical_id)?.get("UpdateReplacePolicy")?.as_str();
+    let written = || match (action, policy()) {
+        (Action::Remove, _) => None,
+        (_, policy) => policy.and_then(policy_fate),
+    };
+    said.or_else(written).unwrap_or(Fate::Deleted)
+}
+
+/// What a policy of a template says; nothing for a word that is none.
+pub fn policy_fate(policy: &str) -> Option<Fate> {
+    match policy {
+        "Delete" => Some(Fate::Deleted),
+        "Snapshot" => Some(Fate::Snapshot),
+        "Retain" | "RetainExceptOnCreate" => Some(Fate::Kept),
+        _ => None,
+    }
+}
+
+/// What CloudFormation does without a `DeletionPolicy` (User Guide, "`DeletionPolicy` attribute").
+pub fn default_fate(kind: &str, is_cluster_member: bool) -> Fate {
+    match kind {
+        "AWS::RDS::DBCluster" => Fate::Snapshot,
+        "AWS::RDS::DBInstance" if !is_cluster_member => Fate::Snapshot,
+        _ => Fate::Deleted,
+    }
+}
+
+/// What would become of a resource that holds data when its stack is deleted; nothing for all others.
+pub fn loss(resource: &LiveResource) -> Option<Verdict> {
+    if !holds_data(&resource.kind) || resource.is_gone() {
+        return None;
+    }
+    let written = resource.deletion_policy.as_deref().and_then(policy_fate);
+    let fate = written.unwrap_or_else(|| default_fate(&resource.kind, false));
+    Some(Verdict { successor: Successor::Nothing, fate, noun: noun(&resource.kind) })
+}
+
+fn is_restored(row: &Row) -> bool {
+    let properties = row.after.as_ref().and_then(|context| context.get("Properties"));
+    ["DBSnapshotIdentifier", "SnapshotIdentifier"]
+        .iter()
+        .any(|name| properties.and_then(|properties| properties.get(name)).is_some_and(|value| value != ""))
+}
+
+/// What people call a resource that holds data.
+pub fn noun(kind: &str) -> &'static str {
+    match kind {
+        "AWS::RDS::DBInstance" => "database",
+        "AWS::RDS::DBCluster" | "AWS::DocDB::DBCluster" | "AWS::Neptune::DBCluster" | "AWS::Redshift::Cluster" => {
+            "database cluster"
+        }
+        "AWS::DynamoDB::Table" | "AWS::DynamoDB::GlobalTable" => "table",
+        "AWS::S3::Bucket" => "bucket",
+        "AWS::EC2::Volume" => "volume",
+        "AWS::EFS::FileSystem" | "AWS::FSx::FileSystem" => "file system",
+        "AWS::KMS::Key" => "key",
+        "AWS::SecretsManager::Secret" => "secret",
+        "AWS::Elasticsearch::Domain" | "AWS::OpenSearchService::Domain" => "search domain",
+        _ => "resource",
+    }
+}
+
+/// A resource that appears as another of its type disappears, with the same properties or as the only pair of that type.
+///
+/// CloudFormation knows no renaming: the old one goes, with what it holds.
+fn renamed_from(row: &Row, rows: &[Row]) -> Option<String> {
+    if row.action != RowAction::Add {
+        return None;
+    }
+    let of_kind = |action: RowAction| rows.iter().filter(move |other| other.action == action && other.kind == row.kind);
+    let twin = of_kind(RowAction::Remove).find(|gone| gone.before.is_some() && gone.before == row.after);
+    let mut gone = of_kind(RowAction::Remove);
+    let only_pair = match (gone.next(), gone.next(), of_kind(RowAction::Add).count()) {
+        (Some(gone), None, 1) => Some(gone),
+        _ => None,
+    };
+    twin.or(only_pair).map(|gone| gone.logical_id.clone())
+}
+
+/// The change of a stack as an approval sees it.
+pub fn proposed(stack: &DesiredStack, changes: &[Change], change_set: Option<&str>) -> StackChange {
+    let resources = changes.iter().map(|change| {
+        // Whole properties: where in a list a value stands is nothing anybody approves.
+        let top = |property: &PropertyChange| property.path.split('/').next().unwrap_or_default().to_owned();
+        let properties = change.properties.iter().map(top).collect();
+        (change.resource.clone(), ResourceChange { effect: change.effect(), properties })
+    });
+    StackChange {
+        template: Some(stack.template_digest.clone()),
+        parameters: expressions(&stack.parameters),
+        change_set: change_set.map(str::to_owned),
+        resources: resources.collect(),
+    }
+}
+
+/// What parameters are given, references unresolved.
+fn expressions(parameters: &[Parameter]) -> BTreeMap<String, String> {
+    let expression = |value: &ParameterValue| match value {
+        ParameterValue::Text(text) => text.clone(),
+        ParameterValue::Reference(reference) => reference.to_string(),
+    };
+    parameters.iter().map(|parameter| (parameter.name.clone(), expression(&parameter.value))).collect()
+}
+
+/// What may change because these parameters do: every property that refers to one, at its worst. What follows from a replaced
+/// resource in turn is not in it.
+pub fn possible(template: &Json, parameters: &[&str]) -> Vec<Change> {
+    let landings = parameters.iter().flat_map(|parameter| crate::template::landing::uses(template, parameter));
+    let mut by_resource: BTreeMap<String, Change> = BTreeMap::new();
+    for landing in landings {
+        let Some(property) = landing.property else { continue };
+        let replaces =
+            ResourceTypes::shipped().get(&landing.kind).map_or(Replaces::Conditionally, |it| it.replaces(&property));
+        let action = match replaces {
+            Replaces::Never => Action::Modify,
+            Replaces::Conditionally => Action::MayReplace,
+            Replaces::Always => Action::Replace,
+        };
+        let row = Row { logical_id: landing.resource.clone(), kind: landing.kind.clone(), ..Row::default() };
+        let change = by_resource.entry(landing.resource.clone()).or_insert_with(|| Change {
+            resource: landing.resource,
+            kind: landing.kind,
+            action,
+            verdict: verdict(&row, action, template),
+            properties: Vec::new(),
+            renamed_from: None,
+        });
+        if replaces == Replaces::Always {
+            change.action = Action::Replace;
+            change.verdict = verdict(&row, Action::Replace, template);
+        }
+        change.properties.push(PropertyChange {
+            path: property,
+            before: None,
+            after: None,
+            replaces: replaces == Replaces::Always,
+            cause: None,
+            place: None,
+        });
+    }
+    by_resource.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn detail(property: &str, recreation: Replacement, before: &str, after: &str) -> Detail {
+        let value = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Detail {
+            path: format!("/Properties/{property}"),
+            property: property.to_owned(),
+            recreation,
+            is_static: true,
+            before: value(before),
+            after: value(after),
+            cause: None,
+        }
+    }
+
+    fn database_row(replacement: Replacement, details: Vec<Detail>) -> Row {
+        Row {
+            logical_id: "Database".to_owned(),
+            kind: "AWS::RDS::DBInstance".to_owned(),
+            replacement,
+            details,
+            ..Row::default()
+        }
+    }
+
+    /// What a conditional change of one database property comes to.
+    #[track_caller]
+    fn check(property: &str, before: &str, after: &str, expected: Action) {
+        let row =
+            database_row(Replacement::Conditional, vec![detail(property, Replacement::Conditional, before, after)]);
+        assert_eq!(change(&row, &Json::Null).action, expected, "{property} {before} → {after}");
+    }
+
+    #[test]
+    fn ordinary_changes_of_a_database_are_no_replacement() {
+        check("BackupRetentionPeriod", "7", "14", Action::Modify);
+        check("MultiAZ", "false", "true", Action::Modify);
+        check("DBParameterGroupName", "a", "b", Action::Modify);
+    }
+
+    #[test]
+    fn a_snapshot_added_to_a_live_database_replaces_it_and_removed_does_not() {
+        check("DBSnapshotIdentifier", "", "snap", Action::Replace);
+        check("DBSnapshotIdentifier", "snap", "other", Action::Replace);
+        check("DBSnapshotIdentifier", "snap", "", Action::Modify);
+        check("SourceDBInstanceIdentifier", "main", "", Action::Modify);
+    }
+
+    #[test]
+    fn the_rest_of_the_table_of_conditional_properties() {
+        check("UseLatestRestorableTime", "true", "false", Action::Modify);
+        check("UseLatestRestorableTime", "", "true", Action::Replace);
+        check("AvailabilityZone", "a", "b", Action::Replace);
+        check("AvailabilityZone", "a", "", Action::Replace);
+        check("PerformanceInsightsKMSKeyId", "", "key", Action::Modify);
+        check("PerformanceInsightsKMSKeyId", "key", "other", Action::Replace);
+        check("Engine", "oracle-se1", "oracle-se2", Action::Modify);
+        check("Engine", "postgres", "mysql", Action::Replace);
+        check("SomethingNew", "a", "b", Action::Replace);
+    }
+
+    #[test]
+    fn a_zone_may_be_given_up_for_several() {
+        let mut row =
+            database_row(Replacement::Conditional, vec![detail("AvailabilityZone", Replacement::Conditional, "a", "")]);
+        row.after = Some(json!({"Properties": {"MultiAZ": "true"}}));
+        assert_eq!(change(&row, &Json::Null).action, Action::Modify);
+    }
+
+    #[test]
+    fn what_no_rule_decides_is_a_replacement_only_where_data_is_at_stake() {
+        let open = |kind: &str| Row {
+            logical_id: "It".to_owned(),
+            kind: kind.to_owned(),
+            replacement: Replacement::Conditional,
+            details: vec![detail("X", Replacement::Conditional, "a", "b")],
+            ..Row::default()
+        };
+        assert_eq!(change(&open("AWS::S3::Bucket"), &Json::Null).action, Action::Replace);
+        assert_eq!(change(&open("AWS::EC2::VPC"), &Json::Null).action, Action::MayReplace);
+    }
+
+    #[test]
+    fn a_group_is_replaced_only_by_its_update_policy() {
+        let row = Row {
+            logical_id: "Group".to_owned(),
+            kind: "AWS::AutoScaling::AutoScalingGroup".to_owned(),
+            replacement: Replacement::Conditional,
+            details: vec![detail("LaunchTemplate", Replacement::Conditional, "1", "2")],
+            ..Row::default()
+        };
+        let template = json!({"Resources": {"Group": {"UpdatePolicy": {"AutoScalingReplacingUpdate": {}}}}});
+        assert_eq!(change(&row, &template).action, Action::Replace);
+        assert_eq!(change(&row, &Json::Null).action, Action::Modify);
+    }
+
+    #[test]
+    fn says_what_becomes_of_the_data() {
+        let template = json!({"Resources": {"Database": {"UpdateReplacePolicy": "Snapshot"}}});
+        let details = vec![detail("StorageEncrypted", Replacement::Always, "false", "true")];
+        let mut row = database_row(Replacement::Always, details);
+        let verdict = |row: &Row, template: &Json| change(row, template).verdict.map(|it| it.to_string());
+        assert_eq!(
+            verdict(&row, &template).as_deref(),
+            Some("replaced by an EMPTY database; the old one stays as a snapshot")
+        );
+        assert_eq!(
+            verdict(&row, &Json::Null).as_deref(),
+            Some("replaced by an EMPTY database; the old one is DELETED with all it holds")
+        );
+        row.policy_action = Some(PolicyAction::Retain);
+        assert_eq!(
+            verdict(&row, &template).as_deref(),
+            Some("replaced by an EMPTY database; the old one is kept outside of the stack"),
+            "CloudFormation's own word counts first"
+        );
+        row.after = Some(json!({"Properties": {"DBSnapshotIdentifier": "snap"}}));
+        assert_eq!(
+            verdict(&row, &template).as_deref(),
+            Some("replaced by a database made from a snapshot; the old one is kept outside of the stack")
+        );
+    }
+
+    #[test]
+    fn a_removal_without_a_word_of_cloudformation_is_taken_for_the_worst() {
+        let row = Row { action: RowAction::Remove, ..database_row(Replacement::Never, vec![]) };
+        let change = change(&row, &Json::Null);
+        assert_eq!(change.verdict.map(|it| it.to_string()).as_deref(), Some("DELETED with all it holds"));
+        assert_eq!(change.effect(), Effect::LoseData);
+    }
+
+    /// Recorded from AWS: a parameter's change stands there with its cause, and once more without.
+    #[test]
+    fn two_details_of_one_value_are_one_change() {
+        let with_cause =
+            Detail { cause: Some("Storage".to_owned()), ..detail("AllocatedStorage", Replacement::Never, "20", "40") };
+        let without = Detail { is_static: false, ..detail("AllocatedStorage", Replacement::Never, "20", "40") };
+        for details in [vec![with_cause.clone(), without.clone()], vec![without, with_cause]] {
+            let changes = properties(&details);
+            assert_eq!(changes.len(), 1);
+            assert_eq!(changes[0].cause.as_deref(), Some("Storage"));
+        }
+    }
+
+    /// Recorded from AWS: some rows that add say that they replace.
+    #[test]
+    fn an_addition_replaces_nothing() {
+        let row = Row { action: RowAction::Add, ..database_row(Replacement::Always, vec![]) };
+        assert_eq!(change(&row, &Json::Null).action, Action::Add);
+    }
+
+    #[test]
+    fn a_removal_beside_an_addition_of_its_type_looks_like_a_new_name() {
+        let row = |id: &str, action: RowAction| Row {
+            logical_id: id.to_owned(),
+            action,
+            ..database_row(Replacement::Never, vec![])
+        };
+        let changes = read(&[row("Old", RowAction::Remove), row("New", RowAction::Add)], &Json::Null);
+        assert_eq!(changes[1].renamed_from.as_deref(), Some("Old"));
+        assert_eq!(changes[0].renamed_from, None);
+    }
+
+    #[test]
+    fn what_refers_to_a_changing_parameter_may_change() {
+        let template = json!({"Resources": {
+            "Subnet": {"Type": "AWS::EC2::Subnet", "Properties": {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.0.0/24"}},
+            "Other": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+        }});
+        let changes = possible(&template, &["Vpc"]);
+        assert_eq!(changes.len(), 1);
+        assert_eq!((changes[0].resource.as_str(), changes[0].action), ("Subnet", Action::Replace));
+    }
+}

@@ -1,0 +1,603 @@
+//! Looks at the stacks of an environment. Reads, and decides nothing.
+//!
+//! One list of an account's stacks answers for a whole environment; more is asked only about stacks that are not as wanted. What
+//! is over cannot change any more and is not asked for twice: the contents of a computed change set, the events of an operation.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aws_sdk_cloudformation::primitives::DateTime;
+use aws_sdk_cloudformation::{Client, types};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use serde_json::Value as Json;
+
+use super::marks::{self, CHANGE_SET_PREFIX};
+use super::plan::seems_as_wanted;
+use super::world::{
+    ChangeSet, ChangeSetStatus, Detail, Execution, LiveResource, LiveStack, Phase, PolicyAction, Replacement, Row,
+    RowAction, StackEvent, Stray, World,
+};
+use super::{Desired, Place};
+use crate::aws::{Clients, Fault, Page, Target, pages};
+
+/// Calls about single stacks that are under way at the same time. Accounts share their limits with everybody in them.
+const CALLS_AT_ONCE: usize = 4;
+
+/// Looks, and remembers what cannot change any more. One for each run.
+#[derive(Debug)]
+pub struct Observer<'clients> {
+    clients: &'clients Clients,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// Places whose list of stacks has more than one page: there, stacks are asked for by name from the second look on.
+    large: HashSet<Place>,
+    /// By the stack's ARN: change sets of ours that were seen computed.
+    computed: HashMap<String, Vec<ChangeSet>>,
+    /// By the stack's ARN: the events of its last operation, oldest first.
+    events: HashMap<String, Vec<StackEvent>>,
+    /// By the stack's ARN: what its template says about deletion.
+    deletion_policies: HashMap<String, BTreeMap<String, String>>,
+}
+
+/// A stack to be looked at, and how it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Its name in the world.
+    pub label: String,
+    /// Its name in CloudFormation, or its ARN.
+    pub stack_name: String,
+    /// Where it lives.
+    pub place: Place,
+}
+
+/// How deep to look into a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What happens to it.
+    Events,
+    /// And what it consists of.
+    Resources,
+}
+
+impl<'clients> Observer<'clients> {
+    /// Remembers nothing yet.
+    pub fn new(clients: &'clients Clients) -> Self {
+        Self { clients, memory: Mutex::default() }
+    }
+
+    /// Looks at everything that a deployment is about.
+    ///
+    /// # Errors
+    /// What a call ended with. Nothing is guessed: one stack that cannot be seen makes the whole look fail.
+    pub async fn observe(&self, desired: &Desired) -> Result<World, Fault> {
+        let wishes: Vec<Wish> = wishes(desired);
+        let mut world = self.look_at(&wishes, |stack, place| is_stray(desired, stack, place)).await?;
+        if desired.asks_for_exports() {
+            world.exports = self.exports(&wishes).await?;
+        }
+        let open: BTreeSet<&str> = desired
+            .stacks
+            .iter()
+            .filter(|stack| !seems_as_wanted(desired, stack, &world))
+            .map(|stack| stack.name.as_str())
+            .collect();
+        let open: Vec<&Wish> = wishes.iter().filter(|wish| open.contains(wish.label.as_str())).collect();
+        let details = stream::iter(open).map(|wish| self.detailed(wish, world.stacks.get(&wish.label)));
+        let detailed: Vec<Option<(String, LiveStack)>> = details.buffered(CALLS_AT_ONCE).try_collect().await?;
+        world.stacks.extend(detailed.into_iter().flatten());
+        if desired.allowed.prunes {
+            for stray in &mut world.strays {
+                self.look_into(&stray.place, &mut stray.stack, Depth::Resources).await?;
+            }
+        }
+        world.now = self.clients.now();
+        Ok(world)
+    }
+
+    /// Looks at stacks and at those beside them that are strays: their status, outputs, parameters and tags.
+    ///
+    /// # Errors
+    /// What a call ended with.
+    pub async fn look_at(
+        &self,
+        wishes: &[Wish],
+        is_stray: impl Fn(&LiveStack, &Place) -> bool,
+    ) -> Result<World, Fault> {
+        let places: BTreeSet<&Place> = wishes.iter().map(|wish| &wish.place).collect();
+        let mut world = World::default();
+        for place in places {
+            let here: Vec<&Wish> = wishes.iter().filter(|wish| &wish.place == place).collect();
+            for live in self.stacks(place, &here).await? {
+                let asked = here.iter().filter(|wish| [&live.name, &live.id].contains(&&wish.stack_name));
+                for wish in asked {
+                    world.stacks.insert(wish.label.clone(), live.clone());
+                }
+                if is_stray(&live, place) && !world.strays.iter().any(|known| known.stack.id == live.id) {
+                    world.strays.push(Stray { place: place.clone(), stack: live });
+                }
+            }
+        }
+        world.strays.sort_by(|left, right| {
+            right.stack.created.cmp(&left.stack.created).then_with(|| left.stack.name.cmp(&right.stack.name))
+        });
+        world.now = self.clients.now();
+        Ok(world)
+    }
+
+    /// Looks into a stack: the events of its last operation where they matter, who plans to create it where nobody has yet, and
+    /// its resources if they are asked for.
+    ///
+    /// # Errors
+    /// What a call ended with.
+    pub async fn look_into(&self, place: &Place, live: &mut LiveStack, depth: Depth) -> Result<(), Fault> {
+        let client = self.client(place).await;
+        live.events = self.events(&client, live).await?;
+        if depth == Depth::Resources {
+            live.resources = self.resources(&client, live).await?;
+        }
+        if live.status.phase() == Phase::Empty {
+            live.change_sets = self.change_sets(&client, live).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the events of operations that run.
+    ///
+    /// # Errors
+    /// What a call ended with.
+    pub async fn look_at_progress(&self, wishes: &[Wish], world: &mut World) -> Result<(), Fault> {
+        for wish in wishes {
+            if let Some(live) = world.stacks.get_mut(&wish.label) {
+                live.events = self.events(&self.client(&wish.place).await, live).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn client(&self, place: &Place) -> Client {
+        self.clients.cloudformation(target(place)).await
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // Whoever panicked left entries that are each whole.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All stacks of a place, or where there are very many, those asked for.
+    async fn stacks(&self, place: &Place, wishes: &[&Wish]) -> Result<Vec<LiveStack>, Fault> {
+        let client = self.client(place).await;
+        if self.memory().large.contains(place) {
+            let asked = stream::iter(wishes).map(|wish| described(&client, Some(&wish.stack_name)));
+            let found: Vec<Vec<LiveStack>> = asked.buffered(CALLS_AT_ONCE).try_collect().await?;
+            return Ok(found.into_iter().flatten().collect());
+        }
+        let mut count = 0;
+        let read = async |token| {
+            count += 1;
+            described_page(&client, None, token).await
+        };
+        let all = pages(read, |_| false).await?;
+        if count > 1 {
+            self.memory().large.insert(place.clone());
+        }
+        let by_id: Vec<&&Wish> = wishes.iter().filter(|wish| wish.stack_name.starts_with("arn:")).collect();
+        let mut found = all;
+        for wish in by_id {
+            // Deleted stacks are seen by their ARN alone.
+            if !found.iter().any(|stack| stack.id == wish.stack_name) {
+                found.extend(described(&client, Some(&wish.stack_name)).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// A stack with its change sets and the events of its last operation, as far as they say anything.
+    async fn detailed(&self, wish: &Wish, live: Option<&LiveStack>) -> Result<Option<(String, LiveStack)>, Fault> {
+        let Some(live) = live else { return Ok(None) };
+        let client = self.client(&wish.place).await;
+        let mut live = live.clone();
+        live.events = self.events(&client, &live).await?;
+        if matches!(live.status.phase(), Phase::Steady | Phase::Empty) {
+            live.change_sets = self.change_sets(&client, &live).await?;
+        }
+        live.computed = self.memory().computed.get(&live.id).cloned().unwrap_or_default();
+        Ok(Some((wish.label.clone(), live)))
+    }
+
+    /// The events of the last operation, where it runs or ended badly; of all others nobody asks.
+    async fn events(&self, client: &Client, live: &LiveStack) -> Result<Vec<StackEvent>, Fault> {
+        let is_of_interest = live.status.phase() == Phase::Busy || live.status.is_bad_end();
+        if !is_of_interest {
+            return Ok(Vec::new());
+        }
+        let known = self.memory().events.get(&live.id).cloned().unwrap_or_default();
+        let is_known = |event: &StackEvent| known.iter().any(|known| known.id == event.id);
+        let read = async |token| events_page(client, &live.id, token).await;
+        let is_enough = |page: &[StackEvent]| page.iter().any(|event| event.begins_operation(live) || is_known(event));
+        let mut newest_first = match pages(read, is_enough).await {
+            Err(Fault::Missing { .. }) => Vec::new(),
+            read => read?,
+        };
+        let mut events = known.clone();
+        newest_first.retain(|event| !is_known(event));
+        events.extend(newest_first.into_iter().rev());
+        let begin = events.iter().rposition(|event| event.begins_operation(live)).unwrap_or_default();
+        let events = events.split_off(begin);
+        self.memory().events.insert(live.id.clone(), events.clone());
+        Ok(events)
+    }
+
+    async fn change_sets(&self, client: &Client, live: &LiveStack) -> Result<Vec<ChangeSet>, Fault> {
+        let read = async |token| change_sets_page(client, &live.id, token).await;
+        let summaries = match pages(read, |_| false).await {
+            Err(Fault::Missing { .. }) => Vec::new(),
+            read => read?,
+        };
+        let mut change_sets = Vec::with_capacity(summaries.len());
+        for summary in summaries {
+            if !summary.name.starts_with(CHANGE_SET_PREFIX) {
+                change_sets.push(summary);
+                continue;
+            }
+            change_sets.extend(self.contents(client, live, summary).await?);
+        }
+        Ok(change_sets)
+    }
+
+    /// A change set of ours with its changes. Whoever deletes it in between makes it a change set that is not there.
+    async fn contents(
+        &self,
+        client: &Client,
+        live: &LiveStack,
+        summary: ChangeSet,
+    ) -> Result<Option<ChangeSet>, Fault> {
+        let is_computed = matches!(summary.status, ChangeSetStatus::Complete | ChangeSetStatus::Failed);
+        if !is_computed {
+            return Ok(Some(summary));
+        }
+        let known =
+            self.memory().computed.get(&live.id).and_then(|all| all.iter().find(|it| it.id == summary.id).cloned());
+        if let Some(known) = known {
+            return Ok(Some(ChangeSet { rows: known.rows, ..summary }));
+        }
+        let read = async |token| rows_page(client, &summary.id, token).await;
+        let rows = match pages(read, |_| false).await {
+            Err(Fault::Missing { .. }) => return Ok(None),
+            rows => rows?,
+        };
+        let change_set = ChangeSet { rows, ..summary };
+        let mut memory = self.memory();
+        let all = memory.computed.entry(live.id.clone()).or_default();
+        all.retain(|older| older.name != change_set.name);
+        all.push(change_set.clone());
+        Ok(Some(change_set))
+    }
+
+    /// The resources of a stack, with what its template says about their deletion.
+    async fn resources(&self, client: &Client, live: &LiveStack) -> Result<Vec<LiveResource>, Fault> {
+        if matches!(live.status.phase(), Phase::Gone | Phase::Empty) {
+            return Ok(Vec::new());
+        }
+        let read = async |token| resources_page(client, &live.id, token).await;
+        let mut resources = match pages(read, |_| false).await {
+            Err(Fault::Missing { .. }) => return Ok(Vec::new()),
+            read => read?,
+        };
+        let policies = self.deletion_policies(client, &live.id).await?;
+        for resource in &mut resources {
+            resource.deletion_policy = policies.get(&resource.logical_id).cloned();
+        }
+        Ok(resources)
+    }
+
+    async fn deletion_policies(&self, client: &Client, id: &str) -> Result<BTreeMap<String, String>, Fault> {
+        let known = self.memory().deletion_policies.get(id).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let body = match client.get_template().stack_name(id).send().await.map_err(Fault::from) {
+            Ok(answer) => answer.template_body.unwrap_or_default(),
+            Err(Fault::Missing { .. }) => return Ok(BTreeMap::new()),
+            Err(fault) => return Err(fault),
+        };
+        let policies = deletion_policies(&body);
+        self.memory().deletion_policies.insert(id.to_owned(), policies.clone());
+        Ok(policies)
+    }
+
+    async fn exports(&self, wishes: &[Wish]) -> Result<BTreeMap<(String, String, String), String>, Fault> {
+        let places: BTreeSet<&Place> = wishes.iter().map(|wish| &wish.place).collect();
+        let mut exports = BTreeMap::new();
+        for place in places {
+            let client = self.client(place).await;
+            let read = async |token| {
+                let answer = client.list_exports().set_next_token(token).send().await?;
+                Ok(Page { items: answer.exports.unwrap_or_default(), next: answer.next_token })
+            };
+            for export in pages(read, |_| false).await? {
+                if let (Some(name), Some(value)) = (export.name, export.value) {
+                    exports.insert((place.account.clone(), place.region.clone(), name), value);
+                }
+            }
+        }
+        Ok(exports)
+    }
+}
+
+/// Whose resources a place's client works on.
+pub fn target(place: &Place) -> Target<'_> {
+    Target { account: &place.account, region: &place.region, role: place.role.as_deref() }
+}
+
+/// A stack that bears the environment's marks and is not in its file.
+fn is_stray(desired: &Desired, stack: &LiveStack, place: &Place) -> bool {
+    let name = (place.account.clone(), place.region.clone(), stack.name.clone());
+    marks::is_of_environment(&stack.tags, &desired.project, &desired.environment_word) && !desired.named.contains(&name)
+}
+
+fn wishes(desired: &Desired) -> Vec<Wish> {
+    let deployed = desired.stacks.iter().map(|stack| Wish {
+        label: stack.name.clone(),
+        stack_name: stack.stack_name.clone(),
+        place: stack.place.clone(),
+    });
+    let read = desired.read.iter().map(|read| Wish {
+        label: read.label.clone(),
+        stack_name: read.stack_name.clone(),
+        place: read.place.clone(),
+    });
+    deployed.chain(read).collect()
+}
+
+/// The stack of that name; nothing if there is none.
+async fn described(client: &Client, name: Option<&str>) -> Result<Vec<LiveStack>, Fault> {
+    match pages(async |token| described_page(client, name, token).await, |_| false).await {
+        Err(Fault::Missing { .. }) => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+async fn described_page(client: &Client, name: Option<&str>, token: Option<String>) -> Result<Page<LiveStack>, Fault> {
+    let call = client.describe_stacks().set_stack_name(name.map(str::to_owned)).set_next_token(token);
+    let answer = call.send().await?;
+    let items = answer.stacks.unwrap_or_default().into_iter().map(live_stack).collect();
+    Ok(Page { items, next: answer.next_token })
+}
+
+async fn events_page(client: &Client, id: &str, token: Option<String>) -> Result<Page<StackEvent>, Fault> {
+    let answer = client.describe_stack_events().stack_name(id).set_next_token(token).send().await?;
+    let items = answer.stack_events.unwrap_or_default().into_iter().map(stack_event).collect();
+    Ok(Page { items, next: answer.next_token })
+}
+
+async fn change_sets_page(client: &Client, id: &str, token: Option<String>) -> Result<Page<ChangeSet>, Fault> {
+    let answer = client.list_change_sets().stack_name(id).set_next_token(token).send().await?;
+    let items = answer.summaries.unwrap_or_default().into_iter().map(change_set).collect();
+    Ok(Page { items, next: answer.next_token })
+}
+
+async fn rows_page(client: &Client, id: &str, token: Option<String>) -> Result<Page<Row>, Fault> {
+    let call = client.describe_change_set().change_set_name(id).include_property_values(true).set_next_token(token);
+    let answer = call.send().await?;
+    let changes = answer.changes.unwrap_or_default().into_iter();
+    let items = changes.filter_map(|change| change.resource_change).map(row).collect();
+    Ok(Page { items, next: answer.next_token })
+}
+
+async fn resources_page(client: &Client, id: &str, token: Option<String>) -> Result<Page<LiveResource>, Fault> {
+    let answer = client.list_stack_resources().stack_name(id).set_next_token(token).send().await?;
+    let items = answer.stack_resource_summaries.unwrap_or_default().into_iter().map(resource).collect();
+    Ok(Page { items, next: answer.next_token })
+}
+
+// From the SDK's types, where everything may be missing, to ours.
+
+fn time(time: Option<DateTime>) -> Option<Timestamp> {
+    let time = time?;
+    Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
+}
+
+/// Pairs of which either side may be missing in the SDK's types and never is in an answer.
+fn pairs(pairs: impl Iterator<Item = (Option<String>, Option<String>)>) -> BTreeMap<String, String> {
+    pairs.filter_map(|(key, value)| Some((key?, value?))).collect()
+}
+
+fn live_stack(stack: types::Stack) -> LiveStack {
+    let last_operation = last_operation(&stack);
+    let status = stack.stack_status.map(|status| status.as_str().parse().unwrap_or_default()).unwrap_or_default();
+    LiveStack {
+        id: stack.stack_id.unwrap_or_default(),
+        name: stack.stack_name.unwrap_or_default(),
+        status,
+        status_reason: stack.stack_status_reason,
+        description: stack.description,
+        created: time(stack.creation_time),
+        updated: time(stack.last_updated_time),
+        last_operation,
+        outputs: pairs(stack.outputs.unwrap_or_default().into_iter().map(|it| (it.output_key, it.output_value))),
+        parameters: pairs(
+            stack.parameters.unwrap_or_default().into_iter().map(|it| (it.parameter_key, it.parameter_value)),
+        ),
+        tags: pairs(stack.tags.unwrap_or_default().into_iter().map(|it| (it.key, it.value))),
+        is_termination_protected: stack.enable_termination_protection.unwrap_or_default(),
+        ..LiveStack::default()
+    }
+}
+
+/// What tells one operation from the next: the id of the newest that is more than the making of a change set. Where an older
+/// service gives none, the time of the last update changes with every operation as well.
+fn last_operation(stack: &types::Stack) -> String {
+    let is_operation =
+        |entry: &&types::OperationEntry| entry.operation_type != Some(types::OperationType::CreateChangeset);
+    let id = stack.last_operations.iter().flatten().find(is_operation).and_then(|entry| entry.operation_id.clone());
+    let moment = || time(stack.last_updated_time.or(stack.creation_time)).map(|time| time.to_string());
+    id.or_else(moment).unwrap_or_default()
+}
+
+fn stack_event(event: types::StackEvent) -> StackEvent {
+    StackEvent {
+        id: event.event_id.unwrap_or_default(),
+        time: time(event.timestamp),
+        resource: event.logical_resource_id.unwrap_or_default(),
+        kind: event.resource_type.unwrap_or_default(),
+        physical_id: event.physical_resource_id,
+        status: event.resource_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+        reason: event.resource_status_reason,
+    }
+}
+
+fn change_set(summary: types::ChangeSetSummary) -> ChangeSet {
+    ChangeSet {
+        id: summary.change_set_id.unwrap_or_default(),
+        name: summary.change_set_name.unwrap_or_default(),
+        status: change_set_status(summary.status.as_ref()),
+        execution: execution(summary.execution_status.as_ref()),
+        created: time(summary.creation_time),
+        reason: summary.status_reason,
+        rows: Vec::new(),
+    }
+}
+
+fn change_set_status(status: Option<&types::ChangeSetStatus>) -> ChangeSetStatus {
+    match status {
+        Some(types::ChangeSetStatus::CreateComplete) => ChangeSetStatus::Complete,
+        Some(types::ChangeSetStatus::Failed) => ChangeSetStatus::Failed,
+        Some(
+            types::ChangeSetStatus::DeleteComplete
+            | types::ChangeSetStatus::DeleteFailed
+            | types::ChangeSetStatus::DeleteInProgress
+            | types::ChangeSetStatus::DeletePending,
+        ) => ChangeSetStatus::Deleting,
+        // What is new to us is not finished as far as we know.
+        _ => ChangeSetStatus::Computing,
+    }
+}
+
+fn execution(status: Option<&types::ExecutionStatus>) -> Execution {
+    match status {
+        Some(types::ExecutionStatus::Available) => Execution::Available,
+        Some(types::ExecutionStatus::ExecuteInProgress | types::ExecutionStatus::ExecuteComplete) => Execution::Begun,
+        Some(types::ExecutionStatus::ExecuteFailed) => Execution::Failed,
+        Some(types::ExecutionStatus::Obsolete) => Execution::Obsolete,
+        _ => Execution::Unavailable,
+    }
+}
+
+fn row(change: types::ResourceChange) -> Row {
+    let context = |text: Option<String>| text.and_then(|text| serde_json::from_str::<Json>(&text).ok());
+    Row {
+        logical_id: change.logical_resource_id.unwrap_or_default(),
+        physical_id: change.physical_resource_id,
+        kind: change.resource_type.unwrap_or_default(),
+        action: row_action(change.action.as_ref()),
+        replacement: replacement(change.replacement.as_ref()),
+        policy_action: change.policy_action.as_ref().and_then(policy_action),
+        before: context(change.before_context),
+        after: context(change.after_context),
+        details: change.details.unwrap_or_default().into_iter().map(detail).collect(),
+    }
+}
+
+fn row_action(action: Option<&types::ChangeAction>) -> RowAction {
+    match action {
+        Some(types::ChangeAction::Add) => RowAction::Add,
+        Some(types::ChangeAction::Modify) => RowAction::Modify,
+        Some(types::ChangeAction::Remove) => RowAction::Remove,
+        Some(types::ChangeAction::Import) => RowAction::Import,
+        Some(types::ChangeAction::SyncWithActual) => RowAction::SyncWithActual,
+        _ => RowAction::Dynamic,
+    }
+}
+
+fn replacement(replacement: Option<&types::Replacement>) -> Replacement {
+    match replacement {
+        Some(types::Replacement::True) => Replacement::Always,
+        Some(types::Replacement::False) | None => Replacement::Never,
+        Some(_) => Replacement::Conditional,
+    }
+}
+
+fn policy_action(action: &types::PolicyAction) -> Option<PolicyAction> {
+    match action {
+        types::PolicyAction::Delete | types::PolicyAction::ReplaceAndDelete => Some(PolicyAction::Delete),
+        types::PolicyAction::Retain | types::PolicyAction::ReplaceAndRetain => Some(PolicyAction::Retain),
+        types::PolicyAction::Snapshot | types::PolicyAction::ReplaceAndSnapshot => Some(PolicyAction::Snapshot),
+        _ => None,
+    }
+}
+
+fn detail(detail: types::ResourceChangeDetail) -> Detail {
+    let is_static = detail.evaluation == Some(types::EvaluationType::Static);
+    let Some(target) = detail.target else {
+        return Detail { is_static, cause: detail.causing_entity, ..Detail::default() };
+    };
+    let attribute = target.attribute.map(|attribute| attribute.as_str().to_owned());
+    Detail {
+        path: target.path.unwrap_or_default(),
+        property: target.name.or(attribute).unwrap_or_default(),
+        recreation: recreation(target.requires_recreation.as_ref()),
+        is_static,
+        before: target.before_value,
+        after: target.after_value,
+        cause: detail.causing_entity,
+    }
+}
+
+fn recreation(recreation: Option<&types::RequiresRecreation>) -> Replacement {
+    match recreation {
+        Some(types::RequiresRecreation::Always) => Replacement::Always,
+        Some(types::RequiresRecreation::Never) | None => Replacement::Never,
+        Some(_) => Replacement::Conditional,
+    }
+}
+
+fn resource(summary: types::StackResourceSummary) -> LiveResource {
+    LiveResource {
+        logical_id: summary.logical_resource_id.unwrap_or_default(),
+        physical_id: summary.physical_resource_id,
+        kind: summary.resource_type.unwrap_or_default(),
+        status: summary.resource_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+        deletion_policy: None,
+    }
+}
+
+/// What a deployed template says about the deletion of its resources. It is JSON where we deployed it, and YAML where others did.
+fn deletion_policies(body: &str) -> BTreeMap<String, String> {
+    use crate::environment::{Node, SourceId, yaml};
+    let root = yaml::read(SourceId::RENDERED, body).root;
+    let resources = root.as_ref().and_then(|root| root.get("Resources")).and_then(Node::as_mapping);
+    let policy = |node: &Node| Some(node.get("DeletionPolicy")?.as_text()?.to_owned());
+    let policies = resources.unwrap_or_default().iter();
+    policies.filter_map(|entry| Some((entry.key.clone(), policy(&entry.value)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deletion_policies_are_read_from_json_and_from_yaml() {
+        let json = r#"{"Resources":{"Database":{"DeletionPolicy":"Snapshot"},"Queue":{}}}"#;
+        let yaml = "Resources:\n  Database: {DeletionPolicy: Snapshot}\n  Queue: !Ref X\n";
+        for body in [json, yaml] {
+            assert_eq!(deletion_policies(body), [("Database".to_owned(), "Snapshot".to_owned())].into());
+        }
+    }
+
+    #[test]
+    fn the_making_of_a_change_set_is_no_operation() {
+        let entry = |kind, id: &str| types::OperationEntry::builder().operation_type(kind).operation_id(id).build();
+        let stack = types::Stack::builder()
+            .stack_name("x")
+            .last_operations(entry(types::OperationType::CreateChangeset, "set"))
+            .last_operations(entry(types::OperationType::UpdateStack, "update"))
+            .build();
+        assert_eq!(last_operation(&stack), "update");
+        let old = types::Stack::builder().stack_name("x").creation_time(DateTime::from_secs(0)).build();
+        assert_eq!(last_operation(&old), "1970-01-01T00:00:00Z");
+    }
+}

@@ -1,0 +1,1358 @@
+//! Decides what is left to do for every stack of an environment. Pure: two looks at the cloud in, everything that is known out.
+//!
+//! What a status allows is the handbook's page on CloudFormation, section 1. Two rules are ours: nothing is changed before all
+//! that can be known at that moment is known, so that a refusal comes before the first change wherever it can; and what is read
+//! from a stack counts only once that stack is as wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::changes::{self, Change};
+use super::marks::{self, CHANGE_SET_PREFIX, Mark, Owner};
+use super::world::{ChangeSet, ChangeSetStatus, Execution, HIDDEN, Stray};
+use super::{
+    Desired, DesiredStack, Given, Goal, Kind, LiveStack, Missing, Phase, Reason, Step, Stuck, Upstream, World,
+};
+use crate::environment::Reference;
+use crate::operation::{Coverage, Plan};
+use crate::template::ParameterValue;
+use crate::template::rules::allows;
+use crate::template::rules::limits::TEMPLATE_BODY_BYTES_MAX;
+
+/// Says all that is left to do.
+pub fn plan(desired: &Desired, first: &World, now: &World) -> Plan<Step, Reason> {
+    let mut standings = standings(desired, first, now);
+    hold_back(&mut standings);
+    let mut all: Vec<Standing> = standings.into_iter().map(|(_, standing)| standing).collect();
+    all.extend(strays(desired, first, now, all.iter().all(Standing::is_done)));
+    assemble(all)
+}
+
+/// What the looks so far say about one stack.
+#[derive(Clone, Debug, PartialEq)]
+enum Standing {
+    /// It is as wanted; something of ours may be left to clear away.
+    Done { tidy: Option<Step> },
+    /// Its change is known, and no more was asked for.
+    Known { tidy: Option<Step> },
+    /// A step that changes nothing that runs.
+    Prepare(Step),
+    /// The change itself.
+    Change(Step),
+    /// Something is waited for.
+    Wait(Reason),
+    /// There is no safe step.
+    Refuse(Vec<Reason>),
+    /// It failed in this run.
+    Fail(Reason),
+}
+
+impl Standing {
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done { .. })
+    }
+
+    /// Whether its change will be known by itself, soon.
+    fn is_preparing(&self) -> bool {
+        match self {
+            Self::Prepare(_) => true,
+            Self::Wait(reason) => matches!(reason, Reason::Computing { .. } | Reason::Clearing { .. }),
+            Self::Done { .. } | Self::Known { .. } | Self::Change(_) | Self::Refuse(_) | Self::Fail(_) => false,
+        }
+    }
+}
+
+/// One stack, and all that is known when its turn comes.
+struct Look<'a> {
+    desired: &'a Desired,
+    stack: &'a DesiredStack,
+    first: Option<&'a LiveStack>,
+    /// When this run began, by the cloud's clock.
+    began: Option<Timestamp>,
+    live: Option<&'a LiveStack>,
+    now: &'a World,
+    /// The stacks that are as wanted.
+    done: &'a BTreeSet<&'a str>,
+}
+
+fn standings<'a>(desired: &'a Desired, first: &World, now: &World) -> Vec<(&'a str, Standing)> {
+    let mut standings = Vec::with_capacity(desired.stacks.len());
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    for stack in &desired.stacks {
+        let look = Look {
+            desired,
+            stack,
+            first: existing(first, &stack.name),
+            began: first.now,
+            live: existing(now, &stack.name),
+            now,
+            done: &done,
+        };
+        let standing = look.standing();
+        if standing.is_done() {
+            done.insert(&stack.name);
+        }
+        standings.push((stack.name.as_str(), standing));
+    }
+    standings
+}
+
+fn existing<'a>(world: &'a World, label: &str) -> Option<&'a LiveStack> {
+    world.stacks.get(label).filter(|stack| stack.status.phase() != Phase::Gone)
+}
+
+/// A change that is ready waits until nobody's change is about to become known.
+fn hold_back(standings: &mut [(&str, Standing)]) {
+    let preparing: Vec<String> =
+        standings.iter().filter(|(_, standing)| standing.is_preparing()).map(|(name, _)| (*name).to_owned()).collect();
+    if preparing.is_empty() {
+        return;
+    }
+    for (name, standing) in standings {
+        if matches!(standing, Standing::Change(_)) {
+            let others = preparing.clone();
+            *standing = Standing::Wait(Reason::OthersFirst { stack: (*name).to_owned(), others });
+        }
+    }
+}
+
+fn assemble(standings: Vec<Standing>) -> Plan<Step, Reason> {
+    let (mut now, mut then, mut waiting, mut because, mut causes) = (vec![], vec![], vec![], vec![], vec![]);
+    for standing in standings {
+        match standing {
+            Standing::Done { tidy } | Standing::Known { tidy } => now.extend(tidy),
+            Standing::Prepare(step) => {
+                then.extend(execution_after(&step));
+                now.push(step);
+            }
+            Standing::Change(step) => now.push(step),
+            Standing::Wait(reason) => waiting.push(reason),
+            Standing::Refuse(reasons) => because.extend(reasons),
+            Standing::Fail(reason) => causes.push(reason),
+        }
+    }
+    // What waits for a step that will not be taken never clears.
+    let running = |waiting: Vec<Reason>| waiting.into_iter().filter(runs).collect();
+    if !causes.is_empty() {
+        return Plan::Failed { causes, waiting: running(waiting) };
+    }
+    if !because.is_empty() {
+        return Plan::Refused { because, waiting: running(waiting) };
+    }
+    if now.is_empty() && waiting.is_empty() {
+        return Plan::Converged;
+    }
+    Plan::Going { now, waiting, then }
+}
+
+/// Whether a reason to wait is about something that is running in the cloud.
+fn runs(reason: &Reason) -> bool {
+    matches!(reason, Reason::Busy { .. } | Reason::Beginning { .. })
+}
+
+fn execution_after(step: &Step) -> Option<Step> {
+    match step {
+        Step::CreateChangeSet { stack, name, .. } => {
+            Some(Step::ExecuteChangeSet { stack: stack.clone(), name: name.clone(), token: None })
+        }
+        Step::ExecuteChangeSet { .. }
+        | Step::DeleteChangeSet { .. }
+        | Step::ProtectStack { .. }
+        | Step::DeleteFailedStack { .. }
+        | Step::DeleteStack { .. } => None,
+    }
+}
+
+impl Look<'_> {
+    fn standing(&self) -> Standing {
+        let Some(live) = self.live else { return self.differing(Kind::Create) };
+        if has_ended_badly(self.first, live) {
+            return Standing::Fail(Reason::EndedBadly {
+                stack: self.name(),
+                status: live.status.clone(),
+                failure: live.first_failure(),
+            });
+        }
+        match live.status.phase() {
+            Phase::Busy => Standing::Wait(busy(&self.stack.name, live)),
+            Phase::Stuck(stuck) => self.stuck(live, stuck),
+            Phase::Empty | Phase::Gone => self.differing(Kind::Create),
+            Phase::Steady => self.differing(Kind::Update),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.stack.name.clone()
+    }
+
+    fn is_asked_to_deploy(&self) -> bool {
+        match self.desired.goal {
+            Goal::Deployed => true,
+            Goal::Known | Goal::Shown => false,
+        }
+    }
+
+    /// Only a failed creation may be done again, and only when asked: its stack holds nothing that was ever in use.
+    fn stuck(&self, live: &LiveStack, stuck: Stuck) -> Standing {
+        let is_failed_creation = matches!(stuck, Stuck::CreationUndone | Stuck::CreationFailed);
+        if !self.is_asked_to_deploy() {
+            return Standing::Known { tidy: None };
+        }
+        if is_failed_creation && self.desired.allowed.recreate.contains(&self.stack.name) {
+            return Standing::Change(Step::DeleteFailedStack {
+                stack: self.name(),
+                id: live.id.clone(),
+                token: deletion_token(live),
+            });
+        }
+        Standing::Refuse(vec![Reason::Stuck { stack: self.name(), status: live.status.clone() }])
+    }
+
+    /// A stack that may be changed: is it as wanted, and if not, what is next?
+    fn differing(&self, kind: Kind) -> Standing {
+        let resolution = resolve(self.desired, self.stack, self.live, self.now, &|label| self.done.contains(label));
+        let is_shown = !self.is_asked_to_deploy();
+        if !resolution.missing.is_empty() {
+            return if is_shown { Standing::Known { tidy: None } } else { Standing::Refuse(resolution.missing) };
+        }
+        let is_after = !resolution.after.is_empty();
+        if is_after && !is_shown {
+            return Standing::Wait(Reason::After { stack: self.name(), upstream: resolution.after });
+        }
+        // What a new stack will have stands in its template; a change set would leave an empty stack behind.
+        let (Some(given), false) = (resolution.given, is_shown && kind == Kind::Create) else {
+            return Standing::Known { tidy: None };
+        };
+        let wanted = Wanted::of(self.stack, self.live, kind, given);
+        let standing = match self.live.filter(|live| is_as_wanted(self.stack, live, &wanted)) {
+            Some(live) => self.as_wanted(live, None),
+            None => self.by_change_set(&wanted),
+        };
+        match standing {
+            // As wanted with what the others have now, but they will change.
+            Standing::Done { tidy } if is_after => Standing::Known { tidy },
+            other => other,
+        }
+    }
+
+    fn as_wanted(&self, live: &LiveStack, tidy: Option<Step>) -> Standing {
+        if tidy.is_none() && self.is_asked_to_deploy() && self.lacks_protection(live) {
+            return Standing::Change(Step::ProtectStack { stack: self.name() });
+        }
+        Standing::Done { tidy }
+    }
+
+    fn lacks_protection(&self, live: &LiveStack) -> bool {
+        self.desired.is_protected && !live.is_termination_protected
+    }
+
+    fn by_change_set(&self, wanted: &Wanted) -> Standing {
+        let existing = self.live.and_then(|live| live.change_set(&wanted.name));
+        let is_deletable = |change_set: &&ChangeSet| change_set.status != ChangeSetStatus::Deleting;
+        let delete = || Step::DeleteChangeSet { stack: self.name(), name: wanted.name.clone() };
+        let computed = self.live.and_then(|live| live.computed(&wanted.name));
+        if let Some(live) = self.live
+            && [existing, computed].into_iter().flatten().any(ChangeSet::changes_nothing)
+        {
+            return self.as_wanted(live, existing.filter(is_deletable).map(|_| delete()));
+        }
+        let is_known = computed.is_some_and(|computed| computed.status == ChangeSetStatus::Complete);
+        if is_known && !self.is_asked_to_deploy() {
+            let may_stay = self.desired.goal == Goal::Known;
+            return Standing::Known { tidy: existing.filter(is_deletable).filter(|_| !may_stay).map(|_| delete()) };
+        }
+        let Some(change_set) = existing else { return self.create(wanted) };
+        match (change_set.status, change_set.execution) {
+            (ChangeSetStatus::Computing, _) | (ChangeSetStatus::Complete, Execution::Unavailable) => {
+                Standing::Wait(Reason::Computing { stack: self.name(), name: wanted.name.clone() })
+            }
+            (ChangeSetStatus::Deleting, _) => {
+                Standing::Wait(Reason::Clearing { stack: self.name(), name: wanted.name.clone() })
+            }
+            (ChangeSetStatus::Complete, Execution::Available) => self.execute(wanted, change_set),
+            (ChangeSetStatus::Complete, Execution::Begun) => {
+                Standing::Wait(Reason::Beginning { stack: self.name(), name: wanted.name.clone() })
+            }
+            (ChangeSetStatus::Complete, Execution::Obsolete) => Standing::Prepare(delete()),
+            (ChangeSetStatus::Failed, _) | (ChangeSetStatus::Complete, Execution::Failed) => {
+                if self.was_there_before(change_set) {
+                    Standing::Prepare(delete())
+                } else {
+                    self.not_computed(change_set)
+                }
+            }
+        }
+    }
+
+    /// A change set that an earlier run left: its failure is no failure of this one.
+    fn was_there_before(&self, change_set: &ChangeSet) -> bool {
+        let is_older = change_set.created.zip(self.began).is_some_and(|(created, began)| created < began);
+        is_older || self.first.is_some_and(|first| first.change_sets.iter().any(|known| known.id == change_set.id))
+    }
+
+    fn not_computed(&self, change_set: &ChangeSet) -> Standing {
+        let because = change_set.reason.clone().unwrap_or_else(|| "CloudFormation gives no reason".to_owned());
+        Standing::Fail(Reason::ChangeSetFailed { stack: self.name(), name: change_set.name.clone(), because })
+    }
+
+    fn create(&self, wanted: &Wanted) -> Standing {
+        let objections = objections(self.desired, self.stack, self.live);
+        if self.is_asked_to_deploy() && !objections.is_empty() {
+            return Standing::Refuse(objections);
+        }
+        Standing::Prepare(Step::CreateChangeSet {
+            stack: self.name(),
+            name: wanted.name.clone(),
+            kind: wanted.kind,
+            digest: wanted.digest.clone(),
+            parameters: wanted.given.clone(),
+        })
+    }
+
+    /// A change set that could be executed: may it be?
+    fn execute(&self, wanted: &Wanted, change_set: &ChangeSet) -> Standing {
+        let changes = changes::read(&change_set.rows, &self.stack.template);
+        let mut because = objections(self.desired, self.stack, self.live);
+        because.extend(dangers(self.desired, self.stack, &changes));
+        because.extend(beyond_approval(self.desired, self.stack, &changes, &change_set.name));
+        if !because.is_empty() {
+            return Standing::Refuse(because);
+        }
+        // Not a part of the change set, and worth nothing once the change has begun.
+        if self.live.is_some_and(|live| self.lacks_protection(live)) {
+            return Standing::Change(Step::ProtectStack { stack: self.name() });
+        }
+        let last_operation = self.live.map(|live| live.last_operation.as_str()).unwrap_or_default();
+        let token = marks::digest([change_set.id.as_str(), last_operation]);
+        Standing::Change(Step::ExecuteChangeSet { stack: self.name(), name: wanted.name.clone(), token: Some(token) })
+    }
+}
+
+/// Whether an operation that had not ended when this run began has ended badly since.
+pub fn has_ended_badly(first: Option<&LiveStack>, live: &LiveStack) -> bool {
+    live.status.is_bad_end() && first.is_none_or(|first| has_moved(first, live))
+}
+
+/// Whether an operation ran since the first look, or was running then.
+pub fn has_moved(first: &LiveStack, live: &LiveStack) -> bool {
+    let had_not_ended = match first.status.phase() {
+        Phase::Busy | Phase::Empty => true,
+        Phase::Steady | Phase::Stuck(_) | Phase::Gone => false,
+    };
+    first.id != live.id || first.last_operation != live.last_operation || had_not_ended
+}
+
+/// What makes a repeated deletion the same call, and another attempt after a failed one another.
+pub fn deletion_token(live: &LiveStack) -> String {
+    marks::digest([live.id.as_str(), &live.last_operation, "delete"])
+}
+
+fn busy(label: &str, live: &LiveStack) -> Reason {
+    Reason::Busy { stack: label.to_owned(), status: live.status.clone(), progress: live.progress() }
+}
+
+/// What a stack's parameters come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resolution {
+    /// What each is given, as things are. Nothing where one cannot be told; old outputs where `after` is not empty.
+    pub given: Option<Vec<(String, Given)>>,
+    /// The stacks that must be as wanted first.
+    pub after: Vec<Upstream>,
+    /// The parameters that hang on them.
+    pub waiting_parameters: Vec<String>,
+    /// References to nothing.
+    pub missing: Vec<Reason>,
+}
+
+/// Resolves what a stack's parameters refer to. `is_done` says which stacks of the deployment are as wanted.
+pub fn resolve(
+    desired: &Desired,
+    stack: &DesiredStack,
+    live: Option<&LiveStack>,
+    now: &World,
+    is_done: &dyn Fn(&str) -> bool,
+) -> Resolution {
+    let mut resolver =
+        Resolver { desired, stack, live, now, is_done, after: BTreeMap::new(), found: Resolution::default() };
+    let mut given = Vec::with_capacity(stack.parameters.len());
+    let mut are_all_given = true;
+    for parameter in &stack.parameters {
+        match resolver.one(&parameter.name, &parameter.value) {
+            Some(value) => given.push((parameter.name.clone(), value)),
+            None => are_all_given = false,
+        }
+    }
+    for needed in stack.needs.iter().filter(|needed| !is_done(needed)) {
+        resolver.after.entry(needed.clone()).or_default();
+    }
+    let after = resolver.after.into_iter().map(|(stack, outputs)| Upstream { stack, outputs }).collect();
+    Resolution { given: are_all_given.then_some(given), after, ..resolver.found }
+}
+
+struct Resolver<'a> {
+    desired: &'a Desired,
+    stack: &'a DesiredStack,
+    live: Option<&'a LiveStack>,
+    now: &'a World,
+    is_done: &'a dyn Fn(&str) -> bool,
+    after: BTreeMap<String, Vec<String>>,
+    found: Resolution,
+}
+
+impl Resolver<'_> {
+    fn one(&mut self, parameter: &str, value: &ParameterValue) -> Option<Given> {
+        let reference = match value {
+            ParameterValue::Text(text) => return Some(Given::Text(text.clone())),
+            ParameterValue::Reference(reference) => reference,
+        };
+        match reference {
+            Reference::Output { environment, stack, output } => {
+                let label = label(environment.as_ref(), stack);
+                self.output(parameter, reference, &label, output)
+            }
+            Reference::Export { name } => {
+                let place = &self.stack.place;
+                let key = (place.account.clone(), place.region.clone(), name.clone());
+                let value = self.now.exports.get(&key).cloned().map(Given::Text);
+                value.or_else(|| self.miss(parameter, reference, Missing::Export(name.clone())))
+            }
+            Reference::Previous => {
+                let has_one = self.live.is_some_and(|live| live.parameters.contains_key(parameter));
+                if has_one { Some(Given::Previous) } else { self.miss(parameter, reference, Missing::Previous) }
+            }
+            Reference::Ssm { .. } | Reference::Secret { .. } => reference.dynamic().map(Given::Text),
+        }
+    }
+
+    fn output(&mut self, parameter: &str, reference: &Reference, label: &str, output: &str) -> Option<Given> {
+        let upstream = existing(self.now, label);
+        let value = upstream.and_then(|live| live.outputs.get(output)).cloned().map(Given::Text);
+        let is_deployed_here = self.desired.stack(label).is_some();
+        let is_in_motion = upstream.is_some_and(|live| live.status.phase() == Phase::Busy);
+        let is_settled = if is_deployed_here { (self.is_done)(label) } else { !is_in_motion };
+        if !is_settled {
+            let outputs = self.after.entry(label.to_owned()).or_default();
+            if !outputs.iter().any(|known| known == output) {
+                outputs.push(output.to_owned());
+            }
+            self.found.waiting_parameters.push(parameter.to_owned());
+            return value;
+        }
+        match upstream {
+            Some(_) => value.or_else(|| self.miss(parameter, reference, Missing::Output(output.to_owned()))),
+            None => self.miss(parameter, reference, Missing::Stack(label.to_owned())),
+        }
+    }
+
+    fn miss(&mut self, parameter: &str, reference: &Reference, missing: Missing) -> Option<Given> {
+        self.found.missing.push(Reason::NothingToRefer {
+            stack: self.stack.name.clone(),
+            parameter: parameter.to_owned(),
+            reference: reference.to_string(),
+            missing,
+        });
+        None
+    }
+}
+
+/// How a stack is called in a world: by its name, or with its environment where it is another's.
+pub fn label(environment: Option<&crate::environment::EnvironmentName>, stack: &str) -> String {
+    environment.map_or_else(|| stack.to_owned(), |environment| format!("{environment}/{stack}"))
+}
+
+/// All of what a change set is to bring about, and its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// The change set's name.
+    pub name: String,
+    /// Whether the stack is new.
+    pub kind: Kind,
+    /// The digest for the mark.
+    pub digest: String,
+    /// What the parameters are given.
+    pub given: Vec<(String, Given)>,
+}
+
+impl Wanted {
+    /// Names what is wanted. The name says what it is for, so that any later run knows the change set again, and another
+    /// operation of the stack makes another name: a change set holds only for the stack it was computed for.
+    pub fn of(stack: &DesiredStack, live: Option<&LiveStack>, kind: Kind, given: Vec<(String, Given)>) -> Self {
+        let lists = [&stack.notify, &stack.rollback_alarms].map(|list| list.join(","));
+        let tags = stack.tags.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]);
+        let parts = [stack.template_digest.as_str(), stack.service_role.as_deref().unwrap_or_default()];
+        let digest = marks::digest(
+            parts.into_iter().chain(lists.iter().map(String::as_str)).chain(marks::parameter_texts(&given)).chain(tags),
+        );
+        let place = [stack.stack_name.as_str(), &stack.place.account, &stack.place.region];
+        let name = match (kind, live) {
+            (Kind::Update, Some(live)) => marks::digest([live.id.as_str(), &live.last_operation, "update", &digest]),
+            // The first change set of a stack brings its id into being, and must not change its name for that.
+            (Kind::Create, _) | (Kind::Update, None) => marks::digest(place.into_iter().chain(["create", &digest])),
+        };
+        Self { name: format!("{CHANGE_SET_PREFIX}{name}"), kind, digest, given }
+    }
+}
+
+/// Whether a stack is as wanted if all that it needs stays as it is now: then nobody need look at its change sets.
+pub fn seems_as_wanted(desired: &Desired, stack: &DesiredStack, now: &World) -> bool {
+    let live = existing(now, &stack.name);
+    let resolution = resolve(desired, stack, live, now, &|_| true);
+    let (Some(live), Some(given)) = (live, resolution.given) else { return false };
+    is_as_wanted(stack, live, &Wanted::of(stack, Some(live), Kind::Update, given))
+}
+
+/// Whether a stack is as wanted, as far as its description, parameters and tags tell. Costs no call.
+pub fn is_as_wanted(stack: &DesiredStack, live: &LiveStack, wanted: &Wanted) -> bool {
+    let mark = live.description.as_deref().and_then(marks::read);
+    live.status.phase() == Phase::Steady
+        && !stack.has_looked_up_parameters
+        && mark.is_some_and(|mark| mark.digest == wanted.digest)
+        && wanted.given.iter().all(|(name, given)| is_given(live, name, given))
+        && live.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).eq(stack.tags.iter())
+}
+
+/// A hidden value is taken for the right one: the digest speaks for it.
+fn is_given(live: &LiveStack, name: &str, given: &Given) -> bool {
+    match (live.parameters.get(name), given) {
+        (Some(value), Given::Text(text)) => value == text || value == HIDDEN,
+        (Some(_), Given::Previous) => true,
+        (None, _) => false,
+    }
+}
+
+/// What stands against changing a stack at all, whatever the change.
+pub fn objections(desired: &Desired, stack: &DesiredStack, live: Option<&LiveStack>) -> Vec<Reason> {
+    let ownership = live.and_then(|live| not_ours(desired, stack, live));
+    let capability =
+        stack.capability.as_ref().filter(|capability| !allows(&stack.capabilities_allowed, capability)).map(
+            |capability| Reason::CapabilityNotAllowed { stack: stack.name.clone(), capability: capability.clone() },
+        );
+    let mark = Mark { digest: stack.template_digest.clone(), revision: desired.revision.clone() };
+    let bytes = marks::marked(&stack.template, &mark).len();
+    let size = (bytes > TEMPLATE_BODY_BYTES_MAX).then(|| Reason::TooLarge {
+        stack: stack.name.clone(),
+        bytes,
+        max: TEMPLATE_BODY_BYTES_MAX,
+    });
+    ownership.into_iter().chain(capability).chain(size).collect()
+}
+
+fn not_ours(desired: &Desired, stack: &DesiredStack, live: &LiveStack) -> Option<Reason> {
+    if desired.allowed.take_over.contains(&stack.name) {
+        return None;
+    }
+    let is_foreign = |change_set: &ChangeSet| !change_set.name.starts_with(CHANGE_SET_PREFIX);
+    let owner = match marks::owner(&live.tags, &stack.tags) {
+        Owner::Us => return None,
+        // An empty stack has no tags yet. It is somebody's plan if somebody else's change set is on it.
+        Owner::Nobody if live.status.phase() == Phase::Empty && !live.change_sets.iter().any(is_foreign) => {
+            return None;
+        }
+        Owner::Nobody => None,
+        Owner::Environment(owner) => Some(owner),
+    };
+    Some(Reason::NotOurs { stack: stack.name.clone(), stack_name: live.name.clone(), owner })
+}
+
+/// The data that a change would put at risk without having been allowed to.
+pub fn dangers(desired: &Desired, stack: &DesiredStack, changes: &[Change]) -> Vec<Reason> {
+    let allowed = &desired.allowed.replacements;
+    let danger = |change: &Change| {
+        let verdict = change.verdict?;
+        let is_allowed = allowed.contains(&format!("{}/{}", stack.name, change.resource));
+        (!is_allowed).then(|| Reason::HoldsData {
+            stack: stack.name.clone(),
+            resource: change.resource.clone(),
+            kind: change.kind.clone(),
+            verdict,
+        })
+    };
+    changes.iter().filter_map(danger).collect()
+}
+
+fn beyond_approval(desired: &Desired, stack: &DesiredStack, changes: &[Change], name: &str) -> Vec<Reason> {
+    let Some(approval) = &desired.approval else { return Vec::new() };
+    match approval.covers(&stack.name, &changes::proposed(stack, changes, Some(name))) {
+        Coverage::Covered => Vec::new(),
+        Coverage::Exceeded { by } => {
+            by.into_iter().map(|excess| Reason::BeyondApproval { stack: stack.name.clone(), excess }).collect()
+        }
+    }
+}
+
+/// Stacks gone from the file: told by the report, deleted only when asked, last, and one after the other. The newest goes first:
+/// what imports an export was made after what exports it.
+fn strays(desired: &Desired, first: &World, now: &World, are_all_done: bool) -> Vec<Standing> {
+    if !desired.allowed.prunes || desired.goal != Goal::Deployed {
+        return Vec::new();
+    }
+    let refused: Vec<Reason> = now.strays.iter().flat_map(|stray| stray_objections(desired, stray)).collect();
+    if !refused.is_empty() {
+        return vec![Standing::Refuse(refused)];
+    }
+    let next = now.strays.iter().find(|stray| stray.stack.status.phase() != Phase::Gone);
+    next.filter(|_| are_all_done).map(|stray| stray_standing(first, stray)).into_iter().collect()
+}
+
+/// The name a stray had in its environment.
+pub fn stray_name(stray: &Stray) -> String {
+    let mark = stray.stack.tags.get(&format!("{}stack", marks::TAG_PREFIX));
+    mark.unwrap_or(&stray.stack.name).clone()
+}
+
+fn stray_objections(desired: &Desired, stray: &Stray) -> Vec<Reason> {
+    let stack = stray_name(stray);
+    if stray.stack.is_termination_protected {
+        return vec![Reason::StrayIsProtected { stack }];
+    }
+    let allowed = &desired.allowed.replacements;
+    let lost = stray.stack.resources.iter().filter_map(|resource| Some((resource, changes::loss(resource)?)));
+    lost.filter(|(resource, _)| !allowed.contains(&format!("{stack}/{}", resource.logical_id)))
+        .map(|(resource, verdict)| Reason::HoldsData {
+            stack: stack.clone(),
+            resource: resource.logical_id.clone(),
+            kind: resource.kind.clone(),
+            verdict,
+        })
+        .collect()
+}
+
+fn stray_standing(first: &World, stray: &Stray) -> Standing {
+    let stack = stray_name(stray);
+    let live = &stray.stack;
+    let before = first.strays.iter().find(|known| known.stack.id == live.id).map(|known| &known.stack);
+    if has_ended_badly(before, live) {
+        let failure = live.first_failure();
+        return Standing::Fail(Reason::EndedBadly { stack, status: live.status.clone(), failure });
+    }
+    match live.status.phase() {
+        Phase::Busy => Standing::Wait(busy(&stack, live)),
+        Phase::Steady | Phase::Empty | Phase::Stuck(_) | Phase::Gone => {
+            let (id, place) = (live.id.clone(), stray.place.clone());
+            Standing::Change(Step::DeleteStack { stack, id, place, token: deletion_token(live) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::deploy::world::{LiveResource, PolicyAction, Replacement, Row, RowAction, StackEvent};
+    use crate::deploy::{Place, ReadStack, StackStatus};
+    use crate::operation::{About, Approval};
+    use crate::template::Parameter;
+
+    /// What is wanted: `api<database.Endpoint` is a stack whose parameter `Endpoint` is that output of `database`.
+    fn wanted<const COUNT: usize>(words: [&str; COUNT]) -> Desired {
+        Desired {
+            environment: "scratch@jane".to_owned(),
+            environment_word: "scratch-jane".to_owned(),
+            project: "sync".to_owned(),
+            stacks: words.map(stack).into(),
+            ..Desired::default()
+        }
+    }
+
+    fn place() -> Place {
+        Place { account: "333333333333".to_owned(), region: "ap-southeast-2".to_owned(), role: None }
+    }
+
+    fn stack(word: &str) -> DesiredStack {
+        let (name, from) = word.split_once('<').unwrap_or((word, ""));
+        let parameters = from.split_once('.').map(|(stack, output)| Parameter {
+            name: output.to_owned(),
+            value: ParameterValue::Reference(Reference::Output {
+                environment: None,
+                stack: stack.to_owned(),
+                output: output.to_owned(),
+            }),
+        });
+        let mark = |mark: &str, value: &str| (format!("greenroom:{mark}"), value.to_owned());
+        DesiredStack {
+            name: name.to_owned(),
+            stack_name: format!("sync-{name}"),
+            place: place(),
+            template: json!({"Resources": {"Database": {"Type": "AWS::RDS::DBInstance"}}}),
+            template_digest: "template".to_owned(),
+            needs: parameters.iter().filter_map(|_| Some(from.split_once('.')?.0.to_owned())).collect(),
+            parameters: parameters.into_iter().collect(),
+            tags: [mark("project", "sync"), mark("environment", "scratch-jane"), mark("stack", name)].into(),
+            ..DesiredStack::default()
+        }
+    }
+
+    /// Every output that any stack has, and what it is.
+    const OUTPUTS: [(&str, &str); 2] = [("Endpoint", "the-endpoint"), ("VpcId", "vpc-1")];
+
+    fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// What the parameters of a stack come to once everything it needs is there.
+    fn given(stack: &DesiredStack) -> Vec<(String, Given)> {
+        let value = |name: &str| texts(&OUTPUTS).get(name).cloned().unwrap_or_default();
+        stack.parameters.iter().map(|it| (it.name.clone(), Given::Text(value(&it.name)))).collect()
+    }
+
+    /// A stack in words: its name, its status, and what is special about it.
+    ///
+    /// `wanted`: as wanted; otherwise it is ours and old. `foreign`, `other`: unmarked, or another environment's. `second`: after
+    /// a second operation. `protected`. `set=…`: our change set for what is wanted, in that state; `computed=…`: one that was
+    /// seen in this run and is gone; `gone=…`: the resource that the change set removes; `theirs`: somebody's change set.
+    fn live(desired: &Desired, words: &str) -> (String, LiveStack) {
+        let mut words = words.split(' ');
+        let (name, status) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let stack = desired.stack(name).cloned().unwrap_or_else(|| stack(name));
+        let words: Vec<&str> = words.collect();
+        let has = |word: &str| words.contains(&word);
+        let value = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+        let status: StackStatus = status.parse().unwrap_or_default();
+        let is_empty = status.phase() == Phase::Empty;
+        let mut live = LiveStack {
+            id: format!("arn:{name}"),
+            name: stack.stack_name.clone(),
+            status,
+            last_operation: if has("second") { "second" } else { "first" }.to_owned(),
+            outputs: texts(&OUTPUTS),
+            tags: if has("foreign") || is_empty { BTreeMap::new() } else { stack.tags.clone() },
+            is_termination_protected: has("protected"),
+            ..LiveStack::default()
+        };
+        if has("other") {
+            live.tags.insert("greenroom:environment".to_owned(), "staging".to_owned());
+        }
+        let kind = if is_empty { Kind::Create } else { Kind::Update };
+        let wanted = Wanted::of(&stack, Some(&live), kind, given(&stack));
+        if has("wanted") {
+            let mark = Mark { digest: wanted.digest.clone(), revision: None };
+            live.description = Some(format!("A stack {mark}"));
+            live.parameters =
+                wanted.given.iter().map(|(name, _)| (name.clone(), texts(&OUTPUTS)[name].clone())).collect();
+        }
+        let rows: Vec<Row> = value("gone").map(removal).into_iter().collect();
+        live.change_sets.extend(value("set").map(|state| change_set(&wanted.name, state, rows.clone())));
+        live.computed.extend(value("computed").map(|state| change_set(&wanted.name, state, rows)));
+        if has("theirs") {
+            live.change_sets.push(change_set("my-change", "available", vec![]));
+        }
+        (name.to_owned(), live)
+    }
+
+    fn removal(logical_id: &str) -> Row {
+        Row {
+            logical_id: logical_id.to_owned(),
+            kind: "AWS::RDS::DBInstance".to_owned(),
+            action: RowAction::Remove,
+            policy_action: Some(PolicyAction::Snapshot),
+            ..Row::default()
+        }
+    }
+
+    fn change_set(name: &str, state: &str, rows: Vec<Row>) -> ChangeSet {
+        let (status, execution, reason) = match state {
+            "computing" => (ChangeSetStatus::Computing, Execution::Unavailable, None),
+            "available" => (ChangeSetStatus::Complete, Execution::Available, None),
+            "begun" => (ChangeSetStatus::Complete, Execution::Begun, None),
+            "obsolete" => (ChangeSetStatus::Complete, Execution::Obsolete, None),
+            "unstartable" => (ChangeSetStatus::Complete, Execution::Failed, Some("no")),
+            "deleting" => (ChangeSetStatus::Deleting, Execution::Unavailable, None),
+            "same" => {
+                let reason = "The submitted information didn't contain changes. Submit different information to create a change set.";
+                (ChangeSetStatus::Failed, Execution::Unavailable, Some(reason))
+            }
+            _ => (ChangeSetStatus::Failed, Execution::Unavailable, Some("Template error")),
+        };
+        let (id, name, reason) = (format!("arn:{name}/{state}"), name.to_owned(), reason.map(Into::into));
+        ChangeSet { id, name, status, execution, created: None, reason, rows }
+    }
+
+    fn world(desired: &Desired, stacks: &[&str]) -> World {
+        World { stacks: stacks.iter().map(|words| live(desired, words)).collect(), ..World::default() }
+    }
+
+    /// The plan in lines, change sets without their digits.
+    fn reads(plan: &Plan<Step, Reason>) -> Vec<String> {
+        assert_eq!(plan.flaw(), None, "{plan:?}");
+        let named = |text: String| {
+            regex::Regex::new("r-[0-9a-f]{16}").expect("a constant expression").replace_all(&text, "r-…").into_owned()
+        };
+        let about = |reason: &Reason| format!("{}: {reason}", reason.subject().stack.unwrap_or_default());
+        let (ends, waiting): (Vec<String>, &[Reason]) = match plan {
+            Plan::Converged => (vec!["done".to_owned()], &[]),
+            Plan::Going { now, waiting, .. } => (now.iter().map(ToString::to_string).collect(), waiting),
+            Plan::Refused { because, waiting } => (because.iter().map(|it| format!("refuse: {it}")).collect(), waiting),
+            Plan::Failed { causes, waiting } => (causes.iter().map(|it| format!("fail: {it}")).collect(), waiting),
+        };
+        ends.into_iter().chain(waiting.iter().map(|it| format!("wait: {}", about(it)))).map(named).collect()
+    }
+
+    /// Given this world, at the first look and now, the plan reads that.
+    #[track_caller]
+    fn check(desired: &Desired, stacks: &[&str], expectation: &[&str]) {
+        check_since(desired, stacks, stacks, expectation);
+    }
+
+    /// Given one world at the first look and another now, the plan reads that.
+    #[track_caller]
+    fn check_since(desired: &Desired, first: &[&str], now: &[&str], expectation: &[&str]) {
+        let plan = plan(desired, &world(desired, first), &world(desired, now));
+        assert_eq!(reads(&plan), expectation);
+    }
+
+    fn allowing(desired: Desired, allow: impl FnOnce(&mut crate::deploy::Allowed)) -> Desired {
+        let mut desired = desired;
+        allow(&mut desired.allowed);
+        desired
+    }
+
+    // One stack, status by status.
+
+    #[test]
+    fn creates_what_does_not_exist_through_a_change_set() {
+        let desired = wanted(["database"]);
+        check(&desired, &[], &["create change set `r-…` for the new stack `database`"]);
+        check(&desired, &["database DELETE_COMPLETE"], &["create change set `r-…` for the new stack `database`"]);
+        check(
+            &desired,
+            &["database REVIEW_IN_PROGRESS set=available"],
+            &["execute change set `r-…` of stack `database`"],
+        );
+    }
+
+    #[test]
+    fn an_empty_stack_takes_another_creation() {
+        let expectation = ["create change set `r-…` for the new stack `database`"];
+        check(&wanted(["database"]), &["database REVIEW_IN_PROGRESS"], &expectation);
+    }
+
+    #[test]
+    fn an_empty_stack_with_somebody_elses_plan_is_left_alone() {
+        let expectation = ["refuse: stack `sync-database` exists and was not made by greenroom"];
+        check(&wanted(["database"]), &["database REVIEW_IN_PROGRESS theirs"], &expectation);
+    }
+
+    #[test]
+    fn updates_every_stack_that_may_be_updated() {
+        for status in [
+            "CREATE_COMPLETE",
+            "UPDATE_COMPLETE",
+            "UPDATE_ROLLBACK_COMPLETE",
+            "IMPORT_COMPLETE",
+            "IMPORT_ROLLBACK_COMPLETE",
+        ] {
+            let words = format!("database {status}");
+            check(&wanted(["database"]), &[&words], &["create change set `r-…` of stack `database`"]);
+        }
+    }
+
+    #[test]
+    fn waits_for_every_operation_that_is_running() {
+        for (status, words) in [
+            ("CREATE_IN_PROGRESS", "creating"),
+            ("ROLLBACK_IN_PROGRESS", "failed, undoing the creation"),
+            ("DELETE_IN_PROGRESS", "deleting"),
+            ("UPDATE_IN_PROGRESS", "updating"),
+            ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "updated, clearing away what was replaced"),
+            ("UPDATE_ROLLBACK_IN_PROGRESS", "failed, rolling back"),
+            ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "rolled back, clearing away"),
+            ("IMPORT_IN_PROGRESS", "importing"),
+            ("IMPORT_ROLLBACK_IN_PROGRESS", "failed, rolling back"),
+        ] {
+            check(&wanted(["database"]), &[&format!("database {status}")], &[&format!("wait: database: {words}")]);
+        }
+    }
+
+    #[test]
+    fn refuses_every_stack_that_is_stuck() {
+        for (status, words) in [
+            ("ROLLBACK_COMPLETE", "its creation failed and was undone, and it can only be deleted"),
+            ("ROLLBACK_FAILED", "its creation failed and left something behind"),
+            ("CREATE_FAILED", "its creation failed and left something behind"),
+            ("UPDATE_FAILED", "an update failed and was not undone"),
+            ("UPDATE_ROLLBACK_FAILED", "an update failed and could not be undone"),
+            ("IMPORT_ROLLBACK_FAILED", "an update failed and could not be undone"),
+            ("DELETE_FAILED", "it could not be deleted"),
+            ("SLEEP_COMPLETE", "this version of greenroom does not know that state"),
+        ] {
+            let expectation = format!("refuse: stack `database` is {status}: {words}");
+            check(&wanted(["database"]), &[&format!("database {status}")], &[&expectation]);
+        }
+    }
+
+    #[test]
+    fn creates_a_failed_creation_anew_only_when_asked() {
+        let desired = allowing(wanted(["database"]), |allowed| {
+            allowed.recreate.insert("database".to_owned());
+        });
+        let expectation = ["delete stack `database`, whose creation failed, to create it anew"];
+        check(&desired, &["database ROLLBACK_COMPLETE"], &expectation);
+        check(
+            &desired,
+            &["database UPDATE_ROLLBACK_FAILED"],
+            &["refuse: stack `database` is UPDATE_ROLLBACK_FAILED: an update failed and could not be undone"],
+        );
+    }
+
+    #[test]
+    fn has_nothing_to_do_for_a_stack_that_is_as_wanted() {
+        check(&wanted(["database"]), &["database UPDATE_COMPLETE wanted"], &["done"]);
+    }
+
+    /// A template that is the same says nothing about a value that CloudFormation looks up by itself.
+    #[test]
+    fn asks_cloudformation_where_a_parameter_is_looked_up() {
+        let mut desired = wanted(["database"]);
+        desired.stacks[0].has_looked_up_parameters = true;
+        let words = ["database UPDATE_COMPLETE wanted"];
+        check(&desired, &words, &["create change set `r-…` of stack `database`"]);
+    }
+
+    /// Somebody updated the stack with the same template and other tags: the description still bears our digest.
+    #[test]
+    fn a_changed_tag_is_seen_beside_the_digest() {
+        let desired = wanted(["database"]);
+        let mut now = world(&desired, &["database UPDATE_COMPLETE wanted"]);
+        now.stacks.entry("database".to_owned()).and_modify(|live| live.tags.extend(texts(&[("cost-centre", "x")])));
+        assert_eq!(reads(&plan(&desired, &now, &now)), ["create change set `r-…` of stack `database`"]);
+    }
+
+    #[test]
+    fn a_changed_parameter_is_seen_beside_the_digest_and_a_hidden_one_is_believed() {
+        let desired = wanted(["network", "api<network.VpcId"]);
+        let words = ["network UPDATE_COMPLETE wanted", "api UPDATE_COMPLETE wanted"];
+        let mut now = world(&desired, &words);
+        for (value, expectation) in [("****", "done"), ("vpc-2", "create change set `r-…` of stack `api`")] {
+            now.stacks.entry("api".to_owned()).and_modify(|live| live.parameters = texts(&[("VpcId", value)]));
+            assert_eq!(reads(&plan(&desired, &now, &now)), [expectation]);
+        }
+    }
+
+    // Change sets.
+
+    #[test]
+    fn waits_for_a_change_set_and_executes_it() {
+        let desired = wanted(["database"]);
+        for (state, expectation) in [
+            ("computing", "wait: database: change set `r-…` is being computed"),
+            ("available", "execute change set `r-…` of stack `database`"),
+            ("begun", "wait: database: change set `r-…` has begun"),
+            ("deleting", "wait: database: change set `r-…` is being deleted"),
+            ("obsolete", "delete change set `r-…` of stack `database`"),
+            ("same", "delete change set `r-…` of stack `database`"),
+        ] {
+            check(&desired, &[&format!("database UPDATE_COMPLETE set={state}")], &[expectation]);
+        }
+    }
+
+    #[test]
+    fn a_change_set_that_changes_nothing_settles_the_stack() {
+        let desired = wanted(["database"]);
+        check(&desired, &["database UPDATE_COMPLETE computed=same"], &["done"]);
+        check(&desired, &["database UPDATE_COMPLETE computed=same set=deleting"], &["done"]);
+    }
+
+    #[test]
+    fn what_needs_a_stack_goes_on_when_that_changes_nothing() {
+        check(
+            &wanted(["network", "api<network.VpcId"]),
+            &["network UPDATE_COMPLETE set=same", "api UPDATE_COMPLETE"],
+            &["delete change set `r-…` of stack `network`", "create change set `r-…` of stack `api`"],
+        );
+    }
+
+    #[test]
+    fn a_change_set_that_fails_in_this_run_fails_it() {
+        for state in ["failed", "unstartable"] {
+            let because = if state == "failed" { "Template error" } else { "no" };
+            let expectation = format!("fail: change set `r-…` of stack `database` could not be computed: {because}");
+            let now = format!("database UPDATE_COMPLETE set={state}");
+            check_since(&wanted(["database"]), &["database UPDATE_COMPLETE"], &[&now], &[&expectation]);
+        }
+    }
+
+    #[test]
+    fn a_change_set_that_failed_before_is_deleted_and_made_again() {
+        let words = ["database UPDATE_COMPLETE set=failed"];
+        check(&wanted(["database"]), &words, &["delete change set `r-…` of stack `database`"]);
+    }
+
+    #[test]
+    fn another_operation_makes_another_name() {
+        let desired = wanted(["database"]);
+        let name = |words: &str| live(&desired, words).1.change_sets[0].name.clone();
+        let before = name("database UPDATE_COMPLETE set=available");
+        assert_eq!(before, name("database UPDATE_COMPLETE set=computing"), "the same is called the same");
+        assert_ne!(before, name("database UPDATE_COMPLETE second set=available"));
+    }
+
+    // Failure ends the run that caused it, and no other.
+
+    #[test]
+    fn an_update_that_was_rolled_back_in_this_run_fails_with_its_first_cause() {
+        let desired = wanted(["database"]);
+        let first = world(&desired, &["database UPDATE_COMPLETE"]);
+        let mut now = world(&desired, &["database UPDATE_ROLLBACK_COMPLETE second"]);
+        let event = |resource: &str, status: &str, reason: &str| StackEvent {
+            resource: resource.to_owned(),
+            status: status.to_owned(),
+            reason: Some(reason.to_owned()),
+            ..StackEvent::default()
+        };
+        now.stacks.entry("database".to_owned()).and_modify(|live| {
+            live.events = vec![
+                event("Alarm", "UPDATE_FAILED", "Resource update cancelled"),
+                event("Database", "UPDATE_FAILED", "storage cannot shrink."),
+            ];
+        });
+        assert_eq!(
+            reads(&plan(&desired, &first, &now)),
+            ["fail: stack `database` ended in UPDATE_ROLLBACK_COMPLETE because of `Database`: storage cannot shrink"]
+        );
+    }
+
+    #[test]
+    fn the_same_stack_is_a_fair_start_for_the_next_run() {
+        let words = ["database UPDATE_ROLLBACK_COMPLETE second"];
+        check(&wanted(["database"]), &words, &["create change set `r-…` of stack `database`"]);
+    }
+
+    #[test]
+    fn what_was_running_when_the_run_began_belongs_to_it() {
+        check_since(
+            &wanted(["database"]),
+            &["database UPDATE_IN_PROGRESS"],
+            &["database UPDATE_ROLLBACK_COMPLETE"],
+            &["fail: stack `database` ended in UPDATE_ROLLBACK_COMPLETE"],
+        );
+    }
+
+    #[test]
+    fn a_creation_that_was_undone_in_this_run_fails_it_even_where_it_may_be_done_anew() {
+        let desired = allowing(wanted(["database"]), |allowed| {
+            allowed.recreate.insert("database".to_owned());
+        });
+        for first in [&[][..], &["database REVIEW_IN_PROGRESS set=available"]] {
+            let now = ["database ROLLBACK_COMPLETE second"];
+            check_since(&desired, first, &now, &["fail: stack `database` ended in ROLLBACK_COMPLETE"]);
+        }
+    }
+
+    #[test]
+    fn a_rollback_is_followed_to_its_end() {
+        let expectation = ["wait: database: failed, rolling back"];
+        let first = ["database UPDATE_COMPLETE"];
+        check_since(&wanted(["database"]), &first, &["database UPDATE_ROLLBACK_IN_PROGRESS second"], &expectation);
+    }
+
+    #[test]
+    fn a_failure_starts_nothing_more_and_names_what_still_runs() {
+        check_since(
+            &wanted(["database", "elk", "network", "api<database.Endpoint"]),
+            &["elk UPDATE_COMPLETE"],
+            &["database ROLLBACK_COMPLETE", "elk UPDATE_IN_PROGRESS second", "network UPDATE_COMPLETE"],
+            &["fail: stack `database` ended in ROLLBACK_COMPLETE", "wait: elk: updating"],
+        );
+    }
+
+    // References between stacks.
+
+    #[test]
+    fn stacks_that_need_nothing_of_each_other_go_at_the_same_time() {
+        check(
+            &wanted(["database", "elk"]),
+            &[],
+            &[
+                "create change set `r-…` for the new stack `database`",
+                "create change set `r-…` for the new stack `elk`",
+            ],
+        );
+    }
+
+    #[test]
+    fn waits_for_the_stack_whose_output_it_takes() {
+        check(
+            &wanted(["network", "api<network.VpcId"]),
+            &["network CREATE_IN_PROGRESS"],
+            &["wait: network: creating", "wait: api: after network (VpcId)"],
+        );
+    }
+
+    #[test]
+    fn an_unchanged_stack_gives_its_live_output() {
+        let words = ["network UPDATE_COMPLETE wanted"];
+        let desired = wanted(["network", "api<network.VpcId"]);
+        let now = world(&desired, &words);
+        let plan = plan(&desired, &now, &now);
+        let [Step::CreateChangeSet { parameters, .. }] = plan.now() else { panic!("{plan:?}") };
+        assert_eq!(parameters.as_slice(), [("VpcId".to_owned(), Given::Text("vpc-1".to_owned()))]);
+    }
+
+    #[test]
+    fn a_stack_that_is_only_needed_first_is_waited_for_too() {
+        let mut desired = wanted(["network", "api"]);
+        desired.stacks[1].needs.insert("network".to_owned());
+        let words = ["network CREATE_IN_PROGRESS"];
+        check(&desired, &words, &["wait: network: creating", "wait: api: after network"]);
+    }
+
+    #[test]
+    fn refuses_a_reference_to_what_is_not_there() {
+        let mut desired = wanted(["api<network.VpcId", "web<network.Nonsense"]);
+        desired.read.push(ReadStack { label: "network".to_owned(), ..ReadStack::default() });
+        check(
+            &desired,
+            &[],
+            &[
+                "refuse: parameter `VpcId` of `api` is to be {output: network.VpcId}, but stack `network` is not there",
+                "refuse: parameter `Nonsense` of `web` is to be {output: network.Nonsense}, but stack `network` is not there",
+            ],
+        );
+        check(
+            &desired,
+            &["network UPDATE_COMPLETE"],
+            &[
+                "refuse: parameter `Nonsense` of `web` is to be {output: network.Nonsense}, but there is no output `Nonsense`",
+            ],
+        );
+    }
+
+    #[test]
+    fn waits_for_a_stack_that_is_only_read_while_somebody_changes_it() {
+        let words = ["network UPDATE_IN_PROGRESS"];
+        check(&wanted(["api<network.VpcId"]), &words, &["wait: api: after network (VpcId)"]);
+    }
+
+    #[test]
+    fn keeps_a_previous_value_only_where_there_is_one() {
+        let mut desired = wanted(["api"]);
+        let value = ParameterValue::Reference(Reference::Previous);
+        desired.stacks[0].parameters.push(Parameter { name: "Secret".to_owned(), value });
+        let missing = "refuse: parameter `Secret` of `api` is to be {previous: true}, but the stack has none yet";
+        check(&desired, &[], &[missing]);
+        let mut now = world(&wanted(["api"]), &["api UPDATE_COMPLETE"]);
+        now.stacks.entry("api".to_owned()).and_modify(|live| live.parameters = texts(&[("Secret", "****")]));
+        let plan = plan(&desired, &now, &now);
+        let [Step::CreateChangeSet { parameters, .. }] = plan.now() else { panic!("{plan:?}") };
+        assert_eq!(parameters.as_slice(), [("Secret".to_owned(), Given::Previous)]);
+    }
+
+    #[test]
+    fn reads_an_export_of_the_stacks_own_place() {
+        let mut desired = wanted(["api"]);
+        let value = ParameterValue::Reference(Reference::Export { name: "hub-vpc".to_owned() });
+        desired.stacks[0].parameters.push(Parameter { name: "Hub".to_owned(), value });
+        let missing =
+            "refuse: parameter `Hub` of `api` is to be {export: hub-vpc}, but nothing is exported as `hub-vpc`";
+        check(&desired, &[], &[missing]);
+        let key = ("333333333333".to_owned(), "ap-southeast-2".to_owned(), "hub-vpc".to_owned());
+        let now = World { exports: [(key, "vpc-9".to_owned())].into(), ..World::default() };
+        assert_eq!(reads(&plan(&desired, &now, &now)), ["create change set `r-…` for the new stack `api`"]);
+    }
+
+    // Nothing is changed before all that can be known is known.
+
+    #[test]
+    fn no_change_begins_while_another_is_about_to_be_known() {
+        check(
+            &wanted(["database", "elk"]),
+            &["database UPDATE_COMPLETE set=available", "elk UPDATE_COMPLETE set=computing"],
+            &["wait: database: until the changes of `elk` are known", "wait: elk: change set `r-…` is being computed"],
+        );
+    }
+
+    #[test]
+    fn a_long_operation_of_another_stack_holds_nothing_back() {
+        check(
+            &wanted(["database", "elk"]),
+            &["database UPDATE_COMPLETE set=available", "elk UPDATE_IN_PROGRESS"],
+            &["execute change set `r-…` of stack `database`", "wait: elk: updating"],
+        );
+    }
+
+    #[test]
+    fn one_refusal_stops_all() {
+        check(
+            &wanted(["database", "elk"]),
+            &["database UPDATE_COMPLETE set=available", "elk ROLLBACK_COMPLETE"],
+            &[
+                "refuse: stack `elk` is ROLLBACK_COMPLETE: its creation failed and was undone, and it can only be deleted",
+            ],
+        );
+    }
+
+    // Guards.
+
+    #[test]
+    fn a_stack_that_is_not_ours_is_refused_until_it_is_taken_over() {
+        let desired = wanted(["database"]);
+        let foreign = "refuse: stack `sync-database` exists and was not made by greenroom";
+        check(&desired, &["database UPDATE_COMPLETE foreign"], &[foreign]);
+        let other = "refuse: stack `sync-database` exists and belongs to sync/staging/database";
+        check(&desired, &["database UPDATE_COMPLETE other"], &[other]);
+        let desired = allowing(desired, |allowed| {
+            allowed.take_over.insert("database".to_owned());
+        });
+        let words = ["database UPDATE_COMPLETE foreign"];
+        check(&desired, &words, &["create change set `r-…` of stack `database`"]);
+    }
+
+    #[test]
+    fn a_protected_stack_is_guarded_before_its_first_change() {
+        let desired = Desired { is_protected: true, ..wanted(["database"]) };
+        let guard = ["set termination protection of stack `database`"];
+        check(&desired, &["database REVIEW_IN_PROGRESS set=available"], &guard);
+        check(&desired, &["database UPDATE_COMPLETE set=available"], &guard);
+        check(&desired, &["database UPDATE_COMPLETE wanted"], &guard);
+        let words = ["database UPDATE_COMPLETE protected set=available"];
+        check(&desired, &words, &["execute change set `r-…` of stack `database`"]);
+        check(&desired, &["database UPDATE_COMPLETE protected wanted"], &["done"]);
+    }
+
+    #[test]
+    fn what_holds_data_goes_only_when_that_very_resource_was_allowed_to() {
+        let desired = wanted(["database"]);
+        let words = ["database UPDATE_COMPLETE set=available gone=Database"];
+        let refusal = "refuse: `database/Database` holds data and would be deleted; a snapshot stays";
+        check(&desired, &words, &[refusal]);
+        for (allowed, expectation) in
+            [("database/Other", refusal), ("database/Database", "execute change set `r-…` of stack `database`")]
+        {
+            let desired = allowing(desired.clone(), |it| {
+                it.replacements.insert(allowed.to_owned());
+            });
+            check(&desired, &words, &[expectation]);
+        }
+    }
+
+    #[test]
+    fn a_replaced_database_is_refused_in_words() {
+        let desired = wanted(["database"]);
+        let mut now = world(&desired, &["database UPDATE_COMPLETE set=available"]);
+        let row = Row { action: RowAction::Modify, replacement: Replacement::Always, ..removal("Database") };
+        now.stacks.entry("database".to_owned()).and_modify(|live| live.change_sets[0].rows = vec![row]);
+        assert_eq!(
+            reads(&plan(&desired, &now, &now)),
+            [
+                "refuse: `database/Database` holds data and would be replaced by an EMPTY database; the old one stays as a snapshot"
+            ]
+        );
+    }
+
+    #[test]
+    fn capabilities_are_used_only_as_allowed() {
+        let mut desired = wanted(["database"]);
+        desired.stacks[0].capability = Some("CAPABILITY_IAM".to_owned());
+        let refusal =
+            "refuse: the template of `database` needs CAPABILITY_IAM, which `deploy.capabilities` does not allow";
+        check(&desired, &[], &[refusal]);
+        desired.stacks[0].capabilities_allowed = vec!["CAPABILITY_NAMED_IAM".to_owned()];
+        check(&desired, &[], &["create change set `r-…` for the new stack `database`"]);
+    }
+
+    #[test]
+    fn a_template_that_no_call_can_carry_is_refused() {
+        let mut desired = wanted(["database"]);
+        desired.stacks[0].template = json!({"Metadata": "x".repeat(51_200)});
+        let refusal = "refuse: the template of `database` has 51252 bytes with its mark, more than the 51200 that a call can carry";
+        check(&desired, &[], &[refusal]);
+    }
+
+    #[test]
+    fn what_goes_beyond_the_approval_is_refused() {
+        let desired = Desired { approval: Some(Approval::default()), ..wanted(["database"]) };
+        let words = ["database UPDATE_COMPLETE set=available"];
+        check(&desired, &words, &["refuse: no change of stack `database` was approved"]);
+        let proposed = changes::proposed(&desired.stacks[0], &[], None);
+        let approval = Approval { stacks: [("database".to_owned(), proposed)].into() };
+        let desired = Desired { approval: Some(approval), ..desired };
+        check(&desired, &words, &["execute change set `r-…` of stack `database`"]);
+    }
+
+    // Stacks gone from the file.
+
+    fn with_stray(desired: &Desired, words: &str) -> World {
+        let (_, mut stray) = live(desired, words);
+        let resource = |id: &str, kind: &str| LiveResource {
+            logical_id: id.to_owned(),
+            kind: kind.to_owned(),
+            ..LiveResource::default()
+        };
+        stray.resources.push(resource("Queue", "AWS::SQS::Queue"));
+        if words.contains("holding") {
+            stray.resources.push(resource("Database", "AWS::RDS::DBInstance"));
+        }
+        let strays = vec![Stray { place: place(), stack: stray }];
+        World { strays, ..world(desired, &["database UPDATE_COMPLETE wanted"]) }
+    }
+
+    fn pruning() -> Desired {
+        allowing(wanted(["database"]), |allowed| allowed.prunes = true)
+    }
+
+    #[test]
+    fn a_stack_gone_from_the_file_is_deleted_only_when_asked() {
+        let now = with_stray(&wanted(["database"]), "cache UPDATE_COMPLETE");
+        assert_eq!(reads(&plan(&wanted(["database"]), &now, &now)), ["done"]);
+        assert_eq!(reads(&plan(&pruning(), &now, &now)), ["delete stack `cache`, which is gone from the file"]);
+    }
+
+    #[test]
+    fn a_stack_gone_from_the_file_goes_last() {
+        let mut now = with_stray(&pruning(), "cache UPDATE_COMPLETE");
+        now.stacks.clear();
+        assert_eq!(reads(&plan(&pruning(), &now, &now)), ["create change set `r-…` for the new stack `database`"]);
+    }
+
+    #[test]
+    fn a_stack_gone_from_the_file_is_refused_where_it_is_guarded_or_holds_data() {
+        let now = with_stray(&pruning(), "cache UPDATE_COMPLETE protected");
+        let guarded = "refuse: stack `cache` is gone from the file, but guarded by termination protection";
+        assert_eq!(reads(&plan(&pruning(), &now, &now)), [guarded]);
+        let now = with_stray(&pruning(), "cache UPDATE_COMPLETE holding");
+        let holding = "refuse: `cache/Database` holds data and would be deleted; a snapshot stays";
+        assert_eq!(reads(&plan(&pruning(), &now, &now)), [holding]);
+    }
+
+    #[test]
+    fn a_deletion_that_fails_in_this_run_fails_it() {
+        let first = with_stray(&pruning(), "cache UPDATE_COMPLETE");
+        let now = with_stray(&pruning(), "cache DELETE_FAILED second");
+        assert_eq!(reads(&plan(&pruning(), &first, &now)), ["fail: stack `cache` ended in DELETE_FAILED"]);
+    }
+
+    // Showing without changing.
+
+    fn showing(goal: Goal) -> Desired {
+        Desired { goal, ..wanted(["network", "api<network.VpcId"]) }
+    }
+
+    #[test]
+    fn showing_makes_no_change_set_for_a_new_stack() {
+        check(&showing(Goal::Shown), &[], &["done"]);
+    }
+
+    #[test]
+    fn showing_computes_what_follows_with_the_outputs_of_now() {
+        check(
+            &showing(Goal::Shown),
+            &["network UPDATE_COMPLETE", "api UPDATE_COMPLETE"],
+            &["create change set `r-…` of stack `network`", "create change set `r-…` of stack `api`"],
+        );
+    }
+
+    #[test]
+    fn showing_leaves_no_change_set_and_executes_none() {
+        let words = ["network UPDATE_COMPLETE computed=available set=available", "api UPDATE_COMPLETE wanted"];
+        check(&showing(Goal::Shown), &words, &["delete change set `r-…` of stack `network`"]);
+        check(&showing(Goal::Known), &words, &["done"]);
+    }
+
+    #[test]
+    fn showing_refuses_nothing_and_leaves_that_to_the_report() {
+        let words = ["network ROLLBACK_COMPLETE", "api UPDATE_COMPLETE foreign"];
+        check(&showing(Goal::Shown), &words, &["create change set `r-…` of stack `api`"]);
+    }
+}

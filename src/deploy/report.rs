@@ -1,0 +1,264 @@
+//! What is said when a run is over: what would change, or what was done. Pure, from what was seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::changes::{self, Action, Change};
+use super::plan::{Resolution, Wanted, dangers, has_moved, is_as_wanted, objections, resolve, stray_name};
+use super::world::ChangeSetStatus;
+use super::{Desired, DesiredStack, Kind, LiveStack, Phase, Reason, Upstream, World};
+use crate::operation::{Approval, StackChange};
+
+/// What a deployment would do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Preview {
+    /// The environment.
+    pub environment: String,
+    /// Its stacks, in the order of work.
+    pub stacks: Vec<StackPreview>,
+    /// Over all stacks.
+    pub counts: Counts,
+    /// Why `deploy` would refuse; empty where it would not.
+    pub refusals: Vec<Reason>,
+    /// Stacks that are gone from the file and still there.
+    pub strays: Vec<String>,
+}
+
+/// What a deployment would do to one stack.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StackPreview {
+    /// The stack.
+    pub stack: String,
+    /// In a word.
+    pub outlook: Outlook,
+    /// What happens to its resources.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// Stacks whose change comes first and may change more here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Upstream>,
+    /// What a change of their outputs may do here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub possible: Vec<Change>,
+}
+
+/// What lies before a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outlook {
+    /// It will be created.
+    New,
+    /// It will be changed.
+    Changed,
+    /// It is as wanted.
+    Unchanged,
+    /// What changes is known only once others are as wanted.
+    Open,
+    /// It cannot be changed.
+    Barred,
+}
+
+/// How many resources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Come into being.
+    pub add: usize,
+    /// Are changed in place, as far as anybody can say.
+    pub modify: usize,
+    /// Are replaced.
+    pub replace: usize,
+    /// Go.
+    pub remove: usize,
+}
+
+impl Counts {
+    /// Counts changes.
+    pub fn of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Self {
+        let mut counts = Self::default();
+        for change in changes {
+            let count = match change.action {
+                Action::Add | Action::Import => &mut counts.add,
+                Action::Modify | Action::MayReplace | Action::Unknown => &mut counts.modify,
+                Action::Replace => &mut counts.replace,
+                Action::Remove => &mut counts.remove,
+            };
+            *count += 1;
+        }
+        counts
+    }
+}
+
+impl Preview {
+    /// Whether a deployment would do anything.
+    pub fn has_changes(&self) -> bool {
+        self.stacks.iter().any(|stack| stack.outlook != Outlook::Unchanged)
+    }
+}
+
+/// Says what a deployment would do, from a look at which every change that can be known is.
+pub fn preview(desired: &Desired, now: &World) -> Preview {
+    let mut stacks = Vec::with_capacity(desired.stacks.len());
+    let mut refusals = Vec::new();
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    for stack in &desired.stacks {
+        let live = now.stacks.get(&stack.name).filter(|live| live.status.phase() != Phase::Gone);
+        let resolution = resolve(desired, stack, live, now, &|label| done.contains(label));
+        let seen = preview_of(stack, live, &resolution);
+        if seen.outlook == Outlook::Unchanged {
+            done.insert(&stack.name);
+        } else {
+            refusals.extend(resolution.missing);
+            refusals.extend(live.and_then(|live| barred(stack, live)));
+            refusals.extend(objections(desired, stack, live));
+            refusals.extend(dangers(desired, stack, &seen.changes));
+        }
+        stacks.push(seen);
+    }
+    Preview {
+        environment: desired.environment.clone(),
+        counts: Counts::of(stacks.iter().flat_map(|stack| &stack.changes)),
+        stacks,
+        refusals,
+        strays: now.strays.iter().map(stray_name).collect(),
+    }
+}
+
+fn barred(stack: &DesiredStack, live: &LiveStack) -> Option<Reason> {
+    let reason = || Reason::Stuck { stack: stack.name.clone(), status: live.status.clone() };
+    matches!(live.status.phase(), Phase::Stuck(_)).then(reason)
+}
+
+fn preview_of(stack: &DesiredStack, live: Option<&LiveStack>, resolution: &Resolution) -> StackPreview {
+    let after = resolution.after.clone();
+    let waiting: Vec<&str> = resolution.waiting_parameters.iter().map(String::as_str).collect();
+    let seen = |outlook, changes| StackPreview {
+        stack: stack.name.clone(),
+        outlook,
+        changes,
+        after: after.clone(),
+        possible: changes::possible(&stack.template, &waiting),
+    };
+    if !resolution.missing.is_empty() {
+        return seen(Outlook::Barred, Vec::new());
+    }
+    let Some(live) = live.filter(|live| live.status.phase() != Phase::Empty) else {
+        let new = seen(Outlook::New, changes::additions(&stack.template));
+        return StackPreview { possible: Vec::new(), ..new };
+    };
+    if matches!(live.status.phase(), Phase::Stuck(_)) {
+        return seen(Outlook::Barred, Vec::new());
+    }
+    let Some(given) = resolution.given.clone() else { return seen(Outlook::Open, Vec::new()) };
+    let wanted = Wanted::of(stack, Some(live), Kind::Update, given);
+    let changes =
+        live.computed(&wanted.name).map(|computed| (computed.status, computed.changes_nothing(), &computed.rows));
+    let is_unchanged = is_as_wanted(stack, live, &wanted) || changes.is_some_and(|(_, is_nothing, _)| is_nothing);
+    match changes {
+        _ if is_unchanged && after.is_empty() => seen(Outlook::Unchanged, Vec::new()),
+        Some((ChangeSetStatus::Complete, _, rows)) => seen(Outlook::Changed, changes::read(rows, &stack.template)),
+        Some(_) | None => seen(Outlook::Open, Vec::new()),
+    }
+}
+
+/// What somebody agrees to who agrees to a preview: all that is shown, and what may follow from what is shown.
+pub fn approval(desired: &Desired, preview: &Preview) -> Approval {
+    let approved = |stack: &DesiredStack| {
+        let seen = preview.stacks.iter().find(|seen| seen.stack == stack.name)?;
+        let shown = changes::proposed(stack, &seen.changes, None);
+        let possible = changes::proposed(stack, &seen.possible, None);
+        Some((stack.name.clone(), merged(shown, possible)))
+    };
+    Approval { stacks: desired.stacks.iter().filter_map(approved).collect() }
+}
+
+fn merged(shown: StackChange, possible: StackChange) -> StackChange {
+    let mut merged = shown;
+    for (resource, change) in possible.resources {
+        merged
+            .resources
+            .entry(resource)
+            .and_modify(|known| {
+                known.effect = known.effect.max(change.effect);
+                known.properties.extend(change.properties.iter().cloned());
+            })
+            .or_insert(change);
+    }
+    merged
+}
+
+/// What a deployment did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The environment.
+    pub environment: String,
+    /// Its stacks, in the order of work.
+    pub stacks: Vec<StackReport>,
+    /// Stacks that are gone from the file and still there.
+    pub strays: Vec<String>,
+}
+
+/// What became of one stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StackReport {
+    /// The stack.
+    pub stack: String,
+    /// In a word.
+    pub outcome: Outcome,
+    /// What it hands on.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// What became of a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It did not exist, or another of its name did.
+    Created,
+    /// It was changed.
+    Updated,
+    /// Nothing was to be done.
+    Unchanged,
+    /// It was gone from the file.
+    Deleted,
+}
+
+impl Report {
+    /// Whether anything was done.
+    pub fn has_changes(&self) -> bool {
+        self.stacks.iter().any(|stack| stack.outcome != Outcome::Unchanged)
+    }
+}
+
+/// Says what was done between two looks.
+pub fn report(desired: &Desired, first: &World, now: &World) -> Report {
+    let deployed = desired.stacks.iter().filter_map(|stack| {
+        let live = now.stacks.get(&stack.name)?;
+        let outcome = outcome(first.stacks.get(&stack.name), live);
+        Some(StackReport { stack: stack.name.clone(), outcome, outputs: live.outputs.clone() })
+    });
+    let is_gone = |id: &str| !now.strays.iter().any(|stray| stray.stack.id == id);
+    let deleted = first.strays.iter().filter(|stray| is_gone(&stray.stack.id)).map(|stray| StackReport {
+        stack: stray_name(stray),
+        outcome: Outcome::Deleted,
+        outputs: BTreeMap::new(),
+    });
+    Report {
+        environment: desired.environment.clone(),
+        stacks: deployed.chain(deleted).collect(),
+        strays: now.strays.iter().map(stray_name).collect(),
+    }
+}
+
+fn outcome(first: Option<&LiveStack>, live: &LiveStack) -> Outcome {
+    match first {
+        Some(first) if first.id == live.id && first.status.phase() != Phase::Empty => {
+            if has_moved(first, live) {
+                Outcome::Updated
+            } else {
+                Outcome::Unchanged
+            }
+        }
+        Some(_) | None => Outcome::Created,
+    }
+}

@@ -1,0 +1,534 @@
+//! What one look at CloudFormation shows, as plain data: stacks, change sets, stack events.
+//!
+//! The names are CloudFormation's own (API Reference, `Stack`, `ChangeSet`, `StackEvent`); what they mean for a deployment is said
+//! by the planner and by [`changes`](super::changes).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::Place;
+
+/// All that was seen in one look.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct World {
+    /// The cloud's own clock: the `Date` of its last answer.
+    pub now: Option<Timestamp>,
+    /// The stacks that were looked for, by their labels; those that do not exist are not there.
+    pub stacks: BTreeMap<String, LiveStack>,
+    /// Stacks that bear the environment's marks and are not in its file, newest first.
+    pub strays: Vec<Stray>,
+    /// What is exported, by account, Region and name. Empty unless a parameter asks for an export.
+    pub exports: BTreeMap<(String, String, String), String>,
+}
+
+/// A stack that the environment no longer names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stray {
+    /// Where it lives.
+    pub place: Place,
+    /// The stack.
+    pub stack: LiveStack,
+}
+
+/// A stack as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LiveStack {
+    /// Its ARN; another stack of the same name has another.
+    pub id: String,
+    /// Its name in CloudFormation.
+    pub name: String,
+    /// Its status.
+    pub status: StackStatus,
+    /// Why it has that status, where CloudFormation says so.
+    pub status_reason: Option<String>,
+    /// The description of its template.
+    pub description: Option<String>,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// When it was last updated.
+    pub updated: Option<Timestamp>,
+    /// What identifies its last operation: another operation has another. Making a change set is none.
+    pub last_operation: String,
+    /// Its outputs.
+    pub outputs: BTreeMap<String, String>,
+    /// Its parameters; of those with `NoEcho`, only [`HIDDEN`].
+    pub parameters: BTreeMap<String, String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Whether it is guarded against deletion.
+    pub is_termination_protected: bool,
+    /// The change sets that exist, those of ours with their changes.
+    pub change_sets: Vec<ChangeSet>,
+    /// Change sets of ours whose computation was seen finished in this run; they may be gone by now.
+    pub computed: Vec<ChangeSet>,
+    /// The events of the last operation, oldest first, as far as they were asked for.
+    pub events: Vec<StackEvent>,
+    /// Its resources, as far as they were asked for.
+    pub resources: Vec<LiveResource>,
+}
+
+/// What CloudFormation shows instead of the value of a `NoEcho` parameter.
+pub const HIDDEN: &str = "****";
+
+/// A resource of a stack as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LiveResource {
+    /// Its logical id.
+    pub logical_id: String,
+    /// Its own id, once it has one.
+    pub physical_id: Option<String>,
+    /// Its type.
+    pub kind: String,
+    /// Its status: `CREATE_COMPLETE`.
+    pub status: String,
+    /// What the deployed template says of its deletion.
+    pub deletion_policy: Option<String>,
+}
+
+impl LiveResource {
+    /// Whether it is gone already.
+    pub fn is_gone(&self) -> bool {
+        self.status == "DELETE_COMPLETE"
+    }
+}
+
+/// The statuses of a stack (API Reference, "`StackStatus`").
+#[derive(Clone, Debug, Default, PartialEq, Eq, strum::EnumString, strum::Display)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "the names are CloudFormation's; `Phase` says what they mean")]
+pub enum StackStatus {
+    CreateInProgress,
+    CreateFailed,
+    #[default]
+    CreateComplete,
+    RollbackInProgress,
+    RollbackFailed,
+    RollbackComplete,
+    DeleteInProgress,
+    DeleteFailed,
+    DeleteComplete,
+    UpdateInProgress,
+    UpdateCompleteCleanupInProgress,
+    UpdateComplete,
+    UpdateFailed,
+    UpdateRollbackInProgress,
+    UpdateRollbackFailed,
+    UpdateRollbackCompleteCleanupInProgress,
+    UpdateRollbackComplete,
+    ReviewInProgress,
+    ImportInProgress,
+    ImportComplete,
+    ImportRollbackInProgress,
+    ImportRollbackFailed,
+    ImportRollbackComplete,
+    /// One that is newer than this program.
+    #[strum(default)]
+    Other(String),
+}
+
+impl Serialize for StackStatus {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What a status means for whoever wants to change the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It may be updated.
+    Steady,
+    /// It was never created; there are only change sets.
+    Empty,
+    /// An operation is running.
+    Busy,
+    /// It cannot be updated, and will not come out of this by itself.
+    Stuck(Stuck),
+    /// It does not exist any more.
+    Gone,
+}
+
+/// How a stack is stuck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stuck {
+    /// Its creation failed and was undone; nothing but its name is left.
+    CreationUndone,
+    /// Its creation failed and was not undone, or not all of it.
+    CreationFailed,
+    /// An update failed and was not undone.
+    UpdateFailed,
+    /// An update failed, and so did undoing it.
+    UpdateNotUndone,
+    /// It could not be deleted.
+    NotDeleted,
+    /// This program does not know the status.
+    Unheard,
+}
+
+impl StackStatus {
+    /// What it means.
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::CreateComplete
+            | Self::UpdateComplete
+            | Self::UpdateRollbackComplete
+            | Self::ImportComplete
+            | Self::ImportRollbackComplete => Phase::Steady,
+            Self::ReviewInProgress => Phase::Empty,
+            Self::CreateInProgress
+            | Self::RollbackInProgress
+            | Self::DeleteInProgress
+            | Self::UpdateInProgress
+            | Self::UpdateCompleteCleanupInProgress
+            | Self::UpdateRollbackInProgress
+            | Self::UpdateRollbackCompleteCleanupInProgress
+            | Self::ImportInProgress
+            | Self::ImportRollbackInProgress => Phase::Busy,
+            Self::RollbackComplete => Phase::Stuck(Stuck::CreationUndone),
+            Self::CreateFailed | Self::RollbackFailed => Phase::Stuck(Stuck::CreationFailed),
+            Self::UpdateFailed => Phase::Stuck(Stuck::UpdateFailed),
+            Self::UpdateRollbackFailed | Self::ImportRollbackFailed => Phase::Stuck(Stuck::UpdateNotUndone),
+            Self::DeleteFailed => Phase::Stuck(Stuck::NotDeleted),
+            Self::DeleteComplete => Phase::Gone,
+            Self::Other(_) => Phase::Stuck(Stuck::Unheard),
+        }
+    }
+
+    /// Whether an operation that ended here did not do what it was started for.
+    pub fn is_bad_end(&self) -> bool {
+        match self.phase() {
+            Phase::Steady => matches!(self, Self::UpdateRollbackComplete | Self::ImportRollbackComplete),
+            Phase::Stuck(_) => true,
+            Phase::Empty | Phase::Busy | Phase::Gone => false,
+        }
+    }
+}
+
+/// A change set.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChangeSet {
+    /// Its ARN.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// How far its computation is.
+    pub status: ChangeSetStatus,
+    /// Whether it can be executed.
+    pub execution: Execution,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// Why it has that status. Also the place of warnings about a change set that can be executed.
+    pub reason: Option<String>,
+    /// What it would do.
+    pub rows: Vec<Row>,
+}
+
+/// How the reason of a change set without changes begins, without and with a transform.
+///
+/// Recorded from AWS, 2022 to 2025; compared by prefix because the ends have changed over the years.
+const NO_CHANGES: [&str; 2] = ["The submitted information didn't contain changes", "No updates are to be performed"];
+
+impl ChangeSet {
+    /// Whether it failed because there is nothing to change.
+    pub fn changes_nothing(&self) -> bool {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        self.status == ChangeSetStatus::Failed && NO_CHANGES.iter().any(|beginning| reason.starts_with(beginning))
+    }
+}
+
+/// How far the computation of a change set is (API Reference, "`ChangeSetStatus`").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChangeSetStatus {
+    /// It is being computed.
+    #[default]
+    Computing,
+    /// It was computed.
+    Complete,
+    /// It could not be computed, or there is nothing to change.
+    Failed,
+    /// It is being deleted.
+    Deleting,
+}
+
+/// Whether a change set can be executed (API Reference, "`ExecutionStatus`").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Execution {
+    /// Not yet, or never.
+    #[default]
+    Unavailable,
+    /// It can.
+    Available,
+    /// It is being executed, or was.
+    Begun,
+    /// Its execution could not begin.
+    Failed,
+    /// The stack has changed under it.
+    Obsolete,
+}
+
+/// What a change set says about one resource (API Reference, "`ResourceChange`").
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// The logical id.
+    pub logical_id: String,
+    /// The resource's own id, if it exists.
+    pub physical_id: Option<String>,
+    /// The resource's type.
+    pub kind: String,
+    /// What would happen.
+    pub action: RowAction,
+    /// Whether another resource would take its place.
+    pub replacement: Replacement,
+    /// What would become of a resource that goes.
+    pub policy_action: Option<PolicyAction>,
+    /// Its properties before, `{"Properties": …}`.
+    pub before: Option<Json>,
+    /// Its properties after.
+    pub after: Option<Json>,
+    /// What changes, value by value.
+    pub details: Vec<Detail>,
+}
+
+/// What would happen to a resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are CloudFormation's")]
+pub enum RowAction {
+    Add,
+    #[default]
+    Modify,
+    Remove,
+    Import,
+    /// Not known before it is executed.
+    Dynamic,
+    /// The template now says what is already so.
+    SyncWithActual,
+}
+
+/// Whether another resource would take its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replacement {
+    /// It stays.
+    #[default]
+    Never,
+    /// CloudFormation does not say.
+    Conditional,
+    /// It goes.
+    Always,
+}
+
+/// What would become of a resource that goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyAction {
+    /// It is deleted.
+    Delete,
+    /// It is left to itself.
+    Retain,
+    /// It is deleted after a snapshot was taken.
+    Snapshot,
+}
+
+/// One value that changes (API Reference, "`ResourceChangeDetail`").
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Detail {
+    /// Where the value stands: `/Properties/StorageEncrypted`; empty where CloudFormation gave no path.
+    pub path: String,
+    /// The property it belongs to, or `Tags`, `Metadata`, `DeletionPolicy`.
+    pub property: String,
+    /// Whether changing it makes another resource.
+    pub recreation: Replacement,
+    /// Whether the new value is known before execution.
+    pub is_static: bool,
+    /// What is written now.
+    pub before: Option<String>,
+    /// What would be written.
+    pub after: Option<String>,
+    /// The parameter, resource or attribute behind the change.
+    pub cause: Option<String>,
+}
+
+/// Something that happened in a stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StackEvent {
+    /// Its id.
+    pub id: String,
+    /// When.
+    pub time: Option<Timestamp>,
+    /// The logical id of the resource; the stack's own name where it is about the stack.
+    pub resource: String,
+    /// The resource's type.
+    pub kind: String,
+    /// The resource's own id.
+    pub physical_id: Option<String>,
+    /// The status it came to: `CREATE_FAILED`.
+    pub status: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// The type of the row that stands for the stack itself.
+pub const STACK_TYPE: &str = "AWS::CloudFormation::Stack";
+
+impl StackEvent {
+    /// Whether it is about the stack and not about one of its resources.
+    pub fn is_about(&self, stack: &LiveStack) -> bool {
+        self.kind == STACK_TYPE && self.physical_id.as_deref() == Some(stack.id.as_str())
+    }
+
+    /// Whether an operation that a user asked for begins with it.
+    pub fn begins_operation(&self, stack: &LiveStack) -> bool {
+        self.is_about(stack)
+            && matches!(
+                self.status.as_str(),
+                "CREATE_IN_PROGRESS" | "UPDATE_IN_PROGRESS" | "DELETE_IN_PROGRESS" | "IMPORT_IN_PROGRESS"
+            )
+    }
+
+    /// A failure that is not merely the echo of another.
+    fn is_cause(&self) -> bool {
+        let is_echo = |reason: &str| reason.starts_with("Resource ") && reason.ends_with(" cancelled");
+        self.status.ends_with("_FAILED") && !self.reason.as_deref().is_some_and(is_echo)
+    }
+}
+
+/// How far an operation is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Resources that came to an end.
+    pub done: usize,
+    /// Resources that were begun.
+    pub begun: usize,
+    /// The resource that was last heard of and is not done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// What was last heard of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub news: Option<String>,
+}
+
+/// Why an operation failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FirstFailure {
+    /// The resource that failed first; none where the stack itself is all that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Its type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// In CloudFormation's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl LiveStack {
+    /// The change set of that name, as it is now.
+    pub fn change_set(&self, name: &str) -> Option<&ChangeSet> {
+        self.change_sets.iter().find(|change_set| change_set.name == name)
+    }
+
+    /// The change set of that name, once its computation was seen finished, whether or not it still exists.
+    pub fn computed(&self, name: &str) -> Option<&ChangeSet> {
+        self.computed.iter().find(|change_set| change_set.name == name)
+    }
+
+    /// How far the last operation is, by the last word about each resource.
+    pub fn progress(&self) -> Progress {
+        let mut last: Vec<&StackEvent> = Vec::new();
+        for event in self.events.iter().filter(|event| !event.is_about(self)) {
+            last.retain(|known| known.resource != event.resource);
+            last.push(event);
+        }
+        let is_done = |event: &&&StackEvent| !event.status.ends_with("_IN_PROGRESS");
+        let open = last.iter().rev().find(|event| event.status.ends_with("_IN_PROGRESS"));
+        Progress {
+            done: last.iter().filter(is_done).count(),
+            begun: last.len(),
+            resource: open.map(|event| event.resource.clone()),
+            news: open.and_then(|event| event.reason.clone()),
+        }
+    }
+
+    /// Why the last operation failed: the first failure in time is the cause, the others are its echo.
+    pub fn first_failure(&self) -> FirstFailure {
+        let of_resource = self.events.iter().find(|event| event.is_cause() && !event.is_about(self));
+        match of_resource {
+            Some(event) => FirstFailure {
+                resource: Some(event.resource.clone()),
+                kind: Some(event.kind.clone()),
+                reason: event.reason.clone(),
+            },
+            None => {
+                let about_stack = self.events.iter().filter(|event| event.is_about(self));
+                let told = about_stack
+                    .filter(|event| event.status.contains("ROLLBACK") || event.is_cause())
+                    .find_map(|event| event.reason.clone());
+                FirstFailure { resource: None, kind: None, reason: told.or_else(|| self.status_reason.clone()) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(resource: &str, status: &str, reason: Option<&str>) -> StackEvent {
+        StackEvent {
+            resource: resource.to_owned(),
+            kind: if resource == "sync" { STACK_TYPE } else { "AWS::SQS::Queue" }.to_owned(),
+            physical_id: (resource == "sync").then(|| "arn:sync".to_owned()),
+            status: status.to_owned(),
+            reason: reason.map(ToOwned::to_owned),
+            ..StackEvent::default()
+        }
+    }
+
+    fn stack(events: Vec<StackEvent>) -> LiveStack {
+        LiveStack { id: "arn:sync".to_owned(), name: "sync".to_owned(), events, ..LiveStack::default() }
+    }
+
+    #[test]
+    fn statuses_keep_their_names() {
+        let name = "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS";
+        let status: StackStatus = name.parse().unwrap_or_default();
+        assert_eq!(status, StackStatus::UpdateRollbackCompleteCleanupInProgress);
+        assert_eq!(status.to_string(), name);
+    }
+
+    #[test]
+    fn a_status_nobody_has_heard_of_is_kept_and_never_touched() {
+        let status: StackStatus = "SLEEP_COMPLETE".parse().unwrap_or_default();
+        assert_eq!(status.to_string(), "SLEEP_COMPLETE");
+        assert_eq!(status.phase(), Phase::Stuck(Stuck::Unheard));
+    }
+
+    #[test]
+    fn the_first_failure_is_the_cause_and_cancelled_siblings_are_not() {
+        let stack = stack(vec![
+            event("Dead", "CREATE_FAILED", Some("Resource creation cancelled")),
+            event("Queue", "CREATE_FAILED", Some("name taken")),
+            event("Other", "CREATE_FAILED", Some("later")),
+        ]);
+        let failure = stack.first_failure();
+        assert_eq!((failure.resource.as_deref(), failure.reason.as_deref()), (Some("Queue"), Some("name taken")));
+    }
+
+    #[test]
+    fn without_a_failed_resource_the_stack_speaks() {
+        let stack = stack(vec![event("sync", "UPDATE_ROLLBACK_IN_PROGRESS", Some("No export named X found."))]);
+        assert_eq!(stack.first_failure().reason.as_deref(), Some("No export named X found."));
+    }
+
+    #[test]
+    fn progress_counts_each_resource_once() {
+        let stack = stack(vec![
+            event("sync", "CREATE_IN_PROGRESS", Some("User Initiated")),
+            event("Queue", "CREATE_IN_PROGRESS", None),
+            event("Queue", "CREATE_COMPLETE", None),
+            event("Dead", "CREATE_IN_PROGRESS", Some("Resource creation Initiated")),
+        ]);
+        let progress = stack.progress();
+        assert_eq!((progress.done, progress.begun, progress.resource.as_deref()), (1, 2, Some("Dead")));
+    }
+}
