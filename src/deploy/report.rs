@@ -128,9 +128,9 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
 
 /// A stack that no update leads out of, unless it is a failed creation that may be done anew.
 fn barred(desired: &Desired, stack: &DesiredStack, live: &LiveStack) -> Option<Reason> {
-    let Phase::Stuck(stuck) = live.status.phase() else { return None };
-    let may_be_anew = matches!(stuck, Stuck::CreationUndone | Stuck::CreationFailed)
-        && desired.allowed.recreate.contains(&stack.name);
+    let Phase::Stuck(how) = live.status.phase() else { return None };
+    let may_be_anew =
+        matches!(how, Stuck::CreationUndone | Stuck::CreationFailed) && desired.allowed.recreate.contains(&stack.name);
     (!may_be_anew).then(|| Reason::Stuck { stack: stack.name.clone(), status: live.status.clone() })
 }
 
