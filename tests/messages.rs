@@ -2095,6 +2095,65 @@ fn a_part_that_is_nearly_there() {
     );
 }
 
+/// Once one template that extends another took the places of the mistakes of all templates away.
+#[test]
+fn a_mistake_in_a_template_that_extends_another() {
+    let scenario = lab_and("  other: {values: {topic: b}}")
+        .store("{% extends \"parts/base.yaml\" %}\n{% block resources %}\n  Topic: {Type: AWS::SNS::Topic, Properties: {TopicName: !Ref Topci}}\n{% endblock %}\n")
+        .file("templates/parts/base.yaml", "Resources:\n{% block resources %}{% endblock %}\nOutputs: {One: {Value: !Ref Tpic}}\n")
+        .file("templates/other/inputs.yaml", STORE_INPUTS)
+        .file("templates/other/stack.yaml", STORE.replace("!Ref Topic", "!Ref Topik"));
+    check_says(&scenario, expect![[r#"
+        exit 2
+        -- stderr
+        error: there is no parameter or resource `Topik`
+         --> templates/other/stack.yaml:9:12
+          |
+        9 |     Value: !Ref Topik
+          |            ^^^^^^^^^^
+          |
+          = note: met in `lab/other`
+          = hint: did you mean `Topic`?
+
+        error: there is no parameter or resource `Topci`
+         --> templates/store/stack.yaml:3:58
+          |
+        3 |   Topic: {Type: AWS::SNS::Topic, Properties: {TopicName: !Ref Topci}}
+          |                                                          ^^^^^^^^^^
+          |
+          = note: met in `lab/store`
+          = hint: did you mean `Topic`?
+
+        error: there is no parameter or resource `Tpic`
+         --> templates/parts/base.yaml:3:24
+          |
+        3 | Outputs: {One: {Value: !Ref Tpic}}
+          |                        ^^^^^^^^^
+          |
+          = note: met in `lab/store`
+          = hint: did you mean `Topic`?
+
+        3 mistakes
+    "#]]);
+}
+
+/// Once it was printed in another order in every run, and every deploy was a change.
+#[test]
+fn all_variables_at_once() {
+    check_says(&store_and("  # {{ __tera_context }}"), expect![[r#"
+        exit 2
+        -- stderr
+        error: `__tera_context` has another order in every run
+         --> templates/store/stack.yaml:7:8
+          |
+        7 |   # {{ __tera_context }}
+          |        ^^^^^^^^^^^^^^
+          |
+          = note: met in `lab/store`
+          = hint: print what is wanted, one by one
+    "#]]);
+}
+
 #[test]
 fn an_undeclared_variable() {
     check_says(
