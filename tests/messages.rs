@@ -87,6 +87,7 @@ fn a_template_that_is_not_utf8() {
             exit 2
             -- stderr
             error: `templates/store/stack.yaml` is not UTF-8: byte 14 is 0xe9
+              met in `lab/store`
         "#]],
     );
 }
@@ -2103,7 +2104,9 @@ fn a_mistake_in_a_template_that_extends_another() {
         .file("templates/parts/base.yaml", "Resources:\n{% block resources %}{% endblock %}\nOutputs: {One: {Value: !Ref Tpic}}\n")
         .file("templates/other/inputs.yaml", STORE_INPUTS)
         .file("templates/other/stack.yaml", STORE.replace("!Ref Topic", "!Ref Topik"));
-    check_says(&scenario, expect![[r#"
+    check_says(
+        &scenario,
+        expect![[r#"
         exit 2
         -- stderr
         error: there is no parameter or resource `Topik`
@@ -2134,13 +2137,16 @@ fn a_mistake_in_a_template_that_extends_another() {
           = hint: did you mean `Topic`?
 
         3 mistakes
-    "#]]);
+    "#]],
+    );
 }
 
 /// Once it was printed in another order in every run, and every deploy was a change.
 #[test]
 fn all_variables_at_once() {
-    check_says(&store_and("  # {{ __tera_context }}"), expect![[r#"
+    check_says(
+        &store_and("  # {{ __tera_context }}"),
+        expect![[r#"
         exit 2
         -- stderr
         error: `__tera_context` has another order in every run
@@ -2151,7 +2157,8 @@ fn all_variables_at_once() {
           |
           = note: met in `lab/store`
           = hint: print what is wanted, one by one
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -2314,6 +2321,7 @@ fn nothing_rendered() {
             exit 2
             -- stderr
             error: `templates/store/stack.yaml` is empty
+              met in `lab/store`
         "#]],
     );
 }
