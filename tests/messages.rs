@@ -641,6 +641,14 @@ fn an_unknown_word() {
         expect![[r#"
             exit 2
             -- stderr
+            error: unknown word `${AWS::Region}`
+             --> environments/lab.yaml:6:21
+              |
+            6 |     values: {topic: '${enviroment}-${AWS::Region}'}
+              |                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = hint: did you mean `region`?
+
             error: unknown word `${enviroment}`
              --> environments/lab.yaml:6:21
               |
@@ -648,6 +656,8 @@ fn an_unknown_word() {
               |                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
               |
               = hint: did you mean `environment`?
+
+            2 mistakes
         "#]],
     );
 }
