@@ -1,6 +1,6 @@
 //! Where the time of rendering goes, piece by piece, in one process. `benches/against-sceptre` measures the whole from outside.
 //!
-//! `cargo bench` runs everything; `cargo bench -- render` what has that word in its name.
+//! `cargo bench --bench rendering` runs everything; `cargo bench --bench rendering -- render` what has that word in its name.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
