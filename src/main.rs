@@ -58,6 +58,7 @@ fn not_understood(error: &clap::Error, view: View) -> ExitCode {
         return ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() });
     }
     let text = error.render().to_string();
-    let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string();
+    let first_paragraph = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    let what = first_paragraph.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_string();
     ExitCode::from(ended(view, &Failure::new(Exit::Usage, what).hint("`greenroom --help` lists the verbs")).code())
 }

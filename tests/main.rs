@@ -1,1 +1,21 @@
-//! The one test binary.
+//! The one test binary: a second one would link everything a second time.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has nothing better to do than to stop")]
+#![expect(clippy::needless_raw_string_hashes, reason = "expectations are written by `UPDATE_EXPECT=1`")]
+#![expect(
+    clippy::format_collect,
+    clippy::format_push_string,
+    reason = "scenes are short; how they are set must read well"
+)]
+
+mod architecture;
+mod diff;
+mod explain;
+mod graph;
+mod init;
+mod messages;
+mod properties;
+mod readme;
+mod render;
+mod schema;
+mod shipped;
+mod support;

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
+use serde_json::{Map, Value as Json, json};
 
-use crate::environment::project::ENVIRONMENTS;
 use crate::environment::resolve::{mentions_instance, name_to_try, resolve};
+use crate::environment::shape::json_schema;
 use crate::environment::source::read_file;
 use crate::environment::{
     Environment, EnvironmentName, Exception, Mistake, Project, Severity, Span, Stack, did_you_mean,
 };
 use crate::template::arguments::arguments;
-use crate::template::rules::{TemplateFault, secrets_by_look};
+use crate::template::inputs::{reference_definitions, value_schema};
+use crate::template::rules::TemplateFault;
+use crate::template::secrets::secrets_by_look;
 use crate::template::{Rendered, Template, Templates, wiring};
 
 /// Where the JSON Schema of environment files is kept, for editors.
@@ -31,6 +34,8 @@ pub struct Found {
 pub struct Findings {
     /// One by one; the same mistake, met twice, is there once.
     pub all: Vec<Found>,
+    /// What must not be shown, though it stands in a line that is.
+    pub concealed: Vec<Span>,
 }
 
 impl Findings {
@@ -155,7 +160,10 @@ pub fn check_environments(project: &mut Project, names: &[String], is_whole: boo
     }
     if is_whole {
         check_same_stacks(&tried, &mut findings);
-        check_declarations(&tried, &templates, &mut findings);
+        let is_complete = tried.len() == project.files.values().filter(|file| !file.is_abstract).count();
+        if is_complete {
+            check_declarations(&tried, &templates, &mut findings);
+        }
         check_schema_file(project, &templates, &mut findings);
         check_looks(project, &mut findings);
     }
@@ -275,7 +283,8 @@ fn check_clone(environment: &Environment, project: &Project, findings: &mut Find
         }
     }
     let Some(clone) = &environment.clone else { return };
-    if environment.lifetime.is_none() {
+    // A lifetime of a wrong form has its mistake already.
+    if environment.document.get("lifetime").is_none() {
         let mistake = Mistake::at(clone.from.span, &ProjectWideFault::CloneWithoutLifetime(name.clone()));
         findings.add(mistake.hint("production's data must not lie about for ever: say `lifetime: 48h`"), context);
     }
@@ -335,7 +344,9 @@ fn check_same_stacks(tried: &[Tried], findings: &mut Findings) {
                 let place = format!("account {}, {}", stack.account.value, stack.region.value);
                 let fault =
                     ProjectWideFault::SameStack(other.clone(), here.clone(), stack.stack_name.value.clone(), place);
-                let mistake = Mistake::at(stack.stack_name.span, &fault).related(*span, "named here as well");
+                let mistake = Mistake::at(stack.stack_name.span, &fault);
+                let is_elsewhere = *span != stack.stack_name.span;
+                let mistake = if is_elsewhere { mistake.related(*span, "named here as well") } else { mistake };
                 findings.add(mistake.hint("give one of them another account, Region or `stack_name`"), None);
             }
             seen.entry(key).or_insert((here, stack.stack_name.span));
@@ -347,7 +358,10 @@ fn check_same_stacks(tried: &[Tried], findings: &mut Findings) {
 fn check_declarations(tried: &[Tried], templates: &Templates, findings: &mut Findings) {
     for template in templates.iter() {
         let renderings: Vec<&Rendered> = renderings(tried, template).collect();
-        if renderings.is_empty() {
+        let uses = tried.iter().flat_map(|tried| &tried.environment.stacks);
+        let uses = uses.filter(|stack| stack.is_managed && stack.template.value == template.name).count();
+        // What could not be rendered might have had them.
+        if renderings.is_empty() || renderings.len() < uses {
             continue;
         }
         let has = |section: &str, name: &str| {
@@ -400,22 +414,36 @@ pub fn schema_text(templates: &Templates) -> String {
     format!("{schema:#}\n")
 }
 
-/// The JSON Schema of environment files, all inputs included.
-pub fn schema(templates: &Templates) -> serde_json::Value {
-    use crate::environment::shape::json_schema;
-    use crate::template::inputs::environment_schema;
-    let each: Vec<(String, serde_json::Value)> =
-        templates.iter().map(|template| (template.name.clone(), environment_schema([&template.inputs]))).collect();
-    json_schema(&environment_schema(templates.iter().map(|template| &template.inputs)), &each)
+/// The JSON Schema of environment files, all inputs included: each input once, as a definition that stacks and shared values name.
+pub fn schema(templates: &Templates) -> Json {
+    let mut definitions = reference_definitions();
+    let mut shared: BTreeMap<String, Vec<Json>> = BTreeMap::new();
+    let mut stacks = Vec::new();
+    for template in templates.iter() {
+        let mut values = Map::new();
+        for input in &template.inputs.all {
+            let name = format!("{}.{}", template.name, input.name);
+            let reference = json!({ "$ref": format!("#/$defs/{name}") });
+            definitions.insert(name, value_schema(input, &template.inputs));
+            shared.entry(input.name.clone()).or_default().push(reference.clone());
+            values.insert(input.name.clone(), reference);
+        }
+        stacks.push((template.name.clone(), closed(&values)));
+    }
+    let either = |mut forms: Vec<Json>| if forms.len() == 1 { forms.remove(0) } else { json!({ "anyOf": forms }) };
+    let shared = shared.into_iter().map(|(input, forms)| (input, either(forms))).collect();
+    let mut schema = json_schema(&closed(&shared), &stacks);
+    schema["$defs"] = Json::Object(definitions);
+    schema
+}
+
+fn closed(properties: &Map<String, Json>) -> Json {
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 fn check_looks(project: &Project, findings: &mut Findings) {
-    for file in project.files.values() {
-        let mut spans = Vec::new();
-        secrets_by_look(&file.root, &mut spans);
-        for span in spans {
-            let mistake = Mistake::at(span, &ProjectWideFault::LooksSecret).concealed();
-            findings.add(mistake.hint(format!("take it out, and revoke it: it is in {ENVIRONMENTS}/'s history")), None);
-        }
+    for span in secrets_by_look(&project.sources) {
+        let mistake = Mistake::at(span, &ProjectWideFault::LooksSecret).concealed();
+        findings.add(mistake.hint("take it out, and revoke it: it is in the repository's history"), None);
     }
 }

@@ -85,8 +85,8 @@ async fn look(doomed: &Doomed, observer: &DoomedObserver<'_>) -> Result<Demoliti
 fn doomed(environment: &Environment, templates: &Templates, project: &Project) -> Result<Doomed, Stop> {
     let flows = flows(environment, templates);
     let needs = needs(&flows, environment);
-    let order = order(&flows, environment)
-        .map_err(|mistake| mistakes([*mistake], Some(&environment.name.file), &project.sources))?;
+    let order =
+        order(&flows, environment).map_err(|mistake| mistakes([*mistake], Some(&environment.name.file), project))?;
     let needed_by = |name: &str| -> BTreeSet<String> {
         let users = needs.iter().filter(|(_, needed)| needed.iter().any(|it| it == name));
         users.map(|(user, _)| user.clone()).collect()

@@ -21,7 +21,7 @@ pub(super) fn run(common: &Common, request: &Diff) -> Ended {
     let second = environment_as(&project, &second_name, Some(&words))?;
     let templates = templates(&mut project, [&first, &second]);
     let differences = differences(&first, &second, &templates, &project.sources, today())
-        .map_err(|found| mistakes(found, None, &project.sources))?;
+        .map_err(|found| mistakes(found, None, &project))?;
     let exit = if request.exit_code && differences.has_undeclared() { Exit::Differences } else { Exit::Done };
     Ok(Done { report: Report::Differences(differences), sources: project.sources, exit })
 }

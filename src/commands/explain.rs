@@ -10,10 +10,10 @@ pub(super) fn run(common: &Common, request: &Explain) -> Ended {
     let environment = environment(&project, &name(&request.environment)?)?;
     let templates = templates(&mut project, [&environment]);
     let report = match &request.path {
-        None => Report::Overview(overview(&environment, &templates, &project.sources)),
+        None => Report::Overview(overview(&project, &environment, &templates)),
         Some(path) => {
             let found = explain(&project, &environment, &templates, path);
-            Report::Explanation(found.map_err(|mistake| mistakes([*mistake], None, &project.sources))?)
+            Report::Explanation(found.map_err(|mistake| mistakes([*mistake], None, &project))?)
         }
     };
     Ok(Done::with(report))

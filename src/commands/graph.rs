@@ -11,7 +11,7 @@ pub(super) fn run(common: &Common, request: &Request) -> Ended {
     let templates = templates(&mut project, [&environment]);
     let flows = flows(&environment, &templates);
     let context = Some(environment.name.file.as_str());
-    let stacks = order(&flows, &environment).map_err(|mistake| mistakes([*mistake], context, &project.sources))?;
+    let stacks = order(&flows, &environment).map_err(|mistake| mistakes([*mistake], context, &project))?;
     let unmanaged =
         environment.stacks.iter().filter(|stack| !stack.is_managed).map(|stack| stack.name.clone()).collect();
     let is_dot = request.drawing == Drawing::Dot;

@@ -6,6 +6,7 @@ use crate::cli::Init;
 use crate::commands::writing::{NewFile, write};
 use crate::commands::{Done, Ended};
 use crate::environment::shape::is_name;
+use crate::environment::source::sentence;
 use crate::error::{Exit, Failure};
 use crate::view::Report;
 
@@ -34,12 +35,18 @@ const SHIPPED_NAME: &str = "project: sync";
 
 pub(super) fn run(request: &Init) -> Ended {
     let directory = &request.name;
-    let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // `init .` takes the name of the directory one stands in.
+    let named = directory.canonicalize().unwrap_or_else(|_| directory.clone());
+    let name = named.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if !is_name(&name) {
         let what = format!("`{name}` cannot be a project's name: letters, digits and hyphens, beginning with a letter");
         return Err(Failure::new(Exit::Usage, what).hint("the name is a part of every stack's name").into());
     }
-    if has_entries(directory) {
+    let has_entries = has_entries(directory).map_err(|error| {
+        let what = format!("a project cannot be written to `{}`", directory.display());
+        Failure::new(Exit::Failed, what).because(sentence(&error)).hint("name a directory that does not exist")
+    })?;
+    if has_entries {
         let what = format!("`{}` is there already, and not empty", directory.display());
         return Err(Failure::new(Exit::Refused, what).hint("name a directory that does not exist").into());
     }
@@ -61,9 +68,11 @@ pub(super) fn run(request: &Init) -> Ended {
     Ok(Done::with(Report::Written { files: files.iter().map(|file| file.path.display().to_string()).collect(), notes }))
 }
 
-fn has_entries(directory: &Path) -> bool {
+/// Whether something is there already.
+fn has_entries(directory: &Path) -> std::io::Result<bool> {
     match std::fs::read_dir(directory) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn run(common: &Common, request: &Request) -> Ended {
     }
     let found: Vec<_> = asked.iter().flat_map(|template| template.mistakes.clone()).collect();
     if !found.is_empty() {
-        return Err(mistakes(found, None, &project.sources));
+        return Err(mistakes(found, None, &project));
     }
     let listed = asked.iter().map(|template| TemplateInputs {
         template: template.name.clone(),

@@ -29,6 +29,7 @@ use crate::environment::source::sentence;
 use crate::environment::{Environment, EnvironmentName, Mistake, Project, Sources, Stack, Words};
 use crate::error::{Exit, Failure};
 use crate::template::Templates;
+use crate::template::secrets::secrets_in_clear;
 use crate::view::{Report, View};
 
 /// How a verb ended: what it has to say, the texts that its places are in, and the exit code.
@@ -100,10 +101,16 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
 }
 
 /// Mistakes of one environment, ready to be shown.
-fn mistakes(mistakes: impl IntoIterator<Item = Mistake>, context: Option<&str>, sources: &Sources) -> Stop {
+fn mistakes(mistakes: impl IntoIterator<Item = Mistake>, context: Option<&str>, project: &Project) -> Stop {
     let mut findings = Findings::default();
     findings.extend(mistakes, context);
-    Stop::Mistakes(findings, sources.clone())
+    Stop::Mistakes(discreet(findings, project), project.sources.clone())
+}
+
+/// Findings that may be shown: without the secrets that stand beside them.
+fn discreet(findings: Findings, project: &Project) -> Findings {
+    let concealed = if findings.all.is_empty() { Vec::new() } else { secrets_in_clear(project) };
+    Findings { concealed, ..findings }
 }
 
 fn current_directory() -> Result<PathBuf, Failure> {
@@ -120,7 +127,12 @@ fn project(common: &Common) -> Result<Project, Stop> {
         Some(directory) => Ok(directory.clone()),
         None => find(&current_directory()?),
     };
-    root.and_then(|root| load(&root)).map_err(|mistake| mistakes([*mistake], None, &Sources::default()))
+    let found = root.and_then(|root| load(&root));
+    found.map_err(|mistake| {
+        let mut findings = Findings::default();
+        findings.add(*mistake, None);
+        Stop::Mistakes(findings, Sources::default())
+    })
 }
 
 /// The name of an environment as it was typed.
@@ -144,7 +156,7 @@ fn environment_as(project: &Project, name: &EnvironmentName, words: Option<&Word
     let context = name.file.as_str();
     match resolution.environment {
         Some(environment) if resolution.mistakes.is_empty() => Ok(environment),
-        _ => Err(mistakes(resolution.mistakes, Some(context), &project.sources)),
+        _ => Err(mistakes(resolution.mistakes, Some(context), project)),
     }
 }
 
@@ -157,8 +169,7 @@ fn templates<'a>(project: &mut Project, environments: impl IntoIterator<Item = &
 
 /// Every template of the project.
 fn all_templates(project: &mut Project) -> Templates {
-    let names: BTreeSet<String> = Templates::load(project, &BTreeSet::new()).names().iter().cloned().collect();
-    Templates::load(project, &names)
+    Templates::load_all(project)
 }
 
 /// The stacks that were asked for, in the order of the environment; all that greenroom deploys if none was.

@@ -1,11 +1,14 @@
 //! `render`: what CloudFormation would be given.
 
+use std::num::NonZero;
+use std::thread;
+
 use serde_json::{Value as Json, json};
 
 use crate::check::Findings;
 use crate::cli::{Common, Format, Render};
 use crate::commands::writing::{NewFile, write};
-use crate::commands::{Done, Ended, Stop, display, environment, name, project, stacks, templates};
+use crate::commands::{Done, Ended, Stop, discreet, display, environment, name, project, stacks, templates};
 use crate::environment::{Environment, Project, Reference, Stack};
 use crate::error::{Exit, Failure};
 use crate::template::rules::limits::TEMPLATE_BODY_BYTES_MAX;
@@ -13,26 +16,29 @@ use crate::template::{ParameterValue, Rendered, Templates};
 use crate::view::Report;
 
 pub(super) fn run(common: &Common, request: &Render) -> Ended {
+    Templates::prepare();
     let mut project = project(common)?;
     let environment = environment(&project, &name(&request.environment)?)?;
     let asked = stacks(&environment, &request.stacks)?;
     let templates = templates(&mut project, [&environment]);
-    let rendered = render_all(&environment, &asked, &templates, &project)?;
-    match (&request.out, rendered.as_slice()) {
-        (Some(directory), rendered) => {
-            let pairs = asked.iter().zip(rendered);
-            let files: Vec<NewFile> = pairs
-                .clone()
-                .flat_map(|(stack, rendered)| files(stack, rendered))
-                .map(|(name, text)| NewFile { path: directory.join(name), text })
-                .collect();
+    let work = Work { environment: &environment, asked: &asked, templates: &templates, project: &project };
+    match (&request.out, asked.as_slice()) {
+        (Some(directory), _) => {
+            // Only the texts are kept: the trees of a thousand stacks take ten times their room.
+            let written = work.render_all(|stack, rendered| (files(stack, &rendered), notes(stack, &rendered)))?;
+            let (files, notes): (Vec<_>, Vec<_>) = written.into_iter().unzip();
+            let files: Vec<NewFile> =
+                files.into_iter().flatten().map(|(name, text)| NewFile { path: directory.join(name), text }).collect();
             write(&files)?;
-            let notes = pairs.flat_map(|(stack, rendered)| notes(stack, rendered)).collect();
+            let notes = notes.into_iter().flatten().collect();
             Ok(Done::with(Report::Written { files: files.iter().map(|file| display(&file.path)).collect(), notes }))
         }
-        (None, [one]) => Ok(Done::with(Report::Text(text(one, common.format)))),
+        (None, [_]) => {
+            let texts = work.render_all(|_, rendered| text(&rendered, common.format))?;
+            Ok(Done::with(Report::Text(texts.concat())))
+        }
         (None, several) => {
-            let names: Vec<&str> = several.iter().map(|rendered| rendered.stack.as_str()).collect();
+            let names = work.render_all(|stack, _| stack.name.as_str())?;
             let what = format!("{} stacks do not fit on one stdout", several.len());
             let hint = format!("name one of {}, or write them all: `--out DIR`", names.join(", "));
             Err(Failure::new(Exit::Usage, what).hint(hint).into())
@@ -47,23 +53,57 @@ fn text(rendered: &Rendered, format: Format) -> String {
     }
 }
 
-/// Every stack, or every mistake of every stack.
-pub(super) fn render_all(
-    environment: &Environment,
-    asked: &[&Stack],
-    templates: &Templates,
-    project: &Project,
-) -> Result<Vec<Rendered>, Stop> {
-    let mut findings = Findings::default();
-    let mut all = Vec::with_capacity(asked.len());
-    for stack in asked {
-        let context = format!("{}/{}", environment.name, stack.name);
-        match templates.render(environment, stack, &project.sources) {
-            Ok(rendered) => all.push(rendered),
-            Err(mistakes) => findings.extend(mistakes, Some(&context)),
+/// What is rendered, and of what.
+pub(super) struct Work<'a> {
+    /// The environment.
+    pub(super) environment: &'a Environment,
+    /// The stacks that were asked for.
+    pub(super) asked: &'a [&'a Stack],
+    /// Their templates.
+    pub(super) templates: &'a Templates,
+    /// Where all is written.
+    pub(super) project: &'a Project,
+}
+
+impl<'a> Work<'a> {
+    /// What `take` makes of every stack, or every mistake of every stack.
+    pub(super) fn render_all<T: Send>(&self, take: impl Fn(&'a Stack, Rendered) -> T + Sync) -> Result<Vec<T>, Stop> {
+        let sources = &self.project.sources;
+        let rendered = side_by_side(self.asked, |stack| {
+            self.templates.render(self.environment, stack, sources).map(|rendered| take(stack, rendered))
+        });
+        let mut findings = Findings::default();
+        let mut all = Vec::with_capacity(self.asked.len());
+        for (stack, rendered) in self.asked.iter().zip(rendered) {
+            match rendered {
+                Ok(taken) => all.push(taken),
+                Err(mistakes) => {
+                    findings.extend(mistakes, Some(&format!("{}/{}", self.environment.name, stack.name)));
+                }
+            }
+        }
+        if findings.all.is_empty() {
+            Ok(all)
+        } else {
+            Err(Stop::Mistakes(discreet(findings, self.project), sources.clone()))
         }
     }
-    if findings.all.is_empty() { Ok(all) } else { Err(Stop::Mistakes(findings, project.sources.clone())) }
+}
+
+/// What `make` makes of every stack, in their order, made on all cores: stacks do not depend on each other's text.
+fn side_by_side<'a, T: Send>(stacks: &[&'a Stack], make: impl Fn(&'a Stack) -> T + Sync) -> Vec<T> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = stacks.len().div_ceil(cores).max(1);
+    let make_all = |stacks: &[&'a Stack]| stacks.iter().map(|stack| make(stack)).collect::<Vec<T>>();
+    let (own, others) = stacks.split_at(share.min(stacks.len()));
+    thread::scope(|scope| {
+        let others: Vec<_> = others.chunks(share).map(|stacks| scope.spawn(|| make_all(stacks))).collect();
+        let mut all = make_all(own);
+        for other in others {
+            all.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
+    })
 }
 
 fn files(stack: &Stack, rendered: &Rendered) -> Vec<(String, String)> {

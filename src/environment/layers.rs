@@ -1,6 +1,6 @@
 //! Inheritance: which files an environment is made of, and what comes of laying them over each other.
 //!
-//! Three rules, each in one function: [`lineage`] (ancestors first, each once), [`overlay`] (maps merge, lists and references
+//! Three rules, each in one function: [`lineage`] (ancestors first, each once), `overlay` (maps merge, lists and references
 //! replace, null removes) and the identity rule (what does not pass from a concrete environment is taken out of its layer by
 //! [`withhold_identity`], which reads it off the table of keys).
 
@@ -56,17 +56,16 @@ impl<'a> Walk<'a> {
         for (parent, span) in &file.parents {
             let Some(parent_file) = self.files.get(parent) else {
                 let mistake = Mistake::at(*span, &LayerFault::UnknownParent(parent.clone()));
-                let known = self.files.keys().map(String::as_str);
-                let hint =
-                    did_you_mean(parent, known).unwrap_or_else(|| format!("there is no environments/{parent}.yaml"));
+                let known = || self.files.keys().map(String::as_str).filter(|known| *known != file.name);
+                let all = || format!("there are: {}", known().collect::<Vec<_>>().join(", "));
+                let alone = || format!("write environments/{parent}.yaml, or take it out");
+                let other = if known().next().is_some() { all() } else { alone() };
+                let hint = did_you_mean(parent, known()).unwrap_or(other);
                 self.mistakes.push(mistake.hint(hint));
                 continue;
             };
             if let Some(position) = self.open.iter().position(|open| open == parent) {
-                let cycle = [&self.open[position..], &[parent.as_str()]].concat().join(" → ");
-                self.mistakes.push(
-                    Mistake::at(*span, &LayerFault::Cycle(parent.clone(), cycle)).hint("one of them must not inherit"),
-                );
+                self.mistakes.push(self.cycle(&self.open[position..]));
                 continue;
             }
             if !self.done.iter().any(|done| done.name == *parent) {
@@ -75,6 +74,20 @@ impl<'a> Walk<'a> {
         }
         self.open.pop();
         self.done.push(file);
+    }
+}
+
+impl Walk<'_> {
+    /// The same mistake wherever the walk came in: from the first of the names, at the place that leads back to it.
+    fn cycle(&self, open: &[&str]) -> Mistake {
+        let start = open.iter().enumerate().min_by_key(|(_, name)| **name).map_or(0, |(start, _)| start);
+        let first = open[start];
+        let last = open[(start + open.len() - 1) % open.len()];
+        let way: Vec<&str> = open[start..].iter().chain(&open[..start]).copied().chain([first]).collect();
+        let fault = LayerFault::Cycle(first.to_string(), way.join(" → "));
+        let closing = self.files.get(last).and_then(|file| file.parents.iter().find(|(parent, _)| parent == first));
+        let mistake = closing.map_or_else(|| Mistake::new(&fault), |(_, span)| Mistake::at(*span, &fault));
+        mistake.hint("one of them must not inherit")
     }
 }
 

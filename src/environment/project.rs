@@ -20,7 +20,7 @@ pub struct EnvironmentFile {
     pub root: Node,
     /// Whether it is only inherited from.
     pub is_abstract: bool,
-    /// Whether it could be read as YAML.
+    /// Whether it could be read as a map.
     pub is_readable: bool,
     /// What it builds on, with the places that say so.
     pub parents: Vec<(String, Span)>,
@@ -176,7 +176,8 @@ pub fn read_environment(name: &str, source: SourceId, text: &str) -> Environment
     let reading = yaml::read(source, text);
     let mut mistakes = reading.mistakes;
     let beginning = Span::beginning(source);
-    let is_readable = reading.root.is_some();
+    // What is no map says nothing, and everything would look missing.
+    let is_readable = reading.root.as_ref().is_some_and(|root| root.as_mapping().is_some());
     let root = match reading.root {
         Some(root) if !root.is_null() => root,
         _ => {

@@ -96,7 +96,8 @@ pub enum ReferenceFault {
     UnknownKey(String),
 }
 
-const KINDS: &[&str] = &["output", "export", "previous", "ssm", "secret"];
+/// The keys that make a map a reference.
+pub const KINDS: &[&str] = &["output", "export", "previous", "ssm", "secret"];
 
 /// Whether a value is a reference: a map of one of the known kinds. References are replaced as a whole, never merged.
 pub fn is_reference(node: &Node) -> bool {
@@ -195,13 +196,7 @@ fn example(kind: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::{Sources, yaml};
-
-    fn read(text: &str) -> Node {
-        let mut sources = Sources::default();
-        let id = sources.add("a.yaml".into(), text.into());
-        yaml::read(id, text).root.expect("a document")
-    }
+    use crate::environment::yaml::parsed;
 
     #[test]
     fn references_read_as_they_are_written() {
@@ -215,7 +210,7 @@ mod tests {
             "{secret: a, key: b}",
             "{secret: a}",
         ] {
-            let reference = parse(&read(text)).expect("a reference").expect("a good one");
+            let reference = parse(&parsed(text)).expect("a reference").expect("a good one");
             assert_eq!(reference.to_string(), text);
         }
     }
@@ -230,16 +225,16 @@ mod tests {
             ("{secret: a, kye: b}", "unknown key `kye` in a reference"),
             ("{ssm: a, key: b}", "unknown key `key` in a reference"),
         ] {
-            let mistake = parse(&read(text)).expect("a reference").expect_err("a broken one");
+            let mistake = parse(&parsed(text)).expect("a reference").expect_err("a broken one");
             assert_eq!(mistake.message, message);
         }
     }
 
     #[test]
     fn maps_of_other_keys_are_values() {
-        assert_eq!(parse(&read("{min: 1, max: 2}")), None);
-        assert_eq!(parse(&read("{}")), None);
-        assert_eq!(parse(&read("text")), None);
+        assert_eq!(parse(&parsed("{min: 1, max: 2}")), None);
+        assert_eq!(parse(&parsed("{}")), None);
+        assert_eq!(parse(&parsed("text")), None);
     }
 
     #[test]

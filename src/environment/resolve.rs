@@ -59,6 +59,9 @@ pub enum EnvironmentFault {
         "`{0}` is no name for a stack: letters, digits and hyphens, beginning with a letter, at most {STACK_NAME_CHARACTERS_MAX}"
     )]
     NotAStackName(String),
+    /// `../network`: its name is a part of paths and references.
+    #[error("`{0}` cannot be what a stack is called here: letters, digits, hyphens and underscores")]
+    NotAStack(String),
     /// Two stacks of one environment with one name.
     #[error("the stacks `{0}` and `{1}` would both be called `{2}`")]
     SameStackName(String, String, String),
@@ -267,6 +270,10 @@ impl Resolver<'_> {
         let mut stacks: Vec<Stack> = Vec::with_capacity(entries.len());
         let mut names: BTreeMap<(String, String, String), String> = BTreeMap::new();
         for entry in entries.iter().filter(|entry| entry.value.as_mapping().is_some()) {
+            if !is_stack(&entry.key) {
+                self.mistakes.push(Mistake::at(entry.key_span, &EnvironmentFault::NotAStack(entry.key.clone())));
+                continue;
+            }
             let Some(stack) = self.stack(&entry.key, entry.key_span, &entry.value, words, marks) else { continue };
             let key = (stack.account.value.clone(), stack.region.value.clone(), stack.stack_name.value.clone());
             if let Some(other) = names.insert(key, stack.name.clone()) {
@@ -319,6 +326,7 @@ impl Resolver<'_> {
     fn stack_name(&mut self, node: &Node, span: Span, words: &Words) -> Option<Spanned<String>> {
         let default = Spanned { value: STACK_NAME_PATTERN.to_string(), span };
         let written = node.get("stack_name").or_else(|| self.root().get("stack_name"));
+        let is_default = written.is_none();
         let pattern = match written {
             Some(node) => spanned(node)?,
             None => default,
@@ -327,7 +335,9 @@ impl Resolver<'_> {
         let name = Spanned { value: self.replaced(&pattern, words), span: pattern.span };
         let is_replaced = before == self.mistakes.len();
         if is_replaced && (!is_name(&name.value) || name.value.len() > STACK_NAME_CHARACTERS_MAX) {
-            self.mistakes.push(Mistake::at(name.span, &EnvironmentFault::NotAStackName(name.value.clone())));
+            let mistake = Mistake::at(name.span, &EnvironmentFault::NotAStackName(name.value.clone()));
+            let hint = is_default.then(|| format!("it is made as `{STACK_NAME_PATTERN}`: say another `stack_name:`"));
+            self.mistakes.push(mistake.maybe_hint(hint));
         }
         Some(name)
     }
@@ -458,6 +468,11 @@ impl Marks<'_> {
             .chain(lifetime)
             .map(|(mark, value)| (format!("greenroom:{mark}"), value))
     }
+}
+
+/// Files are called after stacks, and `{output: ENVIRONMENT/STACK.OUTPUT}` splits at `/` and `.`.
+fn is_stack(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 fn snapshot_choice(node: &Node) -> SnapshotChoice {

@@ -234,6 +234,9 @@ pub enum ShapeFault {
         /// What is there.
         text: String,
     },
+    /// Nothing between the quotes.
+    #[error("{0} expected, but this is empty")]
+    Empty(String),
     /// A tag of CloudFormation's in an environment file.
     #[error("the tag `!{0}` means nothing in an environment file")]
     Tag(String),
@@ -329,10 +332,17 @@ fn check_no_tags(node: &Node, mistakes: &mut Vec<Mistake>) {
     }
 }
 
+/// YAML 1.1's key for "and all of that".
+pub(crate) const MERGE_KEY: &str = "<<";
+
+/// Why it is not read.
+pub(crate) const NO_MERGE_KEYS: &str =
+    "merge keys are not read; put what is shared into an abstract file and inherit it";
+
 fn unknown_key(entry: &Entry, keys: &[Key]) -> Mistake {
     let mistake = Mistake::at(entry.key_span, &ShapeFault::UnknownKey(entry.key.clone()));
-    if entry.key == "<<" {
-        return mistake.hint("merge keys are not read; put what is shared into an abstract file and inherit it");
+    if entry.key == MERGE_KEY {
+        return mistake.hint(NO_MERGE_KEYS);
     }
     let known = || keys.iter().map(|key| key.name);
     let all = || format!("known here: {}", known().collect::<Vec<_>>().join(", "));
@@ -350,6 +360,10 @@ fn check_scalar(node: &Node, mistakes: &mut Vec<Mistake>, expected: &str, fits: 
         return;
     };
     if fits(&scalar.text, scalar.style) {
+        return;
+    }
+    if scalar.text.is_empty() {
+        mistakes.push(Mistake::at(node.span, &ShapeFault::Empty(expected.into())));
         return;
     }
     let is_quoted = scalar.style != Style::Plain && fits(&scalar.text, Style::Plain);

@@ -87,6 +87,11 @@ impl Sources {
         id
     }
 
+    /// Every text and its name.
+    pub fn iter(&self) -> impl Iterator<Item = (SourceId, &Source)> {
+        (0..).map(SourceId).zip(&self.all)
+    }
+
     /// The text of that name.
     pub fn get(&self, id: SourceId) -> &Source {
         &self.all[id.0 as usize]

@@ -222,6 +222,21 @@ pub fn read(source: SourceId, text: &str) -> Reading {
     Reading { root, mistakes: reader.mistakes }
 }
 
+/// Up to this many entries, looking through them is quicker than hashing their keys. Most maps have fewer; one of a thousand stacks
+/// would take a thousand times as long.
+const ENTRIES_LOOKED_THROUGH_MAX: usize = 16;
+
+/// Whether a map has the key already. `seen` is kept for maps that are too large to be looked through.
+fn is_known(key: &str, entries: &[Entry], seen: &mut HashSet<String>) -> bool {
+    if entries.len() < ENTRIES_LOOKED_THROUGH_MAX {
+        return entries.iter().any(|entry| entry.key == key);
+    }
+    if seen.is_empty() {
+        seen.extend(entries.iter().map(|entry| entry.key.clone()));
+    }
+    !seen.insert(key.to_string())
+}
+
 /// The parser counts characters, everybody else bytes.
 enum ByteIndex {
     Ascii,
@@ -359,7 +374,7 @@ impl<'text> Reader<'text> {
                 self.mistakes.push(Mistake::at(key.span, &YamlFault::KeyIsNotText));
                 continue;
             };
-            if !seen.insert(text.clone()) {
+            if is_known(&text, &entries, &mut seen) {
                 self.mistakes.push(duplicate(&entries, &text, key.span));
                 continue;
             }
@@ -402,7 +417,8 @@ impl<'text> Reader<'text> {
 
     fn without_trailing_newlines(&self, span: Span) -> Span {
         let text = &self.text[span.start..span.end];
-        Span { end: span.start + text.trim_end().len(), ..span }
+        // Blanks of Unicode are text.
+        Span { end: span.start + text.trim_end_matches([' ', '\t', '\r', '\n']).len(), ..span }
     }
 
     fn not_yaml(&self, error: &ScanError) -> Mistake {
@@ -413,6 +429,10 @@ impl<'text> Reader<'text> {
             let tab = self.text[..start].rfind('\t').unwrap_or(start);
             return Mistake::at(Span { start: tab, end: tab + 1, ..span }, &YamlFault::Tab).hint("indent with spaces");
         }
+        if error.info().contains("unknown anchor") {
+            let hint = "an anchor stands before its aliases, in the same file: `&name`, then `*name`";
+            return Mistake::at(span, &YamlFault::UnknownAlias).hint(hint);
+        }
         // The parser has a bound of its own for brackets in brackets.
         if error.info().contains("recursion limit") {
             return Mistake::at(span, &YamlFault::TooDeep);
@@ -421,12 +441,22 @@ impl<'text> Reader<'text> {
             return Mistake::at(span, &YamlFault::TagAfterTag)
                 .hint(format!("write the outer one in full, on a line of its own: `Fn::{tag}:`"));
         }
-        let fault = YamlFault::NotYaml(error.info().trim_start_matches("while parsing ").to_string());
-        let hint = error
-            .info()
-            .contains("mapping values are not allowed")
-            .then(|| "text that holds `: ` must be quoted; a key must be indented like its neighbours".to_string());
-        Mistake::at(span, &fault).maybe_hint(hint)
+        let fault = YamlFault::NotYaml(
+            error
+                .info()
+                .trim_start_matches("while parsing ")
+                .replace("flow mapping, ", "map in braces: ")
+                .replace("flow sequence, ", "list in brackets: "),
+        );
+        let says = |words: &str| error.info().contains(words);
+        let hint = if says("mapping values are not allowed") {
+            Some("text that holds `: ` must be quoted; a key must be indented like its neighbours")
+        } else if says("expected ','") {
+            Some("a bracket opened before this is not closed, or text that holds `: ` is not quoted")
+        } else {
+            None
+        };
+        Mistake::at(span, &fault).maybe_hint(hint.map(str::to_string))
     }
 
     fn line_around(&self, index: usize) -> &str {
@@ -460,6 +490,15 @@ fn second_tag(line: &str) -> Option<&str> {
     words.next()?.starts_with('!').then_some(first)
 }
 
+/// Reads a text that is right, for tests.
+#[cfg(test)]
+pub(crate) fn parsed(text: &str) -> Node {
+    let mut sources = crate::environment::Sources::default();
+    let reading = read(sources.add("a.yaml".into(), text.into()), text);
+    assert_eq!(reading.mistakes, [], "{text}");
+    reading.root.expect("a document")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -472,12 +511,6 @@ mod tests {
         (sources, reading)
     }
 
-    fn root(text: &str) -> Node {
-        let (_, reading) = reading(text);
-        assert_eq!(reading.mistakes, [], "{text}");
-        reading.root.expect("a document")
-    }
-
     fn mistakes(text: &str) -> Vec<String> {
         let (sources, reading) = reading(text);
         let place = |mistake: &Mistake| mistake.span.map(|span| sources.place(span).to_string()).unwrap_or_default();
@@ -487,7 +520,7 @@ mod tests {
     #[test]
     fn no_text_changes_on_the_way() {
         for text in ["7.10", "012345678901", "12:30", "no", "0x10", "1e3", "+1", "1_000", "2026-11-25", ".5", "0o17"] {
-            assert_eq!(root(&format!("a: {text}")).get("a").and_then(Node::as_text), Some(text));
+            assert_eq!(parsed(&format!("a: {text}")).get("a").and_then(Node::as_text), Some(text));
         }
     }
 
@@ -509,7 +542,7 @@ mod tests {
 
     #[test]
     fn quoted_words_are_never_nothing() {
-        let root = root("a: null\nb: 'null'\nc:\nd: ''\ne: !!str null\n");
+        let root = parsed("a: null\nb: 'null'\nc:\nd: ''\ne: !!str null\n");
         let nulls: Vec<bool> =
             ["a", "b", "c", "d", "e"].iter().map(|key| root.get(key).expect("a key").is_null()).collect();
         assert_eq!(nulls, [true, false, true, false, false]);
@@ -517,7 +550,7 @@ mod tests {
 
     #[test]
     fn tags_are_kept() {
-        let root = root("a: !Sub '${x}'\nb: !GetAtt A.B\nc: !If [x, y, z]\n");
+        let root = parsed("a: !Sub '${x}'\nb: !GetAtt A.B\nc: !If [x, y, z]\n");
         assert_eq!(root.get("a").and_then(|node| node.tag.as_deref()), Some("Sub"));
         assert_eq!(root.get("c").and_then(|node| node.tag.as_deref()), Some("If"));
     }

@@ -2,10 +2,14 @@
 
 use serde::Serialize;
 
-use crate::environment::{Content, Environment, Mistake, Node, Place, Project, Sources, Span, did_you_mean};
+use crate::environment::{
+    Content, Environment, Mistake, Node, Place, Project, Sources, Span, Stack, Value, did_you_mean,
+};
 use crate::template::Templates;
-use crate::template::inputs::{Input, kind};
+use crate::template::arguments::{Argument, Given};
+use crate::template::inputs::{Input, kind, plain};
 use crate::template::landing::{Landing, landings};
+use crate::template::secrets::secrets_in_clear;
 
 /// What there is to say about one path.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,9 +24,9 @@ pub struct Explanation {
     /// What the template says of the input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<InputFacts>,
-    /// The properties it ends up in.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lands_in: Vec<Landing>,
+    /// The properties it ends up in; nothing where the stack's values are wrong and it cannot be rendered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lands_in: Option<Vec<Landing>>,
 }
 
 /// One place that says something about a value.
@@ -104,18 +108,31 @@ pub struct OverviewRow {
 }
 
 /// Every value that the stacks of an environment are given.
-pub fn overview(environment: &Environment, templates: &Templates, sources: &Sources) -> Overview {
+pub fn overview(project: &Project, environment: &Environment, templates: &Templates) -> Overview {
+    let sources = &project.sources;
+    let hidden = secrets_in_clear(project);
     let managed = environment.stacks.iter().filter(|stack| stack.is_managed);
     let values = managed.flat_map(|stack| {
-        let arguments = templates.arguments(environment, stack).unwrap_or_default();
+        let arguments = templates.arguments(environment, stack).unwrap_or_else(|| as_written(stack));
         arguments.into_iter().map(|argument| OverviewRow {
             path: format!("{}.{}", stack.name, argument.input),
-            value: written(&argument.node),
+            value: shown(&argument.node, &hidden),
             place: sources.place(stack.value(&argument.input).map_or(argument.node.span, |value| value.node.span)),
             is_default: argument.is_default,
         })
     });
     Overview { environment: environment.name.to_string(), values: values.collect() }
+}
+
+/// What a stack gives where some of it is wrong: what is written, without defaults.
+fn as_written(stack: &Stack) -> Vec<Argument> {
+    let given = |value: &Value| Argument {
+        input: value.input.clone(),
+        given: Given::Value(serde_json::Value::Null),
+        node: value.node.clone(),
+        is_default: false,
+    };
+    stack.values.iter().filter(|value| !value.is_shared).map(given).collect()
 }
 
 /// Explains one path: `STACK.INPUT` with further keys behind it, or a key of the environment.
@@ -129,7 +146,15 @@ pub fn explain(
     path: &str,
 ) -> Result<Explanation, Box<Mistake>> {
     let parts: Vec<&str> = path.split(['.', '/']).filter(|part| !part.is_empty()).collect();
+    let is_of_stack = |parts: &[&str]| {
+        let of_stack = ["stacks"].into_iter().chain(parts.iter().copied());
+        environment.document.at(of_stack).is_some()
+    };
     match parts.as_slice() {
+        // A stack, or a key of it: `database.account`.
+        [first, ..] if environment.stack(first).is_some() && is_of_stack(&parts) => {
+            explain_key(project, environment, path, &[&["stacks"], parts.as_slice()].concat())
+        }
         [stack, input, rest @ ..] if environment.stack(stack).is_some() => {
             explain_value(project, environment, templates, path, (stack, input, rest))
         }
@@ -153,8 +178,9 @@ fn explain_value(
     };
     let own: Vec<&str> = ["stacks", stack_name, "values", input_name].into_iter().chain(rest.iter().copied()).collect();
     let shared: Vec<&str> = ["values", input_name].into_iter().chain(rest.iter().copied()).collect();
-    let mut places = said(environment, &own, sources);
-    places.extend(said(environment, &shared, sources));
+    let hidden = secrets_in_clear(project);
+    let mut places = said(environment, &own, sources, &hidden);
+    places.extend(said(environment, &shared, sources, &hidden));
     let default = input.default.as_ref().and_then(|default| default.at(rest.iter().copied()));
     places.extend(default.map(|node| {
         (Said { place: sources.place(node.span), text: written(node), standing: Standing::Overridden }, is_map(node))
@@ -162,7 +188,11 @@ fn explain_value(
     let arguments = templates.arguments(environment, stack);
     let argument =
         arguments.as_ref().and_then(|arguments| arguments.iter().find(|argument| argument.input == input_name));
-    let value = argument.and_then(|argument| argument.node.at(rest.iter().copied())).map(written);
+    let given = stack.value(input_name).map(|value| &value.node).or(input.default.as_ref());
+    // Where another value of the stack is wrong, nothing was laid over the default.
+    let node = argument.map(|argument| &argument.node).or(given.filter(|_| arguments.is_none()));
+    let value = node.and_then(|node| node.at(rest.iter().copied())).map(|node| shown(node, &hidden));
+    let value = value.or_else(|| default_inside(argument?, rest));
     let landings =
         arguments.as_ref().map(|arguments| landings(templates, template, stack, arguments, input, rest, sources));
     Ok(Explanation {
@@ -170,8 +200,18 @@ fn explain_value(
         value,
         places: ranked(places),
         input: Some(facts(input, template.inputs.schema_of(input_name))),
-        lands_in: landings.unwrap_or_default(),
+        lands_in: landings,
     })
+}
+
+/// What the schema of an input says for a key inside it that nobody gives.
+fn default_inside(argument: &Argument, rest: &[&str]) -> Option<String> {
+    let Given::Value(value) = &argument.given else { return None };
+    let found = rest.iter().try_fold(value, |value, part| match value {
+        serde_json::Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        other => other.get(part),
+    })?;
+    Some(plain(found))
 }
 
 fn facts(input: &Input, schema: &serde_json::Value) -> InputFacts {
@@ -189,7 +229,8 @@ fn explain_key(
     path: &str,
     parts: &[&str],
 ) -> Result<Explanation, Box<Mistake>> {
-    let places = said(environment, parts, &project.sources);
+    let hidden = secrets_in_clear(project);
+    let places = said(environment, parts, &project.sources, &hidden);
     let node = environment.document.at(parts.iter().copied());
     if places.is_empty() && node.is_none() {
         let keys = environment.document.as_mapping().unwrap_or_default().iter().map(|entry| entry.key.as_str());
@@ -202,10 +243,10 @@ fn explain_key(
     }
     Ok(Explanation {
         path: path.to_string(),
-        value: node.map(written),
+        value: node.map(|node| shown(node, &hidden)),
         places: ranked(places),
         input: None,
-        lands_in: Vec::new(),
+        lands_in: None,
     })
 }
 
@@ -216,12 +257,12 @@ fn nothing(environment: &Environment, path: &str, near: Option<String>) -> Box<M
 }
 
 /// What each layer says at a path, the last layer first, and whether it says it with a map.
-fn said(environment: &Environment, path: &[&str], sources: &Sources) -> Vec<(Said, bool)> {
+fn said(environment: &Environment, path: &[&str], sources: &Sources, hidden: &[Span]) -> Vec<(Said, bool)> {
     let mut found = Vec::new();
     for layer in environment.layers.iter().rev() {
         if let Some(node) = layer.root.at(path.iter().copied()) {
             let standing = if node.is_null() { Standing::Removes } else { Standing::Overridden };
-            found.push((Said { place: sources.place(node.span), text: written(node), standing }, is_map(node)));
+            found.push((Said { place: sources.place(node.span), text: shown(node, hidden), standing }, is_map(node)));
         }
         let is_here = |withheld: &&crate::environment::shape::Withheld| {
             withheld.path.iter().map(String::as_str).eq(path.iter().copied())
@@ -229,7 +270,7 @@ fn said(environment: &Environment, path: &[&str], sources: &Sources) -> Vec<(Sai
         if let Some(withheld) = layer.withheld.iter().find(is_here) {
             let said = Said {
                 place: sources.place(withheld.span),
-                text: line_at(sources, withheld.span),
+                text: line_at(sources, withheld.span, hidden),
                 standing: Standing::NotInherited,
             };
             found.push((said, false));
@@ -268,9 +309,36 @@ fn is_map(node: &Node) -> bool {
     node.as_mapping().is_some() && !crate::environment::reference::is_reference(node)
 }
 
-fn line_at(sources: &Sources, span: Span) -> String {
-    let text = &sources.get(span.source).text[span.start..];
-    text.lines().next().unwrap_or_default().trim().to_string()
+fn line_at(sources: &Sources, span: Span, hidden: &[Span]) -> String {
+    let text = &sources.get(span.source).text;
+    let end = text[span.start..].find('\n').map_or(text.len(), |newline| span.start + newline);
+    // A secret may stand further on in the same line.
+    let is_in_line = |hidden: &&Span| hidden.source == span.source && (span.start..end).contains(&hidden.start);
+    let end = hidden.iter().filter(is_in_line).map(|hidden| hidden.start).min().unwrap_or(end);
+    text[span.start..end].trim().to_string()
+}
+
+/// A value in one line, without secrets.
+fn shown(node: &Node, hidden: &[Span]) -> String {
+    let mut node = node.clone();
+    conceal(&mut node, hidden);
+    written(&node)
+}
+
+fn conceal(node: &mut Node, hidden: &[Span]) {
+    let is_scalar = matches!(node.content, Content::Scalar(_));
+    let touches = |hidden: &Span| {
+        hidden.source == node.span.source && hidden.start < node.span.end && node.span.start < hidden.end
+    };
+    if hidden.iter().any(|hidden| hidden.contains(&node.span) || is_scalar && touches(hidden)) {
+        *node = Node::text("(a secret, not shown)", node.span);
+        return;
+    }
+    match &mut node.content {
+        Content::Scalar(_) => {}
+        Content::Sequence(items) => items.iter_mut().for_each(|item| conceal(item, hidden)),
+        Content::Mapping(entries) => entries.iter_mut().for_each(|entry| conceal(&mut entry.value, hidden)),
+    }
 }
 
 /// A value in one line, as a person would write it.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::environment::layers::overlay_values;
 use crate::environment::reference::{self, Reference};
+use crate::environment::shape::{MERGE_KEY, NO_MERGE_KEYS};
 use crate::environment::{Content, Environment, Mistake, Node, Span, Stack, Value, did_you_mean};
 use crate::template::Template;
 use crate::template::inputs::{Input, Inputs};
@@ -103,7 +104,8 @@ fn check_known(
     mistakes: &mut Vec<Mistake>,
 ) {
     let inputs = &template.inputs;
-    if inputs.get(&value.input).is_some() || value.is_shared && is_known_elsewhere(&value.input) {
+    if inputs.is_unknown() || inputs.get(&value.input).is_some() || value.is_shared && is_known_elsewhere(&value.input)
+    {
         return;
     }
     let fault = if value.is_shared {
@@ -112,6 +114,7 @@ fn check_known(
         ArgumentFault::UnknownInput { template: template.name.clone(), input: value.input.clone() }
     };
     let hint = match inputs.renamed(&value.input) {
+        None if value.input == MERGE_KEY => Some(NO_MERGE_KEYS.to_string()),
         Some(renamed) => Some(format!("it is called `{}` now", renamed.name)),
         None => did_you_mean(&value.input, inputs.all.iter().map(|input| input.name.as_str())),
     };
@@ -169,7 +172,7 @@ impl Judge<'_> {
             return None;
         }
         let mut json = Typing { root: &inputs.schema }.json(node, schema, self.mistakes);
-        fill_defaults(&mut json, schema);
+        fill_defaults(&mut json, schema, Typing { root: &inputs.schema });
         Some(Given::Value(json))
     }
 
@@ -207,9 +210,16 @@ impl Judge<'_> {
             Some((layer, found))
         });
         self.mistakes.push(match withheld {
-            Some((layer, withheld)) => mistake
-                .related(withheld.span, "a reference to a secret is not inherited from an environment")
-                .hint(format!("`{}` says it for itself: say `{}:` here", layer.name, input.name)),
+            Some((layer, withheld)) => {
+                let own = self.environment.layers.last().map(|own| Span { end: own.root.span.start, ..own.root.span });
+                let hint = format!(
+                    "`{}` says it for itself: say `stacks.{}.values.{}` here",
+                    layer.name, self.stack.name, input.name
+                );
+                Mistake { span: own.or(mistake.span), ..mistake }
+                    .related(withheld.span, "a reference to a secret is not inherited from an environment")
+                    .hint(hint)
+            }
             None => mistake.hint(format!("say `{}:` under `stacks.{}.values`", input.name, self.stack.name)),
         });
     }
@@ -275,26 +285,33 @@ pub fn known_values(arguments: &[Argument]) -> Map<String, Json> {
 }
 
 /// Whether the schema lists this very word: then it is no secret.
-fn is_listed(node: &Node, schema: &Json) -> bool {
+pub(super) fn is_listed(node: &Node, schema: &Json) -> bool {
     let listed = schema.get("enum").and_then(Json::as_array).into_iter().flatten().chain(schema.get("const"));
     listed.into_iter().any(|word| word.as_str() == node.as_text())
 }
 
-/// Defaults of keys inside maps.
-fn fill_defaults(value: &mut Json, schema: &Json) {
-    let (Some(object), Some(properties)) = (value.as_object_mut(), schema.get("properties").and_then(Json::as_object))
-    else {
-        return;
-    };
-    for (key, schema) in properties {
-        match object.get_mut(key) {
-            Some(value) => fill_defaults(value, schema),
-            None => {
-                if let Some(default) = schema.get("default") {
-                    object.insert(key.clone(), default.clone());
+/// Defaults of keys inside maps, in lists too.
+fn fill_defaults<'a>(value: &mut Json, schema: &'a Json, typing: Typing<'a>) {
+    let schema = typing.resolve(schema);
+    match value {
+        Json::Array(items) => {
+            for (position, item) in items.iter_mut().enumerate() {
+                fill_defaults(item, typing.item(schema, position), typing);
+            }
+        }
+        Json::Object(object) => {
+            for (key, schema) in schema.get("properties").and_then(Json::as_object).into_iter().flatten() {
+                match object.get_mut(key) {
+                    Some(value) => fill_defaults(value, schema, typing),
+                    None => {
+                        if let Some(default) = typing.resolve(schema).get("default") {
+                            object.insert(key.clone(), default.clone());
+                        }
+                    }
                 }
             }
         }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
     }
 }
 

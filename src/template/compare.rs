@@ -120,6 +120,7 @@ fn differences(path: &str, before: &Json, after: &Json, found: &mut Vec<Property
                 differences(&below(&position.to_string()), old, new, found);
             }
         }
+        (Json::Array(old), Json::Array(new)) => elements(&below, old, new, found),
         (before, after) => {
             found.push(PropertyDifference {
                 path: path.to_string(),
@@ -128,6 +129,19 @@ fn differences(path: &str, before: &Json, after: &Json, found: &mut Vec<Property
             });
         }
     }
+}
+
+/// Of lists of different length, the elements that only one of them has, each at its own position.
+fn elements(below: &dyn Fn(&str) -> String, old: &[Json], new: &[Json], found: &mut Vec<PropertyDifference>) {
+    let alone = |these: &[Json], those: &[Json]| -> Vec<(String, Json)> {
+        let missing = these.iter().enumerate().filter(|(_, item)| !those.contains(item));
+        missing.map(|(position, item)| (below(&position.to_string()), item.clone())).collect()
+    };
+    let gone =
+        alone(old, new).into_iter().map(|(path, item)| PropertyDifference { path, before: Some(item), after: None });
+    let come =
+        alone(new, old).into_iter().map(|(path, item)| PropertyDifference { path, before: None, after: Some(item) });
+    found.extend(gone.chain(come));
 }
 
 /// `{"Ref": …}` is one value, whatever is in it.
@@ -167,6 +181,14 @@ mod tests {
             .collect();
         assert_eq!(told, ["~A DeletionPolicy L/1 R X", "-B", "+C"]);
         assert_eq!(comparison.rest[0].path, "Outputs/O/Value");
+    }
+
+    #[test]
+    fn of_lists_only_the_elements_that_differ_are_told() {
+        let list = |items: Json| json!({"Resources": {"A": {"Type": "T", "Properties": {"L": items}}}});
+        let comparison = compare(&list(json!(["a", "b", "c"])), &list(json!(["a", "c"])));
+        let Difference::Changed(found) = &comparison.resources[0].difference else { panic!("{comparison:?}") };
+        assert_eq!(found, &[PropertyDifference { path: "L/1".into(), before: Some(json!("b")), after: None }]);
     }
 
     #[test]

@@ -220,14 +220,10 @@ pub fn is_intrinsic(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::{Sources, yaml};
+    use crate::environment::yaml::parsed;
 
     fn json_of(text: &str) -> Json {
-        let mut sources = Sources::default();
-        let id = sources.add("a.yaml".into(), text.into());
-        let reading = yaml::read(id, text);
-        assert_eq!(reading.mistakes, []);
-        Document::new(reading.root.expect("a document")).json
+        Document::new(parsed(text)).json
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Tera, and what we ask of it: guarded values, dynamic references left alone, errors at the template's own line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tera::{Context, ErrorKind, Tera};
 
 use crate::environment::{Mistake, SourceId, Sources, Span, did_you_mean};
 use crate::template::quoting::{guard, hide_dynamic_references};
-use crate::template::trace;
+use crate::template::tags;
 
 /// What can be wrong with a template as Tera reads it.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -21,6 +21,9 @@ pub enum TeraFault {
     /// A variable that no input declares.
     #[error("no input declares `{0}`")]
     UnknownVariable(String),
+    /// Tera's name for all variables at once.
+    #[error("`__tera_context` has another order in every run")]
+    EveryVariable,
     /// A variable that is not given.
     #[error("`{0}` is not given a value")]
     Undefined(String),
@@ -46,6 +49,14 @@ impl Engine {
     pub fn new(texts: Vec<Text>, sources: &Sources) -> (Self, Vec<Mistake>) {
         let mut texts: BTreeMap<String, Text> = texts.into_iter().map(|text| (text.name.clone(), text)).collect();
         let mut mistakes = Vec::new();
+        for text in texts.values() {
+            let variable = "__tera_context";
+            if let Some(start) = tags::first_use(&sources.get(text.source).text, variable) {
+                let span = Span { source: text.source, start, end: start + variable.len() };
+                mistakes.push(Mistake::at(span, &TeraFault::EveryVariable).hint("print what is wanted, one by one"));
+            }
+        }
+        let mut left_out: BTreeSet<String> = BTreeSet::new();
         // Tera stops at the first text that does not parse: take it out and ask again. Each turn takes one away.
         loop {
             let mut tera = empty();
@@ -57,10 +68,19 @@ impl Engine {
             let before = texts.len();
             for problem in found {
                 let Some(text) = texts.get(&problem.file) else { continue };
-                mistakes.push(problem.mistake(text.source, sources));
+                // Who includes what was left out is not wrong: what was left out is.
+                if problem.unknown_include().is_some_and(|name| left_out.contains(name)) {
+                    continue;
+                }
+                let near = problem.unknown_include().map(|name| {
+                    let all = || "a part is a file below templates/, named from there".to_string();
+                    did_you_mean(name, texts.keys().map(String::as_str)).unwrap_or_else(all)
+                });
+                mistakes.push(problem.mistake(text.source, sources).maybe_hint(near));
             }
             for problem in problems(&error) {
                 texts.remove(&problem.file);
+                left_out.insert(problem.file);
             }
             if texts.len() == before {
                 mistakes.push(Mistake::new(&TeraFault::NotATemplate(lower_first(&error.to_string()))));
@@ -85,12 +105,12 @@ impl Engine {
         let Some(text) = self.texts.get(name) else { return Vec::new() };
         let own = &sources.get(text.source).text;
         // What an included part reads may be set by the template that includes it.
-        let is_set = |variable: &str| trace::assignments(own).any(|set| set == variable);
+        let is_set = |variable: &str| tags::assignments(own).any(|set| set == variable);
         let mut unknown: Vec<&str> =
             variables.into_iter().filter(|variable| !declared(variable) && !is_set(variable)).collect();
         unknown.sort_unstable();
         let place = |variable: &str| {
-            let start = trace::first_use(own, variable)?;
+            let start = tags::first_use(own, variable)?;
             Some(Span { source: text.source, start, end: start + variable.len() })
         };
         unknown.into_iter().map(|variable| (variable.to_string(), place(variable))).collect()
@@ -111,11 +131,11 @@ impl Engine {
         })
     }
 
-    /// Renders a template with the number of its line at the end of every line, as [`trace`] needs it.
+    /// Renders a template with the number of its line at the end of every line, as [`trace`](super::trace) needs it.
     pub(super) fn render_marked(&self, name: &str, context: &Context, sources: &Sources) -> Option<String> {
         let mut tera = empty();
         let marked = self.texts.values().enumerate().map(|(file, text)| {
-            (text.name.as_str(), trace::mark_lines(&hide_dynamic_references(&sources.get(text.source).text), file))
+            (text.name.as_str(), tags::mark_lines(&hide_dynamic_references(&sources.get(text.source).text), file))
         });
         tera.add_raw_templates(marked).ok()?;
         tera.render(name, context).ok()
@@ -190,17 +210,25 @@ fn reported(report: &str) -> Option<Problem> {
 }
 
 impl Problem {
+    /// The part that is included and not there.
+    fn unknown_include(&self) -> Option<&str> {
+        self.message.to_lowercase().starts_with("unknown template").then(|| self.message.split('`').nth(1))?
+    }
+
     fn mistake(self, source: SourceId, sources: &Sources) -> Mistake {
         let text = &sources.get(source).text;
-        let start = trace::offset(text, self.start);
-        let end = trace::offset(text, self.end).max(start);
+        let start = tags::offset(text, self.start);
+        let end = tags::offset(text, self.end).max(start);
         let span = Span { source, start, end };
         if let Some(variable) = undefined_variable(&self.message) {
             return Mistake::at(span, &TeraFault::Undefined(variable.to_string()));
         }
         let message = lower_first(self.message.split(" Available ").next().unwrap_or_default().trim_end_matches('.'));
+        let is_open = message.contains("but expected") || message.contains("end of input");
+        let hint =
+            is_open.then(|| "something that opens before this is not closed: `{{ }}`, `{% if %}`, `{% for %}`".into());
         let fault = if self.is_syntax { TeraFault::NotATemplate(message) } else { TeraFault::CannotRender(message) };
-        Mistake::at(span, &fault)
+        Mistake::at(span, &fault).maybe_hint(hint)
     }
 }
 

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::environment::interpolate::WORDS;
-use crate::environment::{Entry, Mistake, Node, Span};
+use crate::environment::{Entry, Mistake, Node, Span, did_you_mean, reference};
 use crate::template::typing::{Typing, schema_json};
 
 /// The inputs of a template.
@@ -51,6 +51,9 @@ pub enum InputsFault {
     /// Not a schema.
     #[error("this is no JSON Schema: {0}")]
     NotASchema(String),
+    /// `$ref: other.yaml`.
+    #[error("`{0}` leads to nothing in this file")]
+    LeadsNowhere(String),
     /// `InstanceClass`.
     #[error("`{0}` cannot be a variable of a template: lower-case letters, digits and `_`, beginning with a letter")]
     NotAVariable(String),
@@ -75,10 +78,16 @@ pub enum InputsFault {
     /// `required: [typo]`.
     #[error("`{0}` is required but not declared")]
     RequiredUnknown(String),
+    /// A key inside a value that would make it a reference.
+    #[error("a key called `{0}` would be read as a reference")]
+    ReferenceKey(String),
     /// Both required and defaulted.
     #[error("`{0}` has a default and is required: one of the two is never true")]
     RequiredWithDefault(String),
 }
+
+/// JSON Schema's.
+const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
 
 const OWN_WORDS: [&str; 4] = ["x-parameter", "x-secret", "x-replaces", "x-was"];
 
@@ -105,18 +114,57 @@ pub fn read(root: &Node, mistakes: &mut Vec<Mistake>) -> Inputs {
         // Unknown inputs have a message of their own, with the nearest name.
         schema.remove("additionalProperties");
     }
-    if let Err(mistake) = check_schema(root, &schema) {
-        mistakes.push(*mistake);
-    }
+    mistakes.extend(check_schema(root, &schema));
     Inputs { schema, all }
 }
 
-fn check_schema(root: &Node, schema: &Json) -> Result<(), Box<Mistake>> {
-    jsonschema::draft202012::meta::validate(schema).map_err(|error| {
-        let path: Vec<String> = error.instance_path().iter().map(|segment| segment.to_string()).collect();
-        let span = root.at(path.iter().map(String::as_str)).map_or(root.span, |node| node.span);
-        Box::new(Mistake::at(span, &InputsFault::NotASchema(error.to_string())))
-    })
+/// Builds what judges schemas: every run needs it once, and no file changes it.
+pub fn prepare() {
+    let _ = jsonschema::draft202012::meta::is_valid(&Json::Bool(true));
+}
+
+/// Whether values can be judged by it: a schema that is left aside would let everything pass in silence.
+fn check_schema(root: &Node, schema: &Json) -> Vec<Mistake> {
+    let validator = jsonschema::draft202012::meta::validator();
+    let mut mistakes: Vec<Mistake> = validator.iter_errors(schema).map(|error| not_a_schema(root, &error)).collect();
+    check_references(root, root, &mut mistakes);
+    if mistakes.is_empty()
+        && let Err(error) = jsonschema::draft202012::new(schema)
+    {
+        mistakes.push(not_a_schema(root, &error));
+    }
+    mistakes
+}
+
+fn not_a_schema(root: &Node, error: &jsonschema::ValidationError<'_>) -> Mistake {
+    let path: Vec<String> = error.instance_path().iter().map(|segment| segment.to_string()).collect();
+    let node = root.at(path.iter().map(String::as_str));
+    let start = Span { end: root.span.start, ..root.span };
+    let at = |text: String| Mistake::at(node.map_or(start, |node| node.span), &InputsFault::NotASchema(text));
+    match node.and_then(Node::as_text).filter(|_| path.last().is_some_and(|last| last == "type")) {
+        Some(text) => {
+            let all = || format!("the types are {}", TYPES.join(", "));
+            at(format!("there is no type `{text}`")).hint(did_you_mean(text, TYPES).unwrap_or_else(all))
+        }
+        None => at(error.to_string()),
+    }
+}
+
+/// `$ref`s must lead somewhere, in this file: nothing else is read, and nothing is fetched.
+fn check_references(root: &Node, node: &Node, mistakes: &mut Vec<Mistake>) {
+    if let Some(target) = node.get("$ref")
+        && let Some(text) = target.as_text()
+    {
+        let pointer = text.strip_prefix('#').filter(|pointer| pointer.is_empty() || pointer.starts_with('/'));
+        let leads = |pointer: &str| root.at(pointer.split('/').skip(1)).is_some();
+        if !pointer.is_some_and(leads) {
+            let mistake = Mistake::at(target.span, &InputsFault::LeadsNowhere(text.to_string()));
+            mistakes.push(mistake.hint("write `#/$defs/NAME`, and define NAME under `$defs:`"));
+        }
+    }
+    let items = node.as_sequence().unwrap_or_default();
+    let values = node.as_mapping().unwrap_or_default().iter().map(|entry| &entry.value);
+    items.iter().chain(values).for_each(|inner| check_references(root, inner, mistakes));
 }
 
 fn check_parameters(all: &[Input], mistakes: &mut Vec<Mistake>) {
@@ -149,9 +197,10 @@ fn input(entry: &Entry, is_required: bool, mistakes: &mut Vec<Mistake>) -> Input
     for entry in schema.as_mapping().unwrap_or_default() {
         if entry.key.starts_with("x-") && !OWN_WORDS.contains(&entry.key.as_str()) {
             let mistake = Mistake::at(entry.key_span, &InputsFault::UnknownWord(entry.key.clone()));
-            mistakes.push(mistake.maybe_hint(crate::environment::did_you_mean(&entry.key, OWN_WORDS)));
+            mistakes.push(mistake.maybe_hint(did_you_mean(&entry.key, OWN_WORDS)));
         }
     }
+    check_inner_keys(schema, mistakes);
     let default = schema.get("default").cloned();
     if is_required && let Some(default) = &default {
         mistakes.push(Mistake::at(default.span, &InputsFault::RequiredWithDefault(name.to_string())));
@@ -166,6 +215,21 @@ fn input(entry: &Entry, is_required: bool, mistakes: &mut Vec<Mistake>) -> Input
         replaces: names(schema.get("x-replaces"), "x-replaces", mistakes),
         was: names(schema.get("x-was"), "x-was", mistakes),
         default,
+    }
+}
+
+/// `{output: …}` is a reference wherever it stands, so no value may have a key of that name.
+fn check_inner_keys(schema: &Node, mistakes: &mut Vec<Mistake>) {
+    let inner = |keyword: &str| schema.get(keyword).and_then(Node::as_mapping).unwrap_or_default();
+    for entry in inner("properties") {
+        if reference::KINDS.contains(&entry.key.as_str()) {
+            let mistake = Mistake::at(entry.key_span, &InputsFault::ReferenceKey(entry.key.clone()));
+            mistakes.push(mistake.hint("call it something else"));
+        }
+        check_inner_keys(&entry.value, mistakes);
+    }
+    for keyword in ["items", "additionalProperties"] {
+        schema.get(keyword).into_iter().for_each(|schema| check_inner_keys(schema, mistakes));
     }
 }
 
@@ -206,6 +270,11 @@ fn is_variable(name: &str) -> bool {
 }
 
 impl Inputs {
+    /// Whether the file could not be read as inputs at all: then nothing can be said about any of them.
+    pub fn is_unknown(&self) -> bool {
+        self.schema == Json::Bool(true)
+    }
+
     /// The input of that name.
     pub fn get(&self, name: &str) -> Option<&Input> {
         self.all.iter().find(|input| input.name == name)
@@ -254,74 +323,86 @@ pub fn plain(value: &Json) -> String {
     }
 }
 
-/// The schema of values in an environment file: every input of these templates, none required, references allowed.
+/// How deep `$ref`s of an input are followed when its schema is copied; a schema that refers to itself ends here.
+const COPIED_DEPTH_MAX: usize = 16;
+
+/// How many schemas an input's copy may hold. A few lines of nested `$ref`s can stand for thousands of millions.
+const COPIED_SCHEMAS_MAX: usize = 2_000;
+
+/// What is still to be copied, and from where.
+struct Copying<'a> {
+    root: &'a Json,
+    left: usize,
+}
+
+/// The schema of an input's value in an environment file: references allowed, null too, and nothing inside required, because a
+/// layer may say a part of a map and leave the rest to others.
 ///
-/// A layer may say a part of a map and leave the rest to others, so nothing inside is required either.
-pub fn environment_schema<'a>(all: impl IntoIterator<Item = &'a Inputs>) -> Json {
-    let mut properties: Map<String, Json> = Map::new();
-    for inputs in all {
-        for input in &inputs.all {
-            let schema = value_schema(input, inputs);
-            match properties.get_mut(&input.name) {
-                Some(Json::Object(known)) if *known != schema => {
-                    let known = std::mem::take(known);
-                    properties.insert(input.name.clone(), either(Json::Object(known), Json::Object(schema)));
-                }
-                Some(_) => {}
-                None => {
-                    properties.insert(input.name.clone(), Json::Object(schema));
-                }
-            }
-        }
-    }
-    json!({"type": "object", "properties": properties, "additionalProperties": false})
-}
-
-fn either(left: Json, right: Json) -> Json {
-    match left.get("anyOf").and_then(Json::as_array).filter(|_| left.get("description").is_none()) {
-        Some(known) if known.contains(&right) => left,
-        Some(known) => {
-            let all = [known.clone(), vec![right]].concat();
-            json!({ "anyOf": all })
-        }
-        None => json!({"anyOf": [left, right]}),
-    }
-}
-
-fn value_schema(input: &Input, inputs: &Inputs) -> Map<String, Json> {
-    let mut value = inputs.schema_of(&input.name).clone();
-    loosen(&mut value);
-    let mut forms = vec![value, json!({"type": "null"})];
-    let text = json!({"type": "string"});
-    let of = |kind: &str| json!({"type": "object", "properties": {kind: text}, "required": [kind], "additionalProperties": false});
-    forms.extend([of("ssm"), json!({"type": "object", "properties": {"secret": text, "key": text}, "required": ["secret"], "additionalProperties": false})]);
+/// It refers to the two definitions of [`reference_definitions`].
+pub fn value_schema(input: &Input, inputs: &Inputs) -> Json {
+    let mut copying = Copying { root: &inputs.schema, left: COPIED_SCHEMAS_MAX };
+    let mut forms = vec![loosened(inputs.schema_of(&input.name), &mut copying, 0), json!({"type": "null"})];
+    forms.push(json!({"$ref": "#/$defs/reference"}));
     if input.parameter.is_some() {
-        forms.extend([of("output"), of("export"), json!({"type": "object", "properties": {"previous": {"const": true}}, "required": ["previous"], "additionalProperties": false})]);
+        forms.push(json!({"$ref": "#/$defs/reference_at_deployment"}));
     }
-    let mut schema = Map::new();
-    schema.insert("description".into(), input.about.clone().into());
-    schema.insert("anyOf".into(), forms.into());
-    schema
+    json!({"description": input.about, "anyOf": forms})
 }
 
-/// Takes out what only a template can know: what is required, our own words; and lets numbers stand for text, whose type editors
-/// cannot know.
-fn loosen(schema: &mut Json) {
-    match schema {
-        Json::Object(entries) => {
-            entries.retain(|key, _| {
-                !matches!(key.as_str(), "required" | "dependentRequired" | "default" | "examples" | "description")
-                    && !key.starts_with("x-")
-            });
-            if entries.get("type") == Some(&json!("string")) {
-                entries.insert("type".into(), json!(["string", "number"]));
+/// What may stand for a value: `reference`, wherever text may; `reference_at_deployment`, for parameters.
+pub fn reference_definitions() -> Map<String, Json> {
+    let text = json!({"type": "string"});
+    let of = |keys: &[&str]| {
+        let properties: Map<String, Json> = keys.iter().map(|key| ((*key).to_string(), text.clone())).collect();
+        json!({"type": "object", "properties": properties, "required": [keys[0]], "additionalProperties": false})
+    };
+    let previous = json!({"type": "object", "properties": {"previous": {"const": true}}, "required": ["previous"], "additionalProperties": false});
+    let mut definitions = Map::new();
+    definitions.insert("reference".into(), json!({"anyOf": [of(&["ssm"]), of(&["secret", "key"])]}));
+    definitions
+        .insert("reference_at_deployment".into(), json!({"anyOf": [of(&["output"]), of(&["export"]), previous]}));
+    definitions
+}
+
+/// Takes out what only a template can know, and lets in what only greenroom does: numbers for text (editors cannot know its
+/// type), the five words, references inside.
+fn loosened(schema: &Json, copying: &mut Copying<'_>, depth: usize) -> Json {
+    let Json::Object(entries) = schema else { return schema.clone() };
+    let pointer = entries.get("$ref").and_then(Json::as_str).and_then(|it| it.strip_prefix('#'));
+    let target = pointer.and_then(|pointer| copying.root.pointer(pointer));
+    copying.left = copying.left.saturating_sub(1);
+    if depth > COPIED_DEPTH_MAX || copying.left == 0 {
+        return Json::Bool(true);
+    }
+    if let Some(target) = target {
+        return loosened(target, copying, depth + 1);
+    }
+    let is_kept = |key: &str| {
+        !matches!(key, "required" | "dependentRequired" | "default" | "examples" | "description" | "$defs")
+            && !key.starts_with("x-")
+    };
+    let mut out: Map<String, Json> = Map::new();
+    for (key, value) in entries.iter().filter(|(key, _)| is_kept(key)) {
+        let value = match (key.as_str(), value) {
+            ("type", Json::String(kind)) if kind == "string" => json!(["string", "number"]),
+            ("pattern", Json::String(pattern)) => json!(format!("(?:{pattern})|\\$\\{{")),
+            ("enum" | "const" | "propertyNames", value) => value.clone(),
+            ("properties" | "patternProperties", Json::Object(inner)) => {
+                inner.iter().map(|(key, value)| (key.clone(), inside(value, copying, depth))).collect()
             }
-            entries
-                .iter_mut()
-                .filter(|(key, _)| !matches!(key.as_str(), "enum" | "const"))
-                .for_each(|(_, value)| loosen(value));
-        }
-        Json::Array(items) => items.iter_mut().for_each(loosen),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+            ("items" | "additionalProperties", value) => inside(value, copying, depth),
+            (_, Json::Array(items)) => items.iter().map(|item| loosened(item, copying, depth + 1)).collect(),
+            (_, value) => loosened(value, copying, depth + 1),
+        };
+        out.insert(key.clone(), value);
+    }
+    Json::Object(out)
+}
+
+/// A value inside another: it may be a reference, or null to take it away.
+fn inside(schema: &Json, copying: &mut Copying<'_>, depth: usize) -> Json {
+    match loosened(schema, copying, depth + 1) {
+        Json::Object(schema) => json!({"anyOf": [schema, {"type": "null"}, {"$ref": "#/$defs/reference"}]}),
+        other => other,
     }
 }

@@ -1,6 +1,6 @@
 //! Templates: Tera in; rendered template, parameters and tags out. Pure, and offline.
 //!
-//! The way of a value: [`arguments`] types it and holds it against the schema of [`inputs`]; [`engine`] renders it, guarded by
+//! The way of a value: [`mod@arguments`] types it and holds it against the schema of [`inputs`]; [`engine`] renders it, guarded by
 //! [`quoting`] so that it can never become syntax; [`document`] makes of the text the JSON that CloudFormation is given; [`rules`]
 //! says what is wrong with it; [`trace`] finds the template's line for whatever is said.
 
@@ -14,7 +14,9 @@ pub mod plain;
 pub mod quoting;
 pub mod resource_types;
 pub mod rules;
+pub mod secrets;
 pub mod sentences;
+pub mod tags;
 pub mod trace;
 pub mod typing;
 pub mod wiring;
@@ -37,6 +39,7 @@ use document::Document;
 use engine::{Engine, Text, unknown_variable};
 use inputs::Inputs;
 use quoting::{readable, unguard_node};
+use resource_types::ResourceTypes;
 use rules::TemplateFault;
 use trace::Trace;
 
@@ -97,7 +100,7 @@ pub enum TemplatesFault {
         /// Why not.
         because: Unreadable,
     },
-    /// An empty `stack.yaml`.
+    /// An empty `stack.yaml` or `inputs.yaml`.
     #[error("`{0}` is empty")]
     Empty(String),
 }
@@ -134,13 +137,22 @@ pub enum ParameterValue {
 }
 
 impl Templates {
+    /// Begins, on another core, what every template needs and no file decides. Nothing waits for it that does not need it.
+    pub fn prepare() {
+        // Without the thread it is done where it is first needed.
+        let _ = std::thread::Builder::new().spawn(|| {
+            inputs::prepare();
+            ResourceTypes::shipped();
+        });
+    }
+
     /// Reads templates: those of `wanted` that exist, and the parts that any of them may include.
     pub fn load(project: &mut Project, wanted: &BTreeSet<String>) -> Self {
         let root = project.root.join(TEMPLATES);
         let folders = folders(&root);
         let names: Vec<String> =
             folders.iter().filter(|folder| folder.is_template).map(|folder| folder.name.clone()).collect();
-        let mut loader = Loader { project, texts: Vec::new() };
+        let mut loader = Loader { project, texts: Vec::new(), mistakes: Vec::new() };
         let mut all: BTreeMap<String, Template> = BTreeMap::new();
         for name in names.iter().filter(|name| wanted.contains(*name)) {
             all.insert(name.clone(), loader.template(&root, name));
@@ -148,12 +160,21 @@ impl Templates {
         if !loader.texts.is_empty() {
             loader.parts(&root, &folders);
         }
-        let texts = loader.texts;
+        let Loader { texts, mistakes: mut of_parts, .. } = loader;
         let (engine, mistakes) = Engine::new(texts, &project.sources);
+        of_parts.extend(mistakes);
+        let mistakes = of_parts;
         let mut templates = Self { all, names, engine, root, elsewhere: OnceLock::new() };
         templates.blame(mistakes, &project.sources);
         templates.check_variables(&project.sources);
         templates
+    }
+
+    /// Reads every template of the project.
+    pub fn load_all(project: &mut Project) -> Self {
+        let folders = folders(&project.root.join(TEMPLATES));
+        let templates = folders.into_iter().filter(|folder| folder.is_template);
+        Self::load(project, &templates.map(|folder| folder.name).collect())
     }
 
     /// The templates that were loaded, in order of their names.
@@ -207,7 +228,8 @@ impl Templates {
 
     /// `{% if typo %}` would be false in silence.
     fn check_variables(&mut self, sources: &Sources) {
-        for template in self.all.values_mut().filter(|template| matches!(template.form, Form::Tera)) {
+        let is_judged = |template: &&mut Template| matches!(template.form, Form::Tera) && !template.inputs.is_unknown();
+        for template in self.all.values_mut().filter(is_judged) {
             let inputs = &template.inputs;
             let declared = |name: &str| inputs.get(name).is_some() || WORDS.contains(&name);
             let unknown = self.engine.unknown_variables(&text_name(&template.name), &declared, sources);
@@ -286,10 +308,7 @@ impl Templates {
             .engine
             .render(&name, &context, sources)
             .map_err(|mistake| vec![explained(*mistake, template, stack)])?;
-        let traced = |mistakes: Vec<Mistake>| -> Vec<Mistake> {
-            let trace = Trace::new(&self.engine, &name, &context, &guarded, sources);
-            mistakes.into_iter().map(|mistake| trace.mistake(mistake, &guarded, sources)).collect()
-        };
+        let traced = |mistakes: Vec<Mistake>| self.traced(mistakes, &name, &context, &guarded, sources);
         let printed = printed_parameters(&guarded, template);
         if !printed.is_empty() {
             return Err(traced(printed));
@@ -324,8 +343,7 @@ impl Templates {
                 let name = text_name(&template.name);
                 let context = context(template, stack, arguments);
                 let guarded = self.engine.render(&name, &context, sources).unwrap_or_default();
-                let trace = Trace::new(&self.engine, &name, &context, &guarded, sources);
-                mistakes.into_iter().map(|mistake| trace.mistake(mistake, &guarded, sources)).collect()
+                self.traced(mistakes, &name, &context, &guarded, sources)
             }
         }
     }
@@ -350,6 +368,19 @@ impl Templates {
                 Trace::new(&self.engine, &name, &context, &guarded, sources).span(span, &guarded, sources)
             }
         }
+    }
+
+    /// Mistakes in a rendered text, moved to the template's lines.
+    fn traced(
+        &self,
+        mistakes: Vec<Mistake>,
+        name: &str,
+        context: &Context,
+        guarded: &str,
+        sources: &Sources,
+    ) -> Vec<Mistake> {
+        let trace = Trace::new(&self.engine, name, context, guarded, sources);
+        mistakes.into_iter().map(|mistake| trace.mistake(mistake, guarded, sources)).collect()
     }
 
     /// The arguments of a stack, where they are right.
@@ -519,6 +550,8 @@ fn declared_in(folder: &Path) -> Vec<String> {
 struct Loader<'a> {
     project: &'a mut Project,
     texts: Vec<Text>,
+    /// What is wrong with parts.
+    mistakes: Vec<Mistake>,
 }
 
 impl Loader<'_> {
@@ -557,6 +590,7 @@ impl Loader<'_> {
             (self.inputs(&inputs_file, &mut mistakes), Form::Tera)
         };
         let inputs_path = format!("{TEMPLATES}/{name}/{}", if is_plain { STACK_FILE } else { INPUTS_FILE });
+        // A schema that cannot judge is a mistake of its own by now.
         let validator = jsonschema::draft202012::new(&inputs.schema).ok();
         Template { name: name.to_string(), inputs_path, inputs, validator, mistakes, form }
     }
@@ -565,6 +599,11 @@ impl Loader<'_> {
         let none = || Inputs { schema: Json::Bool(true), all: Vec::new() };
         let Some((source, text)) = self.read(path, mistakes) else { return none() };
         let reading = yaml::read(source, &text);
+        if reading.root.is_none() && reading.mistakes.is_empty() {
+            let path = self.project.sources.get(source).path.clone();
+            let mistake = Mistake::at(Span::beginning(source), &TemplatesFault::Empty(path));
+            mistakes.push(mistake.hint("a template that asks for nothing says `properties: {}`"));
+        }
         mistakes.extend(reading.mistakes);
         match reading.root {
             Some(root) => inputs::read(&root, mistakes),
@@ -601,11 +640,15 @@ impl Loader<'_> {
                 let name = shown(root, &path);
                 let is_own = folder.is_template
                     && (name == text_name(&folder.name) || name.ends_with(&format!("/{INPUTS_FILE}")));
+                if is_own {
+                    continue;
+                }
                 // What cannot be read cannot be included; who includes it is told.
-                if let (false, Some((source, _))) = (is_own, self.read(&path, &mut mistakes)) {
+                if let Some((source, _)) = self.read(&path, &mut mistakes) {
                     self.texts.push(Text { name, source });
                 }
             }
+            self.mistakes.extend(mistakes.into_iter().filter(|mistake| mistake.span.is_some()));
         }
     }
 }

@@ -49,8 +49,11 @@ fn schema(node: &Node) -> Json {
         schema.insert("enum".into(), words.iter().filter_map(word).collect());
     }
     if let Some(pattern) = text(node, "AllowedPattern") {
-        // CloudFormation matches the whole value.
-        schema.insert("pattern".into(), json!(format!("^(?:{pattern})$")));
+        // CloudFormation matches the whole value. It reads patterns as Java does; one that we do not understand, it judges alone.
+        let whole = json!({ "pattern": format!("^(?:{pattern})$") });
+        if jsonschema::draft202012::new(&whole).is_ok() {
+            schema.insert("pattern".into(), whole["pattern"].clone());
+        }
     }
     for (ours, theirs) in
         [("minLength", "MinLength"), ("maxLength", "MaxLength"), ("minimum", "MinValue"), ("maximum", "MaxValue")]
@@ -72,14 +75,12 @@ fn text(node: &Node, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::{Sources, yaml};
+    use crate::environment::yaml::parsed;
 
     #[test]
     fn parameters_are_inputs() {
         let text = "Parameters: {Size: {Type: Number, MinValue: 1, Default: 2}, Name: {Type: String, AllowedPattern: '[a-z]+', NoEcho: true}, Ids: {Type: 'List<AWS::EC2::Subnet::Id>'}}";
-        let mut sources = Sources::default();
-        let id = sources.add("a.yaml".into(), text.into());
-        let inputs = inputs(&yaml::read(id, text).root.expect("a document"));
+        let inputs = inputs(&parsed(text));
         assert_eq!(inputs.schema["required"], json!(["Name", "Ids"]));
         assert_eq!(inputs.schema["properties"]["Size"], json!({"type": "number", "minimum": 1}));
         assert_eq!(inputs.schema["properties"]["Name"], json!({"type": "string", "pattern": "^(?:[a-z]+)$"}));

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::LazyLock;
 
-use crate::environment::{Content, Node, Span, Style};
+use crate::environment::{Content, Node, SourceId, Span, Style, yaml};
 
 /// Private-use characters: an ASCII character plus this.
 const SHIFT: u32 = 0xE000;
@@ -24,9 +24,10 @@ const MARK: char = '\u{E0FF}';
 /// Stand for the `{{` of `{{resolve:`, which Tera must not see.
 const RESOLVE: &str = "\u{E0FD}\u{E0FE}";
 
-/// Whether a character is one that guarding uses.
+/// Whether a character is one that rendering needs for itself: for guarding, and up to U+E12F for the marks of
+/// [`trace`](super::trace) and the sign of given parameters.
 pub fn is_reserved(character: char) -> bool {
-    ('\u{E000}'..='\u{E0FF}').contains(&character)
+    ('\u{E000}'..='\u{E12F}').contains(&character)
 }
 
 /// Hides CloudFormation's dynamic references from Tera. Columns stay what they are.
@@ -161,8 +162,14 @@ fn collect(node: &Node, guarded: &str, is_text: &dyn Fn(Span) -> bool, changes: 
     match &node.content {
         Content::Scalar(scalar) => {
             let span = untagged(guarded, node);
+            if scalar.style == Style::Block
+                && let Some((start, text)) = block(guarded, span, span != node.span, &scalar.text)
+            {
+                changes.insert(start, (span.end, text));
+                return;
+            }
             let change = match scalar.style {
-                Style::Block => block(guarded, span),
+                Style::Block => None,
                 style => flow(&guarded[span.start..span.end], &scalar.text, style, is_text(node.span)),
             };
             // The blank lines of a text are its own.
@@ -221,8 +228,11 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// A block scalar keeps its layout; further lines of a value are indented like the line they begin in.
-fn block(guarded: &str, span: Span) -> Option<String> {
+/// A block scalar keeps its layout; further lines of a value are indented like the line they begin in. Where that would read
+/// differently (a value that begins with a blank or ends with a line break, lines after `>`), the text is quoted instead.
+///
+/// What comes back begins where it says. A tagged block's place begins with its `|`, any other's after it.
+fn block(guarded: &str, span: Span, has_header: bool, text: &str) -> Option<(usize, String)> {
     let raw = &guarded[span.start..span.end];
     if !is_guarded(raw) {
         return None;
@@ -238,7 +248,20 @@ fn block(guarded: &str, span: Span) -> Option<String> {
             unguard(&line.replace(shifted('\n'), &format!("\n{indent}")))
         })
         .collect();
-    Some(lines.join("\n"))
+    let written = lines.join("\n");
+    let header = if has_header { span.start } else { header(guarded, span.start)? };
+    let again = yaml::read(SourceId::RENDERED, &format!("k: {}{written}\n", &guarded[header..span.start]));
+    let is_same = again.root.as_ref().and_then(|root| root.get("k")).and_then(Node::as_text) == Some(text);
+    Some(if is_same { (span.start, written) } else { (header, quoted(text)) })
+}
+
+/// Where the `|` or `>` stands that a block's text follows.
+fn header(guarded: &str, start: usize) -> Option<usize> {
+    static HEADER: LazyLock<regex::Regex> =
+        LazyLock::new(|| regex::Regex::new(r"[|>][-+0-9]*(?:[ \t]+#.*)?$").expect("a constant expression"));
+    let before = guarded[..start].trim_end_matches([' ', '\t', '\r', '\n']);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    HEADER.find(&before[line_start..]).map(|found| line_start + found.start())
 }
 
 /// Whether YAML 1.1 takes a plain scalar for text (yaml.org/type: bool, int, float, null, timestamp, merge, value).
@@ -251,9 +274,10 @@ fn is_text_in_yaml_1_1(text: &str) -> bool {
             r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?",
             r"[-+]?([0-9][0-9_]*)?\.[0-9_]*([eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+",
             r"[-+]?\.(?i:inf|nan)",
-            r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?",
+            r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ](?u:.)*)?",
         ];
-        regex::Regex::new(&format!("^(?:{})$", kinds.join("|"))).expect("a constant expression")
+        // YAML's words are ASCII; with Unicode's idea of upper and lower case the expression takes ten times as long to build.
+        regex::Regex::new(&format!("^(?-u:{})$", kinds.join("|"))).expect("a constant expression")
     });
     !OTHER.is_match(text)
 }
@@ -412,6 +436,10 @@ mod tests {
             ("k: 7.10\n# @", "x", "k: '7.10'\n# x"),
             ("k: |\n    x @\n    y\n", "1\n2", "k: |\n    x 1\n    2\n    y\n"),
             ("k: !Sub @", "a, b", "k: !Sub 'a, b'"),
+            // Blocks that lost a value's blanks and line breaks.
+            ("k: |\n  @\n", " a", "k: \" a\\n\"\n"),
+            ("k: !Sub | # why\n  @\nl: m\n", "a\n", "k: !Sub \"a\\n\\n\"\nl: m\n"),
+            ("k: >-\n  x @\n", "a\nb", "k: \"x a\\nb\"\n"),
         ] {
             assert_eq!(put(template, value).1, expected);
         }

@@ -4,20 +4,31 @@
 //! with whoever needs them.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::ops::Deref;
+use std::sync::{LazyLock, OnceLock};
 
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// Every resource type we know.
 ///
 /// A type that is missing is unknown to the whole tool; `data/README.md` says how to add one.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct ResourceTypes {
     /// Where the facts are from, as a sentence for people.
     pub source: String,
     /// The types by name, such as `AWS::EC2::VPC`.
-    pub types: BTreeMap<String, ResourceType>,
+    pub types: BTreeMap<&'static str, Facts>,
+}
+
+/// The facts of one type, read when they are first asked for.
+///
+/// A template knows some ten types of fifty; to read all of them takes longer than to render it.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    name: &'static str,
+    json: &'static str,
+    read: OnceLock<ResourceType>,
 }
 
 /// What the registry says about one resource type.
@@ -167,15 +178,36 @@ impl ResourceTypes {
 
     /// Finds a type by its name, such as `AWS::EC2::VPC`.
     pub fn get(&self, type_name: &str) -> Option<&ResourceType> {
-        self.types.get(type_name)
+        self.types.get(type_name).map(Deref::deref)
     }
 
-    fn parse(json: &str) -> serde_json::Result<Self> {
-        let mut parsed: Self = serde_json::from_str(json)?;
-        for (name, resource_type) in &mut parsed.types {
-            resource_type.has_properties_as_attributes = TYPES_WITH_PROPERTIES_AS_ATTRIBUTES.contains(&name.as_str());
+    fn parse(json: &'static str) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File {
+            source: String,
+            #[serde(borrow)]
+            types: BTreeMap<&'static str, &'static RawValue>,
         }
-        Ok(parsed)
+        let file: File = serde_json::from_str(json)?;
+        let facts = |(name, json): (&'static str, &'static RawValue)| {
+            (name, Facts { name, json: json.get(), read: OnceLock::new() })
+        };
+        Ok(Self { source: file.source, types: file.types.into_iter().map(facts).collect() })
+    }
+}
+
+impl Deref for Facts {
+    type Target = ResourceType;
+
+    fn deref(&self) -> &ResourceType {
+        self.read.get_or_init(|| {
+            let mut read: ResourceType = serde_json::from_str(self.json).expect(
+                "every type of `data/resource-types.json` has the form of `ResourceType`; the tests below read it",
+            );
+            read.has_properties_as_attributes = TYPES_WITH_PROPERTIES_AS_ATTRIBUTES.contains(&self.name);
+            read
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::environment::{Content, Entry, Mistake, Node, Span, Style, did_you_mean, order};
+use crate::environment::{Content, Entry, Mistake, Node, Span, did_you_mean, order};
 use crate::template::document::{Document, is_intrinsic, long_name};
 use crate::template::resource_types::{Primitive, ResourceType, ResourceTypes, Shape};
 
@@ -700,8 +700,9 @@ impl<'a> Checker<'a> {
             && !found.is_attribute(attribute)
         {
             let known: Vec<String> = found.read_only.iter().map(|path| path.replace('/', ".")).collect();
-            let hint = did_you_mean(attribute, known.iter().map(String::as_str))
-                .unwrap_or_else(|| format!("it has: {}", known.join(", ")));
+            let hint = did_you_mean(attribute, known.iter().map(String::as_str)).unwrap_or_else(|| {
+                if known.is_empty() { "it has none".into() } else { format!("it has: {}", known.join(", ")) }
+            });
             let fault = TemplateFault::UnknownAttribute { kind: kind.to_string(), attribute: attribute.to_string() };
             self.mistakes.push(Mistake::at(span, &fault).hint(hint));
         }
@@ -830,27 +831,4 @@ pub fn capability(document: &Document) -> Option<&'static str> {
 pub fn allows(capabilities: &[String], needed: &str) -> bool {
     let has = |name: &str| capabilities.iter().any(|capability| capability == name);
     has(needed) || needed == "CAPABILITY_IAM" && has("CAPABILITY_NAMED_IAM")
-}
-
-/// Text that is a secret by its look, wherever it stands: an access key of AWS, a private key.
-pub fn looks_secret(text: &str) -> bool {
-    static LOOKS: std::sync::LazyLock<regex::Regex> = std::sync::LazyLock::new(|| {
-        regex::Regex::new(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----")
-            .expect("a constant expression")
-    });
-    LOOKS.is_match(text)
-}
-
-/// Every text below a node that looks like a secret.
-pub fn secrets_by_look(node: &Node, found: &mut Vec<Span>) {
-    match &node.content {
-        Content::Scalar(scalar) if scalar.style != Style::Plain || !node.is_null() => {
-            if looks_secret(&scalar.text) {
-                found.push(node.span);
-            }
-        }
-        Content::Scalar(_) => {}
-        Content::Sequence(items) => items.iter().for_each(|item| secrets_by_look(item, found)),
-        Content::Mapping(entries) => entries.iter().for_each(|entry| secrets_by_look(&entry.value, found)),
-    }
 }

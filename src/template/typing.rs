@@ -25,6 +25,10 @@ pub enum TypeFault {
 /// How deep `$ref`s may lead; a schema that refers to itself ends here.
 const REFERENCES_MAX: usize = 32;
 
+/// How deep alternatives may lie in each other; a schema that is an alternative of itself ends here. Few, because each may have
+/// several.
+const ALTERNATIVES_DEPTH_MAX: usize = 4;
+
 /// Reads values by the schema of a template's inputs.
 #[derive(Clone, Copy)]
 pub struct Typing<'a> {
@@ -95,23 +99,30 @@ impl<'a> Typing<'a> {
 
     /// The schema of a key of a map.
     pub fn property(self, schema: &'a Json, key: &str) -> &'a Json {
-        let schema = self.resolve(schema);
-        let own = schema
-            .get("properties")
-            .and_then(|properties| properties.get(key))
-            .or_else(|| schema.get("additionalProperties"));
-        let own = own.filter(|own| own.is_object());
-        own.or_else(|| alternatives(schema).map(|each| self.property(each, key)).find(|each| !is_any(each)))
-            .unwrap_or(&ANY)
+        let own = |schema: &'a Json| {
+            let properties = schema.get("properties").and_then(|properties| properties.get(key));
+            properties.or_else(|| schema.get("additionalProperties"))
+        };
+        self.inside(schema, &own, ALTERNATIVES_DEPTH_MAX).unwrap_or(&ANY)
     }
 
-    fn item(self, schema: &'a Json, position: usize) -> &'a Json {
-        let prefix = schema.get("prefixItems").and_then(|items| items.get(position));
-        let own = prefix.or_else(|| schema.get("items")).filter(|items| items.is_object());
-        own.or_else(|| {
-            alternatives(schema).map(|each| self.item(self.resolve(each), position)).find(|each| !is_any(each))
-        })
-        .unwrap_or(&ANY)
+    /// The schema of an element of a list.
+    pub fn item(self, schema: &'a Json, position: usize) -> &'a Json {
+        let own = |schema: &'a Json| {
+            let prefix = schema.get("prefixItems").and_then(|items| items.get(position));
+            prefix.or_else(|| schema.get("items"))
+        };
+        self.inside(schema, &own, ALTERNATIVES_DEPTH_MAX).unwrap_or(&ANY)
+    }
+
+    /// What the schema says of something inside it, or else the first of its alternatives that does.
+    fn inside(self, schema: &'a Json, own: &dyn Fn(&'a Json) -> Option<&'a Json>, depth: usize) -> Option<&'a Json> {
+        let schema = self.resolve(schema);
+        let said = own(schema).filter(|own| own.is_object());
+        match depth.checked_sub(1) {
+            Some(depth) => said.or_else(|| alternatives(schema).find_map(|each| self.inside(each, own, depth))),
+            None => said,
+        }
     }
 
     /// Whether the schema, or one of its alternatives, takes values of this type.
@@ -129,10 +140,6 @@ impl<'a> Typing<'a> {
 }
 
 static ANY: Json = Json::Bool(true);
-
-fn is_any(schema: &Json) -> bool {
-    schema == &ANY
-}
 
 fn alternatives(schema: &Json) -> impl Iterator<Item = &Json> {
     ["anyOf", "oneOf", "allOf"]
@@ -240,17 +247,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::environment::{Sources, yaml};
-
-    fn read(text: &str) -> Node {
-        let mut sources = Sources::default();
-        let id = sources.add("a.yaml".into(), text.into());
-        yaml::read(id, text).root.expect("a document")
-    }
+    use crate::environment::yaml::parsed;
 
     fn typed(text: &str, schema: &Json) -> (Json, Vec<String>) {
         let mut mistakes = Vec::new();
-        let value = Typing { root: schema }.json(&read(text), schema, &mut mistakes);
+        let value = Typing { root: schema }.json(&parsed(text), schema, &mut mistakes);
         (value, mistakes.into_iter().map(|mistake| mistake.message).collect())
     }
 
@@ -298,7 +299,7 @@ mod tests {
 
     #[test]
     fn defaults_take_the_type_of_their_schema() {
-        let schema = schema_json(&read("{type: string, default: 16.9, enum: [16.9, 17.10], minLength: 2}"));
+        let schema = schema_json(&parsed("{type: string, default: 16.9, enum: [16.9, 17.10], minLength: 2}"));
         assert_eq!(schema, json!({"type": "string", "minLength": 2, "default": "16.9", "enum": ["16.9", "17.10"]}));
     }
 }

@@ -150,7 +150,9 @@ pub fn check(environment: &Environment, flows: &[Flow], others: &Others<'_>, out
         {
             let fault = WiringFault::UnknownOutput { stack: flow.from.clone(), output: output.clone() };
             let near = did_you_mean(output, known.iter().map(String::as_str));
-            let hint = near.unwrap_or_else(|| format!("it has: {}", known.join(", ")));
+            let all =
+                || if known.is_empty() { "it has none".to_string() } else { format!("it has: {}", known.join(", ")) };
+            let hint = near.unwrap_or_else(all);
             mistakes.push(Mistake::at(flow.span, &fault).hint(hint));
         }
     }

@@ -6,7 +6,7 @@ use anstream::AutoStream;
 use anstream::adapter::strip_str;
 
 use crate::check::Findings;
-use crate::diff::{Differences, StackDifference, ValueAt};
+use crate::diff::{Differences, StackDifference, ValueAt, ValueDifference};
 use crate::environment::{Severity, Sources};
 use crate::error::Failure;
 use crate::explain::{Explanation, Overview, Said, Standing};
@@ -73,7 +73,8 @@ fn findings(findings: &Findings, sources: &Sources) -> String {
         .map(|(count, what)| plural(count, what))
         .collect::<Vec<_>>()
         .join(", ");
-    let text = format!("{}\n{counted}\n", texts.join("\n"));
+    let total = if findings.all.len() > 1 { format!("\n{counted}\n") } else { String::new() };
+    let text = format!("{}{total}", texts.join("\n"));
     if is_colored { text } else { strip_str(&text).to_string() }
 }
 
@@ -155,11 +156,16 @@ fn explanation(explanation: &Explanation) -> String {
     if let Some(parameter) = explanation.input.as_ref().and_then(|input| input.parameter.as_ref()) {
         let _ = writeln!(text, "\nbecomes the parameter {parameter}");
     }
-    if !explanation.lands_in.is_empty() {
-        let rows: Vec<Vec<String>> = explanation.lands_in.iter().map(landing_row).collect();
-        let _ = write!(text, "\nends up in\n{}", columns(&rows, "  "));
-    } else if explanation.input.is_some() && explanation.value.is_some() {
-        text.push_str("\nends up in no resource of this rendering\n");
+    match &explanation.lands_in {
+        Some(landings) if !landings.is_empty() => {
+            let rows: Vec<Vec<String>> = landings.iter().map(landing_row).collect();
+            let _ = write!(text, "\nends up in\n{}", columns(&rows, "  "));
+        }
+        Some(_) if explanation.value.is_some() => text.push_str("\nends up in no resource of this rendering\n"),
+        None if explanation.input.is_some() => {
+            text.push_str("\nwhere it ends up is not known: the stack's values are wrong\nhint: `greenroom check` says what is wrong\n");
+        }
+        Some(_) | None => {}
     }
     text
 }
@@ -209,6 +215,10 @@ fn stack_difference(stack: &StackDifference) -> String {
     }
     let mut text = format!("{}\n", stack.stack);
     let value = |at: &Option<ValueAt>| at.as_ref().map_or("not given".to_string(), |at| at.value.clone());
+    let change = |it: &ValueDifference| {
+        let (before, after) = apart(&value(&it.before), &value(&it.after));
+        format!("{before} → {after}")
+    };
     let place = |at: &Option<ValueAt>| at.as_ref().map(|at| at.place.to_string()).unwrap_or_default();
     let rows: Vec<Vec<String>> = stack
         .values
@@ -220,7 +230,7 @@ fn stack_difference(stack: &StackDifference) -> String {
                 .collect::<Vec<_>>()
                 .join(" → ");
             let because = it.because.as_ref().map(|because| format!("declared: {because}")).unwrap_or_default();
-            vec![it.input.clone(), format!("{} → {}", value(&it.before), value(&it.after)), places, because]
+            vec![it.input.clone(), change(it), places, because]
         })
         .collect();
     text.push_str(&columns(&rows, "  "));
@@ -254,15 +264,43 @@ fn resource_difference(difference: &ResourceDifference) -> String {
 }
 
 fn property(difference: &PropertyDifference) -> String {
-    const CHARACTERS_MAX: usize = 60;
-    let shown = |value: &Option<serde_json::Value>| {
-        let text = value.as_ref().map_or("nothing".to_string(), plain);
-        match text.char_indices().nth(CHARACTERS_MAX) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text,
-        }
+    let text = |value: &Option<serde_json::Value>| value.as_ref().map_or("nothing".to_string(), short);
+    let (before, after) = apart(&text(&difference.before), &text(&difference.after));
+    format!("{}  {before} → {after}", difference.path)
+}
+
+/// A value as a template would write it: `!Ref Vpc`, `!GetAtt Key.Arn`.
+fn short(value: &serde_json::Value) -> String {
+    use serde_json::Value as Json;
+    let Some((name, argument)) =
+        value.as_object().filter(|entries| entries.len() == 1).and_then(|entries| entries.iter().next())
+    else {
+        return plain(value);
     };
-    format!("{}  {} → {}", difference.path, shown(&difference.before), shown(&difference.after))
+    match (name.as_str(), argument) {
+        ("Ref", Json::String(name)) => format!("!Ref {name}"),
+        ("Fn::Sub", Json::String(text)) => format!("!Sub {text}"),
+        ("Fn::GetAtt", Json::Array(parts)) => {
+            format!("!GetAtt {}", parts.iter().map(plain).collect::<Vec<_>>().join("."))
+        }
+        _ => plain(value),
+    }
+}
+
+/// Two texts cut to what fits on a line, so that what differs is seen: of long ones the common beginning is left out.
+fn apart(before: &str, after: &str) -> (String, String) {
+    const CHARACTERS_MAX: usize = 60;
+    const CONTEXT_CHARACTERS: usize = 12;
+    let is_long = before.chars().count() > CHARACTERS_MAX && after.chars().count() > CHARACTERS_MAX;
+    let common = before.chars().zip(after.chars()).take_while(|(left, right)| left == right).count();
+    let skipped = if is_long { common.saturating_sub(CONTEXT_CHARACTERS) } else { 0 };
+    let cut = |text: &str| {
+        let rest: Vec<char> = text.chars().skip(skipped).collect();
+        let beginning = if skipped > 0 { "…" } else { "" };
+        let end = if rest.len() > CHARACTERS_MAX { "…" } else { "" };
+        format!("{beginning}{}{end}", rest.into_iter().take(CHARACTERS_MAX).collect::<String>())
+    };
+    (cut(before), cut(after))
 }
 
 /// A name that both drawing languages take as it is.

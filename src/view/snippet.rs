@@ -18,9 +18,8 @@ impl<'a> Redacted<'a> {
     /// Blacks out what any of the findings conceals: another finding may show the same line.
     pub(super) fn new(findings: &Findings, sources: &'a Sources) -> Self {
         let mut texts: BTreeMap<SourceId, String> = BTreeMap::new();
-        for span in
-            findings.all.iter().filter(|found| found.mistake.is_concealed).filter_map(|found| found.mistake.span)
-        {
+        let found = findings.all.iter().filter(|found| found.mistake.is_concealed);
+        for span in found.filter_map(|found| found.mistake.span).chain(findings.concealed.iter().copied()) {
             let text = texts.entry(span.source).or_insert_with(|| sources.get(span.source).text.clone());
             let hidden: String =
                 text[span.start..span.end].bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
@@ -37,6 +36,9 @@ impl<'a> Redacted<'a> {
 /// A mistake as people read it, ending in a line break.
 pub(super) fn render(found: &Found, redacted: &Redacted<'_>, is_colored: bool) -> String {
     let mistake = &found.mistake;
+    if mistake.span.is_none() && mistake.related.is_empty() {
+        return placeless(found, redacted.sources);
+    }
     let level = match mistake.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -64,6 +66,24 @@ pub(super) fn render(found: &Found, redacted: &Redacted<'_>, is_colored: bool) -
     format!("{text}\n")
 }
 
+/// What is wrong with something that stands in no file.
+fn placeless(found: &Found, sources: &Sources) -> String {
+    let mistake = &found.mistake;
+    let severity = match mistake.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    // Unless its sentence names it already.
+    let is_named = |context: &String| {
+        mistake.message.contains(&format!("`{context}`")) || mistake.message.contains(&format!("/{context}.yaml`"))
+    };
+    let context = met_in(found, sources).filter(|_| !found.contexts.iter().all(is_named));
+    let context = context.map(|context| format!("  {context}\n")).unwrap_or_default();
+    let notes = mistake.notes.iter().fold(String::new(), |notes, note| notes + "  " + note + "\n");
+    let hint = mistake.hint.as_ref().map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
+    format!("{severity}: {}\n{notes}{context}{hint}", mistake.message)
+}
+
 fn snippet<'a>(
     span: Span,
     kind: AnnotationKind,
@@ -77,6 +97,8 @@ fn snippet<'a>(
     let end = text.floor_char_boundary(span.end).max(start);
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let first_line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+    let first_line_end = line_start + text[line_start..first_line_end].trim_end_matches('\r').len();
+    let start = start.min(first_line_end);
     // A place of many lines is shown by its first.
     let end = end.min(first_line_end).max(start);
     let annotation = kind.span(start - line_start..end - line_start);

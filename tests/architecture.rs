@@ -1,0 +1,130 @@
+//! Holds the import rules: each with its reason, which is what a broken one prints.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which of our modules a module may import, and why not more.
+const RULES: &[(&str, &[&str], &str)] = &[
+    ("environment", &[], "what files mean must not depend on what is done with them"),
+    ("template", &["environment"], "rendering is pure: files in, templates out"),
+    ("operation", &[], "the loop knows no operation"),
+    ("error", &[], "every verb fails in the same words, so the words know no verb"),
+    ("check", &["environment", "template"], "findings are data; nothing is printed and nothing is called"),
+    ("explain", &["environment", "template"], "explanations are data; nothing is printed and nothing is called"),
+    ("diff", &["environment", "template", "explain"], "differences are data; nothing is printed and nothing is called"),
+    ("cli", &[], "what was typed is not yet what was meant"),
+    (
+        "view",
+        &["check", "diff", "environment", "error", "explain", "operation", "template"],
+        "the view prints reports and decides nothing",
+    ),
+    (
+        "commands",
+        &["check", "cli", "diff", "environment", "error", "explain", "operation", "template", "view"],
+        "verbs compose everything else",
+    ),
+];
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).expect("a readable directory") {
+        let path = entry.expect("a readable entry").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The module a file belongs to: `src/view/human.rs` is `view`.
+fn module(path: &Path) -> String {
+    let relative = path.strip_prefix(root().join("src")).expect("a file below src");
+    let first = relative.iter().next().expect("a first part").to_string_lossy();
+    first.trim_end_matches(".rs").to_string()
+}
+
+/// Every `crate::NAME` in the code of a file, comments left out, and with it every name in `crate::{…}`.
+fn imports(text: &str) -> BTreeSet<String> {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    code.match_indices("crate::")
+        .filter(|(start, _)| !code[..*start].ends_with('$'))
+        .map(|(start, found)| &code[start + found.len()..])
+        .flat_map(|rest| match rest.strip_prefix('{') {
+            Some(list) => {
+                list.split('}').next().unwrap_or_default().split(',').map(|name| name.trim().to_string()).collect()
+            }
+            None => vec![rest.to_string()],
+        })
+        .map(|name| name.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect())
+        .filter(|name: &String| !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn modules_import_only_what_they_may() {
+    let mut broken = Vec::new();
+    for path in rust_files(&root().join("src")) {
+        let module = module(&path);
+        if ["lib", "main"].contains(&module.as_str()) {
+            continue;
+        }
+        let Some((_, allowed, reason)) = RULES.iter().find(|(name, _, _)| *name == module) else {
+            broken.push(format!("{}: `{module}` has no rule in tests/architecture.rs", path.display()));
+            continue;
+        };
+        for import in imports(&fs::read_to_string(&path).expect("a readable file")) {
+            if import != module && !allowed.contains(&import.as_str()) {
+                broken.push(format!("{}: `{module}` imports `{import}`, but {reason}", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn only_the_view_and_main_print() {
+    let prints = ["println!", "print!(", "eprintln!", "eprint!(", "stdout()", "stderr()"];
+    for path in rust_files(&root().join("src")) {
+        let text = fs::read_to_string(&path).expect("a readable file");
+        let may = ["view", "main"].contains(&module(&path).as_str());
+        assert!(
+            may || !prints.iter().any(|print| text.contains(print)),
+            "{} prints: that is the view's work",
+            path.display()
+        );
+    }
+}
+
+/// Planners must give the same plan for the same world: no clock, no files, no waiting.
+#[test]
+fn planners_are_pure() {
+    let impure = [".await", "tokio::", "std::fs", "std::env", "std::time", "SystemTime", "Instant::now"];
+    for path in rust_files(&root().join("src")).iter().filter(|path| path.ends_with("plan.rs")) {
+        let text = fs::read_to_string(path).expect("a readable file");
+        for word in impure {
+            assert!(!text.contains(word), "{} says `{word}`: a planner decides from its world alone", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let main = fs::read_to_string(root().join("tests/main.rs")).expect("tests/main.rs");
+    for entry in fs::read_dir(root().join("tests")).expect("tests") {
+        let path = entry.expect("a readable entry").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let is_module = path.extension().is_some_and(|ending| ending == "rs") || path.join("mod.rs").exists();
+        assert!(
+            !is_module || name == "main" || main.contains(&format!("mod {name};")),
+            "tests/main.rs does not name `{name}`"
+        );
+    }
+}
