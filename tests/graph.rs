@@ -30,19 +30,19 @@ fn as_mermaid() {
     draws(
         &[],
         expect![[r#"
-        exit 0
-        -- stdout
-        flowchart LR
-          store["store"]
-          reader["reader"]
-          old(["old"])
-          user["user"]
-          far_away["far-away"]
-          store -->|TopicArn| reader
-          old -->|Url| user
-          reader -->|needed first| user
-          twin_store(["twin/store"]) -->|TopicArn| far_away
-    "#]],
+            exit 0
+            -- stdout
+            flowchart LR
+              store["store"]
+              reader["reader"]
+              old(["old"])
+              user["user"]
+              far_away["far-away"]
+              store -->|TopicArn| reader
+              old -->|Url| user
+              reader -->|needed first| user
+              twin_store(["twin/store"]) -->|TopicArn| far_away
+        "#]],
     );
 }
 
@@ -51,23 +51,23 @@ fn as_dot() {
     draws(
         &["--as", "dot"],
         expect![[r#"
-        exit 0
-        -- stdout
-        digraph "lab" {
-          rankdir=LR;
-          node [shape=box];
-          store [label="store"];
-          reader [label="reader"];
-          old [label="old", style=rounded];
-          user [label="user"];
-          far_away [label="far-away"];
-          store -> reader [label="TopicArn"];
-          old -> user [label="Url"];
-          reader -> user [label="needed first"];
-          twin_store [label="twin/store", style=rounded];
-          twin_store -> far_away [label="TopicArn"];
-        }
-    "#]],
+            exit 0
+            -- stdout
+            digraph "lab" {
+              rankdir=LR;
+              node [shape=box];
+              store [label="store"];
+              reader [label="reader"];
+              old [label="old", style=rounded];
+              user [label="user"];
+              far_away [label="far-away"];
+              store -> reader [label="TopicArn"];
+              old -> user [label="Url"];
+              reader -> user [label="needed first"];
+              twin_store [label="twin/store", style=rounded];
+              twin_store -> far_away [label="TopicArn"];
+            }
+        "#]],
     );
 }
 
@@ -76,52 +76,52 @@ fn for_programs() {
     draws(
         &["--format", "json"],
         expect![[r#"
-        exit 0
-        -- stdout
-        {
-          "schema": 1,
-          "graph": {
-            "environment": "lab",
-            "stacks": [
-              "store",
-              "reader",
-              "old",
-              "user",
-              "far-away"
-            ],
-            "unmanaged": [
-              "old"
-            ],
-            "flows": [
-              {
-                "from": "store",
-                "output": "TopicArn",
-                "to": "reader",
-                "input": "source"
-              },
-              {
-                "from": "old",
-                "output": "Url",
-                "to": "user",
-                "input": "source"
-              },
-              {
-                "from": "reader",
-                "output": null,
-                "to": "user",
-                "input": null
-              },
-              {
-                "from_environment": "twin",
-                "from": "store",
-                "output": "TopicArn",
-                "to": "far-away",
-                "input": "source"
+            exit 0
+            -- stdout
+            {
+              "schema": 1,
+              "graph": {
+                "environment": "lab",
+                "stacks": [
+                  "store",
+                  "reader",
+                  "old",
+                  "user",
+                  "far-away"
+                ],
+                "unmanaged": [
+                  "old"
+                ],
+                "flows": [
+                  {
+                    "from": "store",
+                    "output": "TopicArn",
+                    "to": "reader",
+                    "input": "source"
+                  },
+                  {
+                    "from": "old",
+                    "output": "Url",
+                    "to": "user",
+                    "input": "source"
+                  },
+                  {
+                    "from": "reader",
+                    "output": null,
+                    "to": "user",
+                    "input": null
+                  },
+                  {
+                    "from_environment": "twin",
+                    "from": "store",
+                    "output": "TopicArn",
+                    "to": "far-away",
+                    "input": "source"
+                  }
+                ]
               }
-            ]
-          }
-        }
-    "#]],
+            }
+        "#]],
     );
 }
 

@@ -87,6 +87,7 @@ fn a_template_that_is_not_utf8() {
             exit 2
             -- stderr
             error: `templates/store/stack.yaml` is not UTF-8: byte 14 is 0xe9
+              met in `lab/store`
         "#]],
     );
 }
@@ -250,26 +251,26 @@ fn lines_that_end_as_on_windows() {
     check_says(
         &Scenario::small().lab(&LAB.replace("region", "regoin").replace('\n', "\r\n")),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `lab` says no `region`
-         --> environments/lab.yaml:1:1
-          |
-        1 | project: demo
-          | ^
-          |
-          = hint: say `region:` here or in a file it inherits
+            exit 2
+            -- stderr
+            error: `lab` says no `region`
+             --> environments/lab.yaml:1:1
+              |
+            1 | project: demo
+              | ^
+              |
+              = hint: say `region:` here or in a file it inherits
 
-        error: unknown key `regoin`
-         --> environments/lab.yaml:3:1
-          |
-        3 | regoin: eu-west-1
-          | ^^^^^^
-          |
-          = hint: did you mean `region`?
+            error: unknown key `regoin`
+             --> environments/lab.yaml:3:1
+              |
+            3 | regoin: eu-west-1
+              | ^^^^^^
+              |
+              = hint: did you mean `region`?
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
 }
 
@@ -278,14 +279,14 @@ fn an_empty_text() {
     check_says(
         &lab_and("owner: ''"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: text expected, but this is empty
-         --> environments/lab.yaml:7:8
-          |
-        7 | owner: ''
-          |        ^^
-    "#]],
+            exit 2
+            -- stderr
+            error: text expected, but this is empty
+             --> environments/lab.yaml:7:8
+              |
+            7 | owner: ''
+              |        ^^
+        "#]],
     );
 }
 
@@ -330,14 +331,14 @@ fn a_list_where_an_environment_is_due() {
     check_says(
         &Scenario::small().lab("[project, region]\n"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: a map expected, but this is a list
-         --> environments/lab.yaml:1:1
-          |
-        1 | [project, region]
-          | ^^^^^^^^^^^^^^^^^
-    "#]],
+            exit 2
+            -- stderr
+            error: a map expected, but this is a list
+             --> environments/lab.yaml:1:1
+              |
+            1 | [project, region]
+              | ^^^^^^^^^^^^^^^^^
+        "#]],
     );
 }
 
@@ -439,26 +440,26 @@ fn an_unknown_key() {
     check_says(
         &lab_and("acount: '222222222222'\nfoo: bar"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: unknown key `acount`
-         --> environments/lab.yaml:7:1
-          |
-        7 | acount: '222222222222'
-          | ^^^^^^
-          |
-          = hint: did you mean `account`?
+            exit 2
+            -- stderr
+            error: unknown key `acount`
+             --> environments/lab.yaml:7:1
+              |
+            7 | acount: '222222222222'
+              | ^^^^^^
+              |
+              = hint: did you mean `account`?
 
-        error: unknown key `foo`
-         --> environments/lab.yaml:8:1
-          |
-        8 | foo: bar
-          | ^^^
-          |
-          = hint: known here: abstract, about, requires, inherits, project, stack_name, region, owner, tags, account, protected, lifetime, named, deploy, values, stacks, drift, clone_policy, clone, differences
+            error: unknown key `foo`
+             --> environments/lab.yaml:8:1
+              |
+            8 | foo: bar
+              | ^^^
+              |
+              = hint: known here: abstract, about, requires, inherits, project, stack_name, region, owner, tags, account, protected, lifetime, named, deploy, values, stacks, drift, clone_policy, clone, differences
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
 }
 
@@ -467,34 +468,34 @@ fn a_wrong_type() {
     check_says(
         &lab_and("protected: yes\nlifetime: 8 hours\ntags: [a]\nowner: {name: me}"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `true` or `false` expected, but this is `yes`
-         --> environments/lab.yaml:7:12
-          |
-        7 | protected: yes
-          |            ^^^
+            exit 2
+            -- stderr
+            error: `true` or `false` expected, but this is `yes`
+             --> environments/lab.yaml:7:12
+              |
+            7 | protected: yes
+              |            ^^^
 
-        error: a duration, such as `90m`, `8h` or `2d`, expected, but this is `8 hours`
-         --> environments/lab.yaml:8:11
-          |
-        8 | lifetime: 8 hours
-          |           ^^^^^^^
+            error: a duration, such as `90m`, `8h` or `2d`, expected, but this is `8 hours`
+             --> environments/lab.yaml:8:11
+              |
+            8 | lifetime: 8 hours
+              |           ^^^^^^^
 
-        error: a map expected, but this is a list
-         --> environments/lab.yaml:9:7
-          |
-        9 | tags: [a]
-          |       ^^^
+            error: a map expected, but this is a list
+             --> environments/lab.yaml:9:7
+              |
+            9 | tags: [a]
+              |       ^^^
 
-        error: text expected, but this is a map
-          --> environments/lab.yaml:10:8
-           |
-        10 | owner: {name: me}
-           |        ^^^^^^^^^^
+            error: text expected, but this is a map
+              --> environments/lab.yaml:10:8
+               |
+            10 | owner: {name: me}
+               |        ^^^^^^^^^^
 
-        4 mistakes
-    "#]],
+            4 mistakes
+        "#]],
     );
 }
 
@@ -571,31 +572,31 @@ fn null_where_a_value_is_due() {
     check_says(
         &Scenario::small().lab(&LAB.replace("{topic: papers}", "\n      topic:")),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `store` lacks the input `topic`
-         --> environments/lab.yaml:5:3
-          |
-        5 |   store:
-          |   ^^^^^
-          |
-         ::: templates/store/inputs.yaml:4:3
-          |
-        4 |   topic: {type: string, description: What the topic is called}
-          |   ----- What the topic is called
-          |
-          = hint: say `topic:` under `stacks.store.values`
+            exit 2
+            -- stderr
+            error: `store` lacks the input `topic`
+             --> environments/lab.yaml:5:3
+              |
+            5 |   store:
+              |   ^^^^^
+              |
+             ::: templates/store/inputs.yaml:4:3
+              |
+            4 |   topic: {type: string, description: What the topic is called}
+              |   ----- What the topic is called
+              |
+              = hint: say `topic:` under `stacks.store.values`
 
-        error: null removes what a layer below says, but none says `stacks.store.values.topic`
-         --> environments/lab.yaml:7:7
-          |
-        7 |       topic:
-          |       ^^^^^
-          |
-          = hint: give it a value, or take the line out
+            error: null removes what a layer below says, but none says `stacks.store.values.topic`
+             --> environments/lab.yaml:7:7
+              |
+            7 |       topic:
+              |       ^^^^^
+              |
+              = hint: give it a value, or take the line out
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
 }
 
@@ -640,6 +641,14 @@ fn an_unknown_word() {
         expect![[r#"
             exit 2
             -- stderr
+            error: unknown word `${AWS::Region}`
+             --> environments/lab.yaml:6:21
+              |
+            6 |     values: {topic: '${enviroment}-${AWS::Region}'}
+              |                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = hint: did you mean `region`?
+
             error: unknown word `${enviroment}`
              --> environments/lab.yaml:6:21
               |
@@ -647,6 +656,8 @@ fn an_unknown_word() {
               |                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
               |
               = hint: did you mean `environment`?
+
+            2 mistakes
         "#]],
     );
 }
@@ -692,22 +703,22 @@ fn a_tag_of_awss_own() {
     check_says(
         &lab_and("tags: {'aws:team': one, 'greenroom:stack': two}"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: tags that begin with `aws:` are not ours to set
-         --> environments/lab.yaml:7:8
-          |
-        7 | tags: {'aws:team': one, 'greenroom:stack': two}
-          |        ^^^^^^^^^^
+            exit 2
+            -- stderr
+            error: tags that begin with `aws:` are not ours to set
+             --> environments/lab.yaml:7:8
+              |
+            7 | tags: {'aws:team': one, 'greenroom:stack': two}
+              |        ^^^^^^^^^^
 
-        error: tags that begin with `greenroom:` are not ours to set
-         --> environments/lab.yaml:7:25
-          |
-        7 | tags: {'aws:team': one, 'greenroom:stack': two}
-          |                         ^^^^^^^^^^^^^^^^^
+            error: tags that begin with `greenroom:` are not ours to set
+             --> environments/lab.yaml:7:25
+              |
+            7 | tags: {'aws:team': one, 'greenroom:stack': two}
+              |                         ^^^^^^^^^^^^^^^^^
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
 }
 
@@ -751,14 +762,14 @@ fn a_stack_called_like_a_path() {
     check_says(
         &scenario,
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `../../evil` cannot be what a stack is called here: letters, digits, hyphens and underscores
-         --> environments/lab.yaml:7:3
-          |
-        7 |   ../../evil: {template: store, stack_name: evil, values: {topic: a}}
-          |   ^^^^^^^^^^
-    "#]],
+            exit 2
+            -- stderr
+            error: `../../evil` cannot be what a stack is called here: letters, digits, hyphens and underscores
+             --> environments/lab.yaml:7:3
+              |
+            7 |   ../../evil: {template: store, stack_name: evil, values: {topic: a}}
+              |   ^^^^^^^^^^
+        "#]],
     );
     assert_eq!(scenario.run(["render", "lab", "--out", "out"]).code, Some(2));
 }
@@ -788,28 +799,28 @@ fn an_exception_that_is_not_whole() {
             "drift:\n  ignore:\n    - {path: store/Topic}\n    - {path: store/Topic, because: so, until: 2026-02-30}",
         ),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `because` is missing
-         --> environments/lab.yaml:9:7
-          |
-        9 |     - {path: store/Topic}
-          |       ^^^^^^^^^^^^^^^^^^^
+            exit 2
+            -- stderr
+            error: `because` is missing
+             --> environments/lab.yaml:9:7
+              |
+            9 |     - {path: store/Topic}
+              |       ^^^^^^^^^^^^^^^^^^^
 
-        error: `until` is missing
-         --> environments/lab.yaml:9:7
-          |
-        9 |     - {path: store/Topic}
-          |       ^^^^^^^^^^^^^^^^^^^
+            error: `until` is missing
+             --> environments/lab.yaml:9:7
+              |
+            9 |     - {path: store/Topic}
+              |       ^^^^^^^^^^^^^^^^^^^
 
-        error: a date, such as `2027-06-30`, expected, but this is `2026-02-30`
-          --> environments/lab.yaml:10:47
-           |
-        10 |     - {path: store/Topic, because: so, until: 2026-02-30}
-           |                                               ^^^^^^^^^^
+            error: a date, such as `2027-06-30`, expected, but this is `2026-02-30`
+              --> environments/lab.yaml:10:47
+               |
+            10 |     - {path: store/Topic, because: so, until: 2026-02-30}
+               |                                               ^^^^^^^^^^
 
-        3 mistakes
-    "#]],
+            3 mistakes
+        "#]],
     );
 }
 
@@ -1055,34 +1066,34 @@ fn a_reference_to_nothing() {
     check_says(
         &scenario,
         expect![[r#"
-        exit 2
-        -- stderr
-        error: the stack `other` has no output `Arn`
-         --> environments/lab.yaml:6:34
-          |
-        6 |     values: {topic: papers, one: {output: other.Arn}, two: {output: nowhere/stor.Arn}, three: {output: lab/stor.Arn}}
-          |                                  ^^^^^^^^^^^^^^^^^^^
-          |
-          = hint: it has: TopicArn
+            exit 2
+            -- stderr
+            error: the stack `other` has no output `Arn`
+             --> environments/lab.yaml:6:34
+              |
+            6 |     values: {topic: papers, one: {output: other.Arn}, two: {output: nowhere/stor.Arn}, three: {output: lab/stor.Arn}}
+              |                                  ^^^^^^^^^^^^^^^^^^^
+              |
+              = hint: it has: TopicArn
 
-        error: there is no environment `nowhere`
-         --> environments/lab.yaml:6:60
-          |
-        6 |     values: {topic: papers, one: {output: other.Arn}, two: {output: nowhere/stor.Arn}, three: {output: lab/stor.Arn}}
-          |                                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^
-          |
-          = hint: there are: lab
+            error: there is no environment `nowhere`
+             --> environments/lab.yaml:6:60
+              |
+            6 |     values: {topic: papers, one: {output: other.Arn}, two: {output: nowhere/stor.Arn}, three: {output: lab/stor.Arn}}
+              |                                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = hint: there are: lab
 
-        error: `lab` has no stack `stor`
-         --> environments/lab.yaml:6:95
-          |
-        6 |     values: {topic: papers, one: {output: other.Arn}, two: {output: nowhere/stor.Arn}, three: {output: lab/stor.Arn}}
-          |                                                                                               ^^^^^^^^^^^^^^^^^^^^^^
-          |
-          = hint: did you mean `store`?
+            error: `lab` has no stack `stor`
+             --> environments/lab.yaml:6:95
+              |
+            6 |     values: {topic: papers, one: {output: other.Arn}, two: {output: nowhere/stor.Arn}, three: {output: lab/stor.Arn}}
+              |                                                                                               ^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = hint: did you mean `store`?
 
-        3 mistakes
-    "#]],
+            3 mistakes
+        "#]],
     );
 }
 
@@ -1246,26 +1257,26 @@ fn an_unknown_input() {
     check_says(
         &lab_with_values("{topic: papers, sise: 4, colour: red}"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: the template `store` has no input `sise`
-         --> environments/lab.yaml:6:29
-          |
-        6 |     values: {topic: papers, sise: 4, colour: red}
-          |                             ^^^^
-          |
-          = hint: did you mean `size`?
+            exit 2
+            -- stderr
+            error: the template `store` has no input `sise`
+             --> environments/lab.yaml:6:29
+              |
+            6 |     values: {topic: papers, sise: 4, colour: red}
+              |                             ^^^^
+              |
+              = hint: did you mean `size`?
 
-        error: the template `store` has no input `colour`
-         --> environments/lab.yaml:6:38
-          |
-        6 |     values: {topic: papers, sise: 4, colour: red}
-          |                                      ^^^^^^
-          |
-          = hint: `greenroom inputs store` lists what may be set
+            error: the template `store` has no input `colour`
+             --> environments/lab.yaml:6:38
+              |
+            6 |     values: {topic: papers, sise: 4, colour: red}
+              |                                      ^^^^^^
+              |
+              = hint: `greenroom inputs store` lists what may be set
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
 }
 
@@ -1320,82 +1331,82 @@ fn wrong_values() {
     check_says(
         &lab_with_values(values).store_inputs(&inputs),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `store.topic`: text expected, but this is a list
-         --> environments/lab.yaml:6:21
-          |
-        6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
-          |                     ^^^
+            exit 2
+            -- stderr
+            error: `store.topic`: text expected, but this is a list
+             --> environments/lab.yaml:6:21
+              |
+            6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
+              |                     ^^^
 
-        error: `store.size`: a whole number expected, but this is "4"
-         --> environments/lab.yaml:6:32
-          |
-        6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
-          |                                ^^^
-          |
-          = hint: without the quotes
+            error: `store.size`: a whole number expected, but this is "4"
+             --> environments/lab.yaml:6:32
+              |
+            6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
+              |                                ^^^
+              |
+              = hint: without the quotes
 
-        error: `store.class`: `db.r7g.large` expected, "r7g.large" lacks "db."
-         --> environments/lab.yaml:6:44
-          |
-        6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
-          |                                            ^^^^^^^^^
-          |
-          = hint: The kind of machine
+            error: `store.class`: `db.r7g.large` expected, "r7g.large" lacks "db."
+             --> environments/lab.yaml:6:44
+              |
+            6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
+              |                                            ^^^^^^^^^
+              |
+              = hint: The kind of machine
 
-        error: `store.nat`: `none`, `one` or `per_zone` expected, but this is "per_zoen"
-         --> environments/lab.yaml:6:60
-          |
-        6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
-          |                                                            ^^^^^^^^
-          |
-          = hint: did you mean `per_zone`?
+            error: `store.nat`: `none`, `one` or `per_zone` expected, but this is "per_zoen"
+             --> environments/lab.yaml:6:60
+              |
+            6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
+              |                                                            ^^^^^^^^
+              |
+              = hint: did you mean `per_zone`?
 
-        error: as a number, `7.10` would become `7.1`
-         --> environments/lab.yaml:6:77
-          |
-        6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
-          |                                                                             ^^^^
-          |
-          = hint: write it as `7.1`
+            error: as a number, `7.10` would become `7.1`
+             --> environments/lab.yaml:6:77
+              |
+            6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
+              |                                                                             ^^^^
+              |
+              = hint: write it as `7.1`
 
-        error: `store.zones`: at least 2 elements expected, but there is 1
-         --> environments/lab.yaml:6:90
-          |
-        6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
-          |                                                                                          ^^^
-          |
-          = hint: Where
+            error: `store.zones`: at least 2 elements expected, but there is 1
+             --> environments/lab.yaml:6:90
+              |
+            6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
+              |                                                                                          ^^^
+              |
+              = hint: Where
 
-        error: `store.limits`: `min` is missing
-         --> environments/lab.yaml:6:103
-          |
-        6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
-          |                                                                                                       ^^^^^^^^^^^^^^^^^
+            error: `store.limits`: `min` is missing
+             --> environments/lab.yaml:6:103
+              |
+            6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
+              |                                                                                                       ^^^^^^^^^^^^^^^^^
 
-        error: `store.limits.mx`: unknown key `mx`
-         --> environments/lab.yaml:6:104
-          |
-        6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
-          |                                                                                                        ^^
-          |
-          = hint: did you mean `max`?
+            error: `store.limits.mx`: unknown key `mx`
+             --> environments/lab.yaml:6:104
+              |
+            6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
+              |                                                                                                        ^^
+              |
+              = hint: did you mean `max`?
 
-        error: `store.limits.max`: a whole number expected, but this is 9.5
-         --> environments/lab.yaml:6:116
-          |
-        6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
-          |                                                                                                                    ^^^
+            error: `store.limits.max`: a whole number expected, but this is 9.5
+             --> environments/lab.yaml:6:116
+              |
+            6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
+              |                                                                                                                    ^^^
 
-        error: `store.on`: `true` or `false` expected, but this is "yes"
-         --> environments/lab.yaml:6:126
-          |
-        6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
-          |                                                                                                                              ^^^
+            error: `store.on`: `true` or `false` expected, but this is "yes"
+             --> environments/lab.yaml:6:126
+              |
+            6 |     values: {topic: [a], size: "4", class: r7g.large, nat: per_zoen, ratio: 7.10, zones: [a], limits: {mx: 1, max: 9.5}, on: yes}
+              |                                                                                                                              ^^^
 
-        10 mistakes
-    "#]],
+            10 mistakes
+        "#]],
     );
 }
 
@@ -1428,32 +1439,32 @@ fn a_secret_in_clear() {
     check_says(
         &scenario.store_inputs(&store_with_a_secret()),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `password` is a secret and must not be written here
-         --> environments/lab.yaml:6:39
-          |
-        6 |     values: {topic: papers, password: **************, sise: 4, size: x}
-          |                                       ^^^^^^^^^^^^^^
-          |
-          = hint: put it into Secrets Manager and write `password: {secret: NAME, key: KEY}`
+            exit 2
+            -- stderr
+            error: `password` is a secret and must not be written here
+             --> environments/lab.yaml:6:39
+              |
+            6 |     values: {topic: papers, password: **************, sise: 4, size: x}
+              |                                       ^^^^^^^^^^^^^^
+              |
+              = hint: put it into Secrets Manager and write `password: {secret: NAME, key: KEY}`
 
-        error: the template `store` has no input `sise`
-         --> environments/lab.yaml:6:55
-          |
-        6 |     values: {topic: papers, password: **************, sise: 4, size: x}
-          |                                                       ^^^^
-          |
-          = hint: did you mean `size`?
+            error: the template `store` has no input `sise`
+             --> environments/lab.yaml:6:55
+              |
+            6 |     values: {topic: papers, password: **************, sise: 4, size: x}
+              |                                                       ^^^^
+              |
+              = hint: did you mean `size`?
 
-        error: `store.size`: a whole number expected, but this is "x"
-         --> environments/lab.yaml:6:70
-          |
-        6 |     values: {topic: papers, password: **************, sise: 4, size: x}
-          |                                                                      ^
+            error: `store.size`: a whole number expected, but this is "x"
+             --> environments/lab.yaml:6:70
+              |
+            6 |     values: {topic: papers, password: **************, sise: 4, size: x}
+              |                                                                      ^
 
-        3 mistakes
-    "#]],
+            3 mistakes
+        "#]],
     );
 }
 
@@ -1580,24 +1591,24 @@ fn shape_by_a_reference_known_at_deployment() {
     check_says(
         &lab_with_values("{topic: {output: store.TopicArn}}"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: these stacks wait for each other: store → store
-         --> environments/lab.yaml:6:21
-          |
-        6 |     values: {topic: {output: store.TopicArn}}
-          |                     ^^^^^^^^^^^^^^^^^^^^^^^^
+            exit 2
+            -- stderr
+            error: these stacks wait for each other: store → store
+             --> environments/lab.yaml:6:21
+              |
+            6 |     values: {topic: {output: store.TopicArn}}
+              |                     ^^^^^^^^^^^^^^^^^^^^^^^^
 
-        error: {output: store.TopicArn} is known only at deployment, but `topic` shapes the template
-         --> environments/lab.yaml:6:21
-          |
-        6 |     values: {topic: {output: store.TopicArn}}
-          |                     ^^^^^^^^^^^^^^^^^^^^^^^^
-          |
-          = hint: only inputs with `x-parameter` take what is known later; say the value itself
+            error: {output: store.TopicArn} is known only at deployment, but `topic` shapes the template
+             --> environments/lab.yaml:6:21
+              |
+            6 |     values: {topic: {output: store.TopicArn}}
+              |                     ^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = hint: only inputs with `x-parameter` take what is known later; say the value itself
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
 }
 
@@ -1662,17 +1673,17 @@ fn inputs_that_are_empty() {
     check_says(
         &Scenario::small().store_inputs("# later\n"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `templates/store/inputs.yaml` is empty
-         --> templates/store/inputs.yaml:1:1
-          |
-        1 | # later
-          | ^
-          |
-          = note: met in `lab/store`
-          = hint: a template that asks for nothing says `properties: {}`
-    "#]],
+            exit 2
+            -- stderr
+            error: `templates/store/inputs.yaml` is empty
+             --> templates/store/inputs.yaml:1:1
+              |
+            1 | # later
+              | ^
+              |
+              = note: met in `lab/store`
+              = hint: a template that asks for nothing says `properties: {}`
+        "#]],
     );
 }
 
@@ -1811,43 +1822,43 @@ fn inputs_that_cannot_judge() {
     check_says(
         &Scenario::small().store_inputs(&(STORE_INPUTS.to_string() + lost)),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `https://example.com/a.json` leads to nothing in this file
-         --> templates/store/inputs.yaml:6:13
-          |
-        6 |   a: {$ref: 'https://example.com/a.json', description: A}
-          |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: write `#/$defs/NAME`, and define NAME under `$defs:`
+            exit 2
+            -- stderr
+            error: `https://example.com/a.json` leads to nothing in this file
+             --> templates/store/inputs.yaml:6:13
+              |
+            6 |   a: {$ref: 'https://example.com/a.json', description: A}
+              |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: write `#/$defs/NAME`, and define NAME under `$defs:`
 
-        error: `#/$defs/b` leads to nothing in this file
-         --> templates/store/inputs.yaml:7:13
-          |
-        7 |   b: {$ref: '#/$defs/b', description: B}
-          |             ^^^^^^^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: write `#/$defs/NAME`, and define NAME under `$defs:`
+            error: `#/$defs/b` leads to nothing in this file
+             --> templates/store/inputs.yaml:7:13
+              |
+            7 |   b: {$ref: '#/$defs/b', description: B}
+              |             ^^^^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: write `#/$defs/NAME`, and define NAME under `$defs:`
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
     let pattern = "  a: {type: string, pattern: '(((', description: A}\n";
     check_says(
         &Scenario::small().store_inputs(&(STORE_INPUTS.to_string() + pattern)),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: this is no JSON Schema: "(((" is not a "regex"
-         --> templates/store/inputs.yaml:6:30
-          |
-        6 |   a: {type: string, pattern: '(((', description: A}
-          |                              ^^^^^
-          |
-          = note: met in `lab/store`
-    "#]],
+            exit 2
+            -- stderr
+            error: this is no JSON Schema: "(((" is not a "regex"
+             --> templates/store/inputs.yaml:6:30
+              |
+            6 |   a: {type: string, pattern: '(((', description: A}
+              |                              ^^^^^
+              |
+              = note: met in `lab/store`
+        "#]],
     );
 }
 
@@ -1859,8 +1870,8 @@ fn an_input_that_is_an_alternative_of_itself() {
     check_says(
         &lab_with_values("{topic: papers, a: {k: [1]}}").store_inputs(&inputs),
         expect![[r#"
-        exit 0
-    "#]],
+            exit 0
+        "#]],
     );
 }
 
@@ -1871,22 +1882,22 @@ fn a_parameter_that_no_rendering_declares() {
     check_says(
         &lab_with_values("{topic: a, key: b}").store_inputs(&inputs),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: no parameter `Key` is declared in any rendering of the template
-         --> templates/store/inputs.yaml:6:3
-          |
-        6 |   key: {type: string, x-parameter: Key, x-replaces: Nothing, description: A key}
-          |   ^^^
+            exit 2
+            -- stderr
+            error: no parameter `Key` is declared in any rendering of the template
+             --> templates/store/inputs.yaml:6:3
+              |
+            6 |   key: {type: string, x-parameter: Key, x-replaces: Nothing, description: A key}
+              |   ^^^
 
-        error: no rendering of the template has a resource `Nothing`
-         --> templates/store/inputs.yaml:6:3
-          |
-        6 |   key: {type: string, x-parameter: Key, x-replaces: Nothing, description: A key}
-          |   ^^^
+            error: no rendering of the template has a resource `Nothing`
+             --> templates/store/inputs.yaml:6:3
+              |
+            6 |   key: {type: string, x-parameter: Key, x-replaces: Nothing, description: A key}
+              |   ^^^
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
 }
 
@@ -1930,26 +1941,26 @@ fn an_unknown_template() {
     check_says(
         &lab_and("  stroe: {}\n  shop: {template: stor}"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: there is no template `stroe`
-         --> environments/lab.yaml:7:3
-          |
-        7 |   stroe: {}
-          |   ^^^^^
-          |
-          = hint: did you mean `store`?
+            exit 2
+            -- stderr
+            error: there is no template `stroe`
+             --> environments/lab.yaml:7:3
+              |
+            7 |   stroe: {}
+              |   ^^^^^
+              |
+              = hint: did you mean `store`?
 
-        error: there is no template `stor`
-         --> environments/lab.yaml:8:20
-          |
-        8 |   shop: {template: stor}
-          |                    ^^^^
-          |
-          = hint: did you mean `store`?
+            error: there is no template `stor`
+             --> environments/lab.yaml:8:20
+              |
+            8 |   shop: {template: stor}
+              |                    ^^^^
+              |
+              = hint: did you mean `store`?
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
 }
 
@@ -1996,26 +2007,26 @@ fn an_unknown_filter() {
     check_says(
         &store_and("  Other: {{ topic | uper }}\n  Third: {{ topic | lowr }}"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: this is not a template: unknown filter `uper`
-         --> templates/store/stack.yaml:7:21
-          |
-        7 |   Other: {{ topic | uper }}
-          |                     ^^^^
-          |
-          = note: met in `lab/store`
+            exit 2
+            -- stderr
+            error: this is not a template: unknown filter `uper`
+             --> templates/store/stack.yaml:7:21
+              |
+            7 |   Other: {{ topic | uper }}
+              |                     ^^^^
+              |
+              = note: met in `lab/store`
 
-        error: this is not a template: unknown filter `lowr`
-         --> templates/store/stack.yaml:8:21
-          |
-        8 |   Third: {{ topic | lowr }}
-          |                     ^^^^
-          |
-          = note: met in `lab/store`
+            error: this is not a template: unknown filter `lowr`
+             --> templates/store/stack.yaml:8:21
+              |
+            8 |   Third: {{ topic | lowr }}
+              |                     ^^^^
+              |
+              = note: met in `lab/store`
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
 }
 
@@ -2063,16 +2074,16 @@ fn a_part_with_a_character_that_rendering_needs() {
     check_says(
         &store_and("{% include \"parts/a.yaml\" %}").file("templates/parts/a.yaml", part),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: this text holds a private-use character, U+E022, that rendering needs for itself
-         --> templates/parts/a.yaml:1:50
-          |
-        1 |   Part: {Type: Custom::Part, Properties: {Text: ab}}
-          |                                                  ^
-          |
-          = note: met in `lab/store`
-    "#]],
+            exit 2
+            -- stderr
+            error: this text holds a private-use character, U+E022, that rendering needs for itself
+             --> templates/parts/a.yaml:1:50
+              |
+            1 |   Part: {Type: Custom::Part, Properties: {Text: ab}}
+              |                                                  ^
+              |
+              = note: met in `lab/store`
+        "#]],
     );
 }
 
@@ -2081,17 +2092,82 @@ fn a_part_that_is_nearly_there() {
     check_says(
         &store_and("{% include \"parts/alram.yaml\" %}").file("templates/parts/alarm.yaml", ""),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: this is not a template: unknown template `parts/alram.yaml`
-         --> templates/store/stack.yaml:7:12
-          |
-        7 | {% include "parts/alram.yaml" %}
-          |            ^^^^^^^^^^^^^^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: did you mean `parts/alarm.yaml`?
-    "#]],
+            exit 2
+            -- stderr
+            error: this is not a template: unknown template `parts/alram.yaml`
+             --> templates/store/stack.yaml:7:12
+              |
+            7 | {% include "parts/alram.yaml" %}
+              |            ^^^^^^^^^^^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: did you mean `parts/alarm.yaml`?
+        "#]],
+    );
+}
+
+/// Once one template that extends another took the places of the mistakes of all templates away.
+#[test]
+fn a_mistake_in_a_template_that_extends_another() {
+    let scenario = lab_and("  other: {values: {topic: b}}")
+        .store("{% extends \"parts/base.yaml\" %}\n{% block resources %}\n  Topic: {Type: AWS::SNS::Topic, Properties: {TopicName: !Ref Topci}}\n{% endblock %}\n")
+        .file("templates/parts/base.yaml", "Resources:\n{% block resources %}{% endblock %}\nOutputs: {One: {Value: !Ref Tpic}}\n")
+        .file("templates/other/inputs.yaml", STORE_INPUTS)
+        .file("templates/other/stack.yaml", STORE.replace("!Ref Topic", "!Ref Topik"));
+    check_says(
+        &scenario,
+        expect![[r#"
+            exit 2
+            -- stderr
+            error: there is no parameter or resource `Topik`
+             --> templates/other/stack.yaml:9:12
+              |
+            9 |     Value: !Ref Topik
+              |            ^^^^^^^^^^
+              |
+              = note: met in `lab/other`
+              = hint: did you mean `Topic`?
+
+            error: there is no parameter or resource `Topci`
+             --> templates/store/stack.yaml:3:58
+              |
+            3 |   Topic: {Type: AWS::SNS::Topic, Properties: {TopicName: !Ref Topci}}
+              |                                                          ^^^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: did you mean `Topic`?
+
+            error: there is no parameter or resource `Tpic`
+             --> templates/parts/base.yaml:3:24
+              |
+            3 | Outputs: {One: {Value: !Ref Tpic}}
+              |                        ^^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: did you mean `Topic`?
+
+            3 mistakes
+        "#]],
+    );
+}
+
+/// Once it was printed in another order in every run, and every deploy was a change.
+#[test]
+fn all_variables_at_once() {
+    check_says(
+        &store_and("  # {{ __tera_context }}"),
+        expect![[r#"
+            exit 2
+            -- stderr
+            error: `__tera_context` has another order in every run
+             --> templates/store/stack.yaml:7:8
+              |
+            7 |   # {{ __tera_context }}
+              |        ^^^^^^^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: print what is wanted, one by one
+        "#]],
     );
 }
 
@@ -2179,28 +2255,28 @@ fn a_parameter_that_is_printed() {
     check_says(
         &Scenario::small().store_inputs(&inputs),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `topic` is a CloudFormation parameter and has no text here
-         --> templates/store/stack.yaml:5:7
-          |
-        5 |       TopicName: {{ topic }}
-          |       ^^^^^^^^^^^^^^^^^^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: write `!Ref Name`; a template may only test whether it is given
+            exit 2
+            -- stderr
+            error: `topic` is a CloudFormation parameter and has no text here
+             --> templates/store/stack.yaml:5:7
+              |
+            5 |       TopicName: {{ topic }}
+              |       ^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: write `!Ref Name`; a template may only test whether it is given
 
-        error: `topic` is a CloudFormation parameter and has no text here
-         --> templates/store/stack.yaml:6:7
-          |
-        6 |       DisplayName: {{ topic }} of {{ size }}
-          |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: write `!Ref Name`; a template may only test whether it is given
+            error: `topic` is a CloudFormation parameter and has no text here
+             --> templates/store/stack.yaml:6:7
+              |
+            6 |       DisplayName: {{ topic }} of {{ size }}
+              |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: write `!Ref Name`; a template may only test whether it is given
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
 }
 
@@ -2255,6 +2331,7 @@ fn nothing_rendered() {
             exit 2
             -- stderr
             error: `templates/store/stack.yaml` is empty
+              met in `lab/store`
         "#]],
     );
 }
@@ -2292,88 +2369,88 @@ fn references_that_lead_nowhere() {
     check_says(
         &store_and(resource),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: there is no resource `Topik`
-         --> templates/store/stack.yaml:9:16
-          |
-        9 |     DependsOn: Topik
-          |                ^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: did you mean `Topic`?
+            exit 2
+            -- stderr
+            error: there is no resource `Topik`
+             --> templates/store/stack.yaml:9:16
+              |
+            9 |     DependsOn: Topik
+              |                ^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: did you mean `Topic`?
 
-        error: there is no condition `IsNew`
-          --> templates/store/stack.yaml:10:16
-           |
-        10 |     Condition: IsNew
-           |                ^^^^^
-           |
-           = note: met in `lab/store`
+            error: there is no condition `IsNew`
+              --> templates/store/stack.yaml:10:16
+               |
+            10 |     Condition: IsNew
+               |                ^^^^^
+               |
+               = note: met in `lab/store`
 
-        error: there is no parameter or resource `Topci`
-          --> templates/store/stack.yaml:12:18
-           |
-        12 |       TopicName: !Ref Topci
-           |                  ^^^^^^^^^^
-           |
-           = note: met in `lab/store`
-           = hint: did you mean `Topic`?
+            error: there is no parameter or resource `Topci`
+              --> templates/store/stack.yaml:12:18
+               |
+            12 |       TopicName: !Ref Topci
+               |                  ^^^^^^^^^^
+               |
+               = note: met in `lab/store`
+               = hint: did you mean `Topic`?
 
-        error: AWS::SNS::Topic has no attribute `Arm`
-          --> templates/store/stack.yaml:13:20
-           |
-        13 |       DisplayName: !Sub "${Tpic} ${Topic.Arm} ${!Literal}"
-           |                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-           |
-           = note: met in `lab/store`
-           = hint: it has: TopicArn
+            error: AWS::SNS::Topic has no attribute `Arm`
+              --> templates/store/stack.yaml:13:20
+               |
+            13 |       DisplayName: !Sub "${Tpic} ${Topic.Arm} ${!Literal}"
+               |                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               |
+               = note: met in `lab/store`
+               = hint: it has: TopicArn
 
-        error: there is no parameter or resource `Tpic`
-          --> templates/store/stack.yaml:13:20
-           |
-        13 |       DisplayName: !Sub "${Tpic} ${Topic.Arm} ${!Literal}"
-           |                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-           |
-           = note: met in `lab/store`
-           = hint: did you mean `Topic`?
+            error: there is no parameter or resource `Tpic`
+              --> templates/store/stack.yaml:13:20
+               |
+            13 |       DisplayName: !Sub "${Tpic} ${Topic.Arm} ${!Literal}"
+               |                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               |
+               = note: met in `lab/store`
+               = hint: did you mean `Topic`?
 
-        error: AWS::SNS::Topic has no attribute `TopicAr`
-          --> templates/store/stack.yaml:14:23
-           |
-        14 |       KmsMasterKeyId: !GetAtt Topic.TopicAr
-           |                       ^^^^^^^^^^^^^^^^^^^^^
-           |
-           = note: met in `lab/store`
-           = hint: did you mean `TopicArn`?
+            error: AWS::SNS::Topic has no attribute `TopicAr`
+              --> templates/store/stack.yaml:14:23
+               |
+            14 |       KmsMasterKeyId: !GetAtt Topic.TopicAr
+               |                       ^^^^^^^^^^^^^^^^^^^^^
+               |
+               = note: met in `lab/store`
+               = hint: did you mean `TopicArn`?
 
-        error: there is no condition `IsNew`
-          --> templates/store/stack.yaml:15:23
-           |
-        15 |       FifoTopic: !If [IsNew, !Subb a, !FindInMap [Sizes, a, b]]
-           |                       ^^^^^
-           |
-           = note: met in `lab/store`
+            error: there is no condition `IsNew`
+              --> templates/store/stack.yaml:15:23
+               |
+            15 |       FifoTopic: !If [IsNew, !Subb a, !FindInMap [Sizes, a, b]]
+               |                       ^^^^^
+               |
+               = note: met in `lab/store`
 
-        error: CloudFormation has no function `Fn::Subb`
-          --> templates/store/stack.yaml:15:30
-           |
-        15 |       FifoTopic: !If [IsNew, !Subb a, !FindInMap [Sizes, a, b]]
-           |                              ^^^^^^^
-           |
-           = note: met in `lab/store`
-           = hint: did you mean `Fn::Sub`?
+            error: CloudFormation has no function `Fn::Subb`
+              --> templates/store/stack.yaml:15:30
+               |
+            15 |       FifoTopic: !If [IsNew, !Subb a, !FindInMap [Sizes, a, b]]
+               |                              ^^^^^^^
+               |
+               = note: met in `lab/store`
+               = hint: did you mean `Fn::Sub`?
 
-        error: there is no mapping `Sizes`
-          --> templates/store/stack.yaml:15:51
-           |
-        15 |       FifoTopic: !If [IsNew, !Subb a, !FindInMap [Sizes, a, b]]
-           |                                                   ^^^^^
-           |
-           = note: met in `lab/store`
+            error: there is no mapping `Sizes`
+              --> templates/store/stack.yaml:15:51
+               |
+            15 |       FifoTopic: !If [IsNew, !Subb a, !FindInMap [Sizes, a, b]]
+               |                                                   ^^^^^
+               |
+               = note: met in `lab/store`
 
-        9 mistakes
-    "#]],
+            9 mistakes
+        "#]],
     );
 }
 
@@ -2410,92 +2487,92 @@ fn properties_that_are_wrong() {
     check_says(
         &store_and(resource),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: AWS::EC2::VPC has no property `CidrBlok`
-         --> templates/store/stack.yaml:9:18
-          |
-        9 |     Properties: {CidrBlok: 10.0.0.0/16, EnableDnsSupport: maybe, Tags: {Name: x}, VpcId: vpc-1}
-          |                  ^^^^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: did you mean `CidrBlock`?
+            exit 2
+            -- stderr
+            error: AWS::EC2::VPC has no property `CidrBlok`
+             --> templates/store/stack.yaml:9:18
+              |
+            9 |     Properties: {CidrBlok: 10.0.0.0/16, EnableDnsSupport: maybe, Tags: {Name: x}, VpcId: vpc-1}
+              |                  ^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: did you mean `CidrBlock`?
 
-        error: `EnableDnsSupport` is `true` or `false`, but this is `maybe`
-         --> templates/store/stack.yaml:9:59
-          |
-        9 |     Properties: {CidrBlok: 10.0.0.0/16, EnableDnsSupport: maybe, Tags: {Name: x}, VpcId: vpc-1}
-          |                                                           ^^^^^
-          |
-          = note: met in `lab/store`
+            error: `EnableDnsSupport` is `true` or `false`, but this is `maybe`
+             --> templates/store/stack.yaml:9:59
+              |
+            9 |     Properties: {CidrBlok: 10.0.0.0/16, EnableDnsSupport: maybe, Tags: {Name: x}, VpcId: vpc-1}
+              |                                                           ^^^^^
+              |
+              = note: met in `lab/store`
 
-        error: `Tags` is a list, but this is a map
-         --> templates/store/stack.yaml:9:72
-          |
-        9 |     Properties: {CidrBlok: 10.0.0.0/16, EnableDnsSupport: maybe, Tags: {Name: x}, VpcId: vpc-1}
-          |                                                                        ^^^^^^^^^
-          |
-          = note: met in `lab/store`
+            error: `Tags` is a list, but this is a map
+             --> templates/store/stack.yaml:9:72
+              |
+            9 |     Properties: {CidrBlok: 10.0.0.0/16, EnableDnsSupport: maybe, Tags: {Name: x}, VpcId: vpc-1}
+              |                                                                        ^^^^^^^^^
+              |
+              = note: met in `lab/store`
 
-        error: `VpcId` is set by AWS and cannot be given
-         --> templates/store/stack.yaml:9:83
-          |
-        9 |     Properties: {CidrBlok: 10.0.0.0/16, EnableDnsSupport: maybe, Tags: {Name: x}, VpcId: vpc-1}
-          |                                                                                   ^^^^^
-          |
-          = note: met in `lab/store`
+            error: `VpcId` is set by AWS and cannot be given
+             --> templates/store/stack.yaml:9:83
+              |
+            9 |     Properties: {CidrBlok: 10.0.0.0/16, EnableDnsSupport: maybe, Tags: {Name: x}, VpcId: vpc-1}
+              |                                                                                   ^^^^^
+              |
+              = note: met in `lab/store`
 
-        error: AWS::EC2::SecurityGroup lacks the property `GroupDescription`
-          --> templates/store/stack.yaml:10:3
-           |
-        10 |   Rule:
-           |   ^^^^
-           |
-           = note: met in `lab/store`
+            error: AWS::EC2::SecurityGroup lacks the property `GroupDescription`
+              --> templates/store/stack.yaml:10:3
+               |
+            10 |   Rule:
+               |   ^^^^
+               |
+               = note: met in `lab/store`
 
-        error: `SecurityGroupIngress` lacks the property `IpProtocol`
-          --> templates/store/stack.yaml:12:41
-           |
-        12 |     Properties: {SecurityGroupIngress: [{FromPort: ssh, ToProt: 22}], InstanceTenancy: default}
-           |                                         ^^^^^^^^^^^^^^^^^^^^^^^^^^^
-           |
-           = note: met in `lab/store`
+            error: `SecurityGroupIngress` lacks the property `IpProtocol`
+              --> templates/store/stack.yaml:12:41
+               |
+            12 |     Properties: {SecurityGroupIngress: [{FromPort: ssh, ToProt: 22}], InstanceTenancy: default}
+               |                                         ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               |
+               = note: met in `lab/store`
 
-        error: `FromPort` is a whole number, but this is `ssh`
-          --> templates/store/stack.yaml:12:52
-           |
-        12 |     Properties: {SecurityGroupIngress: [{FromPort: ssh, ToProt: 22}], InstanceTenancy: default}
-           |                                                    ^^^
-           |
-           = note: met in `lab/store`
+            error: `FromPort` is a whole number, but this is `ssh`
+              --> templates/store/stack.yaml:12:52
+               |
+            12 |     Properties: {SecurityGroupIngress: [{FromPort: ssh, ToProt: 22}], InstanceTenancy: default}
+               |                                                    ^^^
+               |
+               = note: met in `lab/store`
 
-        error: `SecurityGroupIngress` has no property `ToProt`
-          --> templates/store/stack.yaml:12:57
-           |
-        12 |     Properties: {SecurityGroupIngress: [{FromPort: ssh, ToProt: 22}], InstanceTenancy: default}
-           |                                                         ^^^^^^
-           |
-           = note: met in `lab/store`
-           = hint: did you mean `ToPort`?
+            error: `SecurityGroupIngress` has no property `ToProt`
+              --> templates/store/stack.yaml:12:57
+               |
+            12 |     Properties: {SecurityGroupIngress: [{FromPort: ssh, ToProt: 22}], InstanceTenancy: default}
+               |                                                         ^^^^^^
+               |
+               = note: met in `lab/store`
+               = hint: did you mean `ToPort`?
 
-        error: AWS::EC2::SecurityGroup has no property `InstanceTenancy`
-          --> templates/store/stack.yaml:12:71
-           |
-        12 |     Properties: {SecurityGroupIngress: [{FromPort: ssh, ToProt: 22}], InstanceTenancy: default}
-           |                                                                       ^^^^^^^^^^^^^^^
-           |
-           = note: met in `lab/store`
+            error: AWS::EC2::SecurityGroup has no property `InstanceTenancy`
+              --> templates/store/stack.yaml:12:71
+               |
+            12 |     Properties: {SecurityGroupIngress: [{FromPort: ssh, ToProt: 22}], InstanceTenancy: default}
+               |                                                                       ^^^^^^^^^^^^^^^
+               |
+               = note: met in `lab/store`
 
-        error: CloudFormation takes no nulls, and nothing stands here
-          --> templates/store/stack.yaml:15:27
-           |
-        15 |     Properties: {TopicName: }
-           |                           ^
-           |
-           = note: met in `lab/store`
+            error: CloudFormation takes no nulls, and nothing stands here
+              --> templates/store/stack.yaml:15:27
+               |
+            15 |     Properties: {TopicName: }
+               |                           ^
+               |
+               = note: met in `lab/store`
 
-        10 mistakes
-    "#]],
+            10 mistakes
+        "#]],
     );
 }
 
@@ -2508,52 +2585,52 @@ fn what_is_no_resource() {
     check_says(
         &store_and(resources),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: the resource `Text` is a map, but this is text
-         --> templates/store/stack.yaml:7:9
-          |
-        7 |   Text: hello
-          |         ^^^^^
-          |
-          = note: met in `lab/store`
+            exit 2
+            -- stderr
+            error: the resource `Text` is a map, but this is text
+             --> templates/store/stack.yaml:7:9
+              |
+            7 |   Text: hello
+              |         ^^^^^
+              |
+              = note: met in `lab/store`
 
-        error: the resource `Untyped` has no `Type`
-         --> templates/store/stack.yaml:8:3
-          |
-        8 |   Untyped: {Properties: {}}
-          |   ^^^^^^^
-          |
-          = note: met in `lab/store`
+            error: the resource `Untyped` has no `Type`
+             --> templates/store/stack.yaml:8:3
+              |
+            8 |   Untyped: {Properties: {}}
+              |   ^^^^^^^
+              |
+              = note: met in `lab/store`
 
-        error: `my-topic` is no logical id: letters and digits, at most 255
-         --> templates/store/stack.yaml:9:3
-          |
-        9 |   my-topic: {Type: AWS::SNS::Topic, Propertys: {}}
-          |   ^^^^^^^^
-          |
-          = note: met in `lab/store`
+            error: `my-topic` is no logical id: letters and digits, at most 255
+             --> templates/store/stack.yaml:9:3
+              |
+            9 |   my-topic: {Type: AWS::SNS::Topic, Propertys: {}}
+              |   ^^^^^^^^
+              |
+              = note: met in `lab/store`
 
-        error: a resource has no attribute `Propertys`
-         --> templates/store/stack.yaml:9:37
-          |
-        9 |   my-topic: {Type: AWS::SNS::Topic, Propertys: {}}
-          |                                     ^^^^^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: did you mean `Properties`?
+            error: a resource has no attribute `Propertys`
+             --> templates/store/stack.yaml:9:37
+              |
+            9 |   my-topic: {Type: AWS::SNS::Topic, Propertys: {}}
+              |                                     ^^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: did you mean `Properties`?
 
-        error: there is no resource type `AWS::SNS::topic`
-          --> templates/store/stack.yaml:10:18
-           |
-        10 |   Nearly: {Type: AWS::SNS::topic}
-           |                  ^^^^^^^^^^^^^^^
-           |
-           = note: met in `lab/store`
-           = hint: did you mean `AWS::SNS::Topic`?
+            error: there is no resource type `AWS::SNS::topic`
+              --> templates/store/stack.yaml:10:18
+               |
+            10 |   Nearly: {Type: AWS::SNS::topic}
+               |                  ^^^^^^^^^^^^^^^
+               |
+               = note: met in `lab/store`
+               = hint: did you mean `AWS::SNS::Topic`?
 
-        5 mistakes
-    "#]],
+            5 mistakes
+        "#]],
     );
 }
 
@@ -2562,35 +2639,35 @@ fn what_is_no_template() {
     check_says(
         &Scenario::small().store("Resource: {}\nOutputs: {One: {Description: x}}\n"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `Resource` is no section of a template
-         --> templates/store/stack.yaml:1:1
-          |
-        1 | Resource: {}
-          | ^^^^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: did you mean `Resources`?
+            exit 2
+            -- stderr
+            error: `Resource` is no section of a template
+             --> templates/store/stack.yaml:1:1
+              |
+            1 | Resource: {}
+              | ^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: did you mean `Resources`?
 
-        error: a template has at least one entry under `Resources`
-         --> templates/store/stack.yaml:1:1
-          |
-        1 | Resource: {}
-          | ^^^^^^^^^^^^
-          |
-          = note: met in `lab/store`
+            error: a template has at least one entry under `Resources`
+             --> templates/store/stack.yaml:1:1
+              |
+            1 | Resource: {}
+              | ^^^^^^^^^^^^
+              |
+              = note: met in `lab/store`
 
-        error: the output `One` has no `Value`
-         --> templates/store/stack.yaml:2:11
-          |
-        2 | Outputs: {One: {Description: x}}
-          |           ^^^
-          |
-          = note: met in `lab/store`
+            error: the output `One` has no `Value`
+             --> templates/store/stack.yaml:2:11
+              |
+            2 | Outputs: {One: {Description: x}}
+              |           ^^^
+              |
+              = note: met in `lab/store`
 
-        3 mistakes
-    "#]],
+            3 mistakes
+        "#]],
     );
 }
 
@@ -2617,28 +2694,28 @@ fn data_without_a_policy() {
     check_says(
         &store_and("  Papers: {Type: AWS::S3::Bucket, DeletionPolicy: Retian}"),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `Papers` holds data and says no `UpdateReplacePolicy`
-         --> templates/store/stack.yaml:7:3
-          |
-        7 |   Papers: {Type: AWS::S3::Bucket, DeletionPolicy: Retian}
-          |   ^^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: write `UpdateReplacePolicy: Retain` (or Snapshot, or Delete): CloudFormation's default would decide for you
+            exit 2
+            -- stderr
+            error: `Papers` holds data and says no `UpdateReplacePolicy`
+             --> templates/store/stack.yaml:7:3
+              |
+            7 |   Papers: {Type: AWS::S3::Bucket, DeletionPolicy: Retian}
+              |   ^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: write `UpdateReplacePolicy: Retain` (or Snapshot, or Delete): CloudFormation's default would decide for you
 
-        error: `Retian` is no deletion policy
-         --> templates/store/stack.yaml:7:51
-          |
-        7 |   Papers: {Type: AWS::S3::Bucket, DeletionPolicy: Retian}
-          |                                                   ^^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: did you mean `Retain`?
+            error: `Retian` is no deletion policy
+             --> templates/store/stack.yaml:7:51
+              |
+            7 |   Papers: {Type: AWS::S3::Bucket, DeletionPolicy: Retian}
+              |                                                   ^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: did you mean `Retain`?
 
-        2 mistakes
-    "#]],
+            2 mistakes
+        "#]],
     );
 }
 
@@ -2657,45 +2734,45 @@ Mappings:
     check_says(
         &Scenario::small().store(&(STORE.replace("Outputs:", &format!("{resources}\nOutputs:")) + outputs)),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: 501 resources, but CloudFormation takes 500
-         --> templates/store/stack.yaml:8:3
-          |
-        8 |   T{{ n }}: {Type: Custom::T}
-          |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^
-          |
-          = note: met in `lab/store`
-          = hint: split the stack
+            exit 2
+            -- stderr
+            error: 501 resources, but CloudFormation takes 500
+             --> templates/store/stack.yaml:8:3
+              |
+            8 |   T{{ n }}: {Type: Custom::T}
+              |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = note: met in `lab/store`
+              = hint: split the stack
 
-        error: 201 outputs, but CloudFormation takes 200
-          --> templates/store/stack.yaml:14:3
-           |
-        14 |   O{{ n }}: {Value: x}
-           |   ^^^^^^^^^^^^^^^^^^^^
-           |
-           = note: met in `lab/store`
-           = hint: split the stack
+            error: 201 outputs, but CloudFormation takes 200
+              --> templates/store/stack.yaml:14:3
+               |
+            14 |   O{{ n }}: {Value: x}
+               |   ^^^^^^^^^^^^^^^^^^^^
+               |
+               = note: met in `lab/store`
+               = hint: split the stack
 
-        error: 1025 bytes of description, but CloudFormation takes 1024
-          --> templates/store/stack.yaml:16:1
-           |
-        16 | Description: "{% for n in range(end=1025) %}x{% endfor %}"
-           | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-           |
-           = note: met in `lab/store`
+            error: 1025 bytes of description, but CloudFormation takes 1024
+              --> templates/store/stack.yaml:16:1
+               |
+            16 | Description: "{% for n in range(end=1025) %}x{% endfor %}"
+               | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               |
+               = note: met in `lab/store`
 
-        error: 201 mappings, but CloudFormation takes 200
-          --> templates/store/stack.yaml:19:3
-           |
-        19 |   M{{ n }}: {a: {b: c}}
-           |   ^^^^^^^^^^^^^^^^^^^^^
-           |
-           = note: met in `lab/store`
-           = hint: split the stack
+            error: 201 mappings, but CloudFormation takes 200
+              --> templates/store/stack.yaml:19:3
+               |
+            19 |   M{{ n }}: {a: {b: c}}
+               |   ^^^^^^^^^^^^^^^^^^^^^
+               |
+               = note: met in `lab/store`
+               = hint: split the stack
 
-        4 mistakes
-    "#]],
+            4 mistakes
+        "#]],
     );
 }
 
@@ -2774,46 +2851,46 @@ Resources:
     check_says(
         &scenario,
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `old.Size`: at least 1 expected, but this is 0
-         --> environments/lab.yaml:7:24
-          |
-        7 |   old: {values: {Size: 0, Kind: big, Name: A1, Password: *******, Ids: [a, b], Szie: 1}}
-          |                        ^
-          |
-          = hint: How many
+            exit 2
+            -- stderr
+            error: `old.Size`: at least 1 expected, but this is 0
+             --> environments/lab.yaml:7:24
+              |
+            7 |   old: {values: {Size: 0, Kind: big, Name: A1, Password: *******, Ids: [a, b], Szie: 1}}
+              |                        ^
+              |
+              = hint: How many
 
-        error: `old.Kind`: `small` or `large` expected, but this is "big"
-         --> environments/lab.yaml:7:33
-          |
-        7 |   old: {values: {Size: 0, Kind: big, Name: A1, Password: *******, Ids: [a, b], Szie: 1}}
-          |                                 ^^^
+            error: `old.Kind`: `small` or `large` expected, but this is "big"
+             --> environments/lab.yaml:7:33
+              |
+            7 |   old: {values: {Size: 0, Kind: big, Name: A1, Password: *******, Ids: [a, b], Szie: 1}}
+              |                                 ^^^
 
-        error: `old.Name`: something else expected, in "A1" the "A" does not fit
-         --> environments/lab.yaml:7:44
-          |
-        7 |   old: {values: {Size: 0, Kind: big, Name: A1, Password: *******, Ids: [a, b], Szie: 1}}
-          |                                            ^
+            error: `old.Name`: something else expected, in "A1" the "A" does not fit
+             --> environments/lab.yaml:7:44
+              |
+            7 |   old: {values: {Size: 0, Kind: big, Name: A1, Password: *******, Ids: [a, b], Szie: 1}}
+              |                                            ^
 
-        error: `Password` is a secret and must not be written here
-         --> environments/lab.yaml:7:58
-          |
-        7 |   old: {values: {Size: 0, Kind: big, Name: A1, Password: *******, Ids: [a, b], Szie: 1}}
-          |                                                          ^^^^^^^
-          |
-          = hint: put it into Secrets Manager and write `Password: {secret: NAME, key: KEY}`
+            error: `Password` is a secret and must not be written here
+             --> environments/lab.yaml:7:58
+              |
+            7 |   old: {values: {Size: 0, Kind: big, Name: A1, Password: *******, Ids: [a, b], Szie: 1}}
+              |                                                          ^^^^^^^
+              |
+              = hint: put it into Secrets Manager and write `Password: {secret: NAME, key: KEY}`
 
-        error: the template `old` has no input `Szie`
-         --> environments/lab.yaml:7:80
-          |
-        7 |   old: {values: {Size: 0, Kind: big, Name: A1, Password: *******, Ids: [a, b], Szie: 1}}
-          |                                                                                ^^^^
-          |
-          = hint: did you mean `Size`?
+            error: the template `old` has no input `Szie`
+             --> environments/lab.yaml:7:80
+              |
+            7 |   old: {values: {Size: 0, Kind: big, Name: A1, Password: *******, Ids: [a, b], Szie: 1}}
+              |                                                                                ^^^^
+              |
+              = hint: did you mean `Size`?
 
-        5 mistakes
-    "#]],
+            5 mistakes
+        "#]],
     );
 }
 
@@ -2861,14 +2938,14 @@ fn a_plain_template_with_a_pattern_that_we_do_not_understand() {
     check_says(
         &lab_and("  old: {values: {Name: x, Size: 2}}").file("templates/old/stack.yaml", plain),
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `old.Size`: at most 1 expected, but this is 2
-         --> environments/lab.yaml:7:33
-          |
-        7 |   old: {values: {Name: x, Size: 2}}
-          |                                 ^
-    "#]],
+            exit 2
+            -- stderr
+            error: `old.Size`: at most 1 expected, but this is 2
+             --> environments/lab.yaml:7:33
+              |
+            7 |   old: {values: {Name: x, Size: 2}}
+              |                                 ^
+        "#]],
     );
 }
 
@@ -2883,52 +2960,52 @@ fn clones_that_may_not_be() {
     check_says(
         &scenario,
         expect![[r#"
-        exit 2
-        -- stderr
-        error: there is no environment `nobody`
-         --> environments/lab.yaml:7:25
-          |
-        7 | clone_policy: {targets: [twin, nobody], max_lifetime: 2h}
-          |                         ^^^^^^^^^^^^^^
+            exit 2
+            -- stderr
+            error: there is no environment `nobody`
+             --> environments/lab.yaml:7:25
+              |
+            7 | clone_policy: {targets: [twin, nobody], max_lifetime: 2h}
+              |                         ^^^^^^^^^^^^^^
 
-        error: `lab` may not be cloned into `other`
-         --> environments/other.yaml:3:15
-          |
-        3 | clone: {from: lab}
-          |               ^^^
-          |
-          = hint: environments/lab.yaml must agree: `clone_policy: {targets: [other], max_lifetime: 72h}`
+            error: `lab` may not be cloned into `other`
+             --> environments/other.yaml:3:15
+              |
+            3 | clone: {from: lab}
+              |               ^^^
+              |
+              = hint: environments/lab.yaml must agree: `clone_policy: {targets: [other], max_lifetime: 72h}`
 
-        error: `other` is a clone and says no `lifetime`
-         --> environments/other.yaml:3:15
-          |
-        3 | clone: {from: lab}
-          |               ^^^
-          |
-          = hint: production's data must not lie about for ever: say `lifetime: 48h`
+            error: `other` is a clone and says no `lifetime`
+             --> environments/other.yaml:3:15
+              |
+            3 | clone: {from: lab}
+              |               ^^^
+              |
+              = hint: production's data must not lie about for ever: say `lifetime: 48h`
 
-        error: there is no environment `lba`
-         --> environments/third.yaml:4:15
-          |
-        4 | clone: {from: lba}
-          |               ^^^
-          |
-          = hint: did you mean `lab`?
+            error: there is no environment `lba`
+             --> environments/third.yaml:4:15
+              |
+            4 | clone: {from: lba}
+              |               ^^^
+              |
+              = hint: did you mean `lab`?
 
-        error: `lab` lets its clones live 2 hours, but this says 3 hours
-         --> environments/twin.yaml:3:11
-          |
-        3 | lifetime: 3h
-          |           ^^
+            error: `lab` lets its clones live 2 hours, but this says 3 hours
+             --> environments/twin.yaml:3:11
+              |
+            3 | lifetime: 3h
+              |           ^^
 
-        error: there is no file `sql/none.sql`
-         --> environments/twin.yaml:4:29
-          |
-        4 | clone: {from: lab, quiesce: {store: sql/none.sql}}
-          |                             ^^^^^^^^^^^^^^^^^^^^^
+            error: there is no file `sql/none.sql`
+             --> environments/twin.yaml:4:29
+              |
+            4 | clone: {from: lab, quiesce: {store: sql/none.sql}}
+              |                             ^^^^^^^^^^^^^^^^^^^^^
 
-        6 mistakes
-    "#]],
+            6 mistakes
+        "#]],
     );
 }
 
@@ -2949,58 +3026,58 @@ fn a_mistake_in_each_of_five_files_is_five_carets_in_one_run() {
     check_says(
         &scenario,
         expect![[r#"
-        exit 2
-        -- stderr
-        error: `lab` says no `region`
-         --> environments/lab.yaml:1:1
-          |
-        1 | project: demo
-          | ^
-          |
-          = hint: say `region:` here or in a file it inherits
+            exit 2
+            -- stderr
+            error: `lab` says no `region`
+             --> environments/lab.yaml:1:1
+              |
+            1 | project: demo
+              | ^
+              |
+              = hint: say `region:` here or in a file it inherits
 
-        error: unknown key `regoin`
-         --> environments/lab.yaml:3:1
-          |
-        3 | regoin: eu-west-1
-          | ^^^^^^
-          |
-          = hint: did you mean `region`?
+            error: unknown key `regoin`
+             --> environments/lab.yaml:3:1
+              |
+            3 | regoin: eu-west-1
+              | ^^^^^^
+              |
+              = hint: did you mean `region`?
 
-        error: the template `store` has no input `sise`
-         --> environments/second.yaml:6:29
-          |
-        6 |     values: {topic: papers, sise: 1}
-          |                             ^^^^
-          |
-          = hint: did you mean `size`?
+            error: the template `store` has no input `sise`
+             --> environments/second.yaml:6:29
+              |
+            6 |     values: {topic: papers, sise: 1}
+              |                             ^^^^
+              |
+              = hint: did you mean `size`?
 
-        error: a tab cannot indent YAML
-         --> templates/plain/stack.yaml:2:1
-          |
-        2 |     A: b
-          | ^^^^
-          |
-          = hint: indent with spaces
+            error: a tab cannot indent YAML
+             --> templates/plain/stack.yaml:2:1
+              |
+            2 |     A: b
+              | ^^^^
+              |
+              = hint: indent with spaces
 
-        error: this is no JSON Schema: "one" is not of type "number"
-         --> templates/store/inputs.yaml:5:34
-          |
-        5 |   size: {type: integer, minimum: one, default: 3, description: How many there are}
-          |                                  ^^^
-          |
-          = note: met in `second/store`
+            error: this is no JSON Schema: "one" is not of type "number"
+             --> templates/store/inputs.yaml:5:34
+              |
+            5 |   size: {type: integer, minimum: one, default: 3, description: How many there are}
+              |                                  ^^^
+              |
+              = note: met in `second/store`
 
-        error: no input declares `szie`
-         --> templates/third/stack.yaml:6:38
-          |
-        6 |       DisplayName: {{ topic }} of {{ szie }}
-          |                                      ^^^^
-          |
-          = hint: did you mean `size`?
+            error: no input declares `szie`
+             --> templates/third/stack.yaml:6:38
+              |
+            6 |       DisplayName: {{ topic }} of {{ szie }}
+              |                                      ^^^^
+              |
+              = hint: did you mean `size`?
 
-        6 mistakes
-    "#]],
+            6 mistakes
+        "#]],
     );
 }
 

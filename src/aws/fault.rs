@@ -156,7 +156,8 @@ impl Fault {
         Self::Invalid { message }
     }
 
-    fn unanswered(error: &(dyn Error + 'static)) -> Self {
+    /// Reads an error that came without an answer. A call that could not even be made is not helped by asking again.
+    fn unanswered(error: &(dyn Error + 'static), was_made: bool) -> Self {
         let cause = chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
         let is_about_credentials =
             chain(error).any(<dyn Error>::is::<aws_credential_types::provider::error::CredentialsError>);
@@ -164,7 +165,8 @@ impl Fault {
         match is_about_credentials {
             true if lower.contains("expired") => Self::Expired,
             true => Self::NoCredentials { cause },
-            false => Self::Unreachable { cause },
+            false if was_made => Self::Unreachable { cause },
+            false => Self::Invalid { message: cause },
         }
     }
 }
@@ -185,7 +187,7 @@ where
                 let code = answer.code().unwrap_or("no code");
                 Self::answered(code, answer.message().unwrap_or("no message"), status)
             }
-            None => Self::unanswered(&error),
+            None => Self::unanswered(&error, !matches!(error, SdkError::ConstructionFailure(_))),
         }
     }
 }

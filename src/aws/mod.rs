@@ -3,6 +3,8 @@
 //! No decisions are made here. Where calls go and whose credentials they carry is given by [`Settings`], never read from the
 //! environment by itself: a rehearsal that reached the real cloud because of a forgotten variable would be no rehearsal.
 
+#[cfg(test)]
+pub(crate) mod canned;
 mod fault;
 mod paging;
 
@@ -48,6 +50,18 @@ pub struct Target<'a> {
 /// How long one attempt of a call may take. A connection that hangs would otherwise hold a run for ever; no call that we make is
 /// slow by nature.
 const ATTEMPT_SECONDS: u64 = 30;
+
+/// How often the SDK tries a call. Its own choice of three lets one call in forty fail where three in ten are throttled, as
+/// happens in an account that many pipelines share; five let one in four hundred. More would make an endpoint that is not there
+/// look like a slow one.
+const ATTEMPTS: u32 = 5;
+
+/// The first pause before the SDK tries a call of the local cloud again; nobody else is kept waiting there.
+const LOCAL_BACKOFF: Duration = Duration::from_millis(50);
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(ATTEMPTS)
+}
 
 /// Clients, each made when it is first asked for.
 #[derive(Debug)]
@@ -114,7 +128,7 @@ impl Clients {
         }
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(region.clone())
-            .retry_config(RetryConfig::standard())
+            .retry_config(retries())
             .timeout_config(timeouts);
         if let Some(endpoint) = &self.settings.endpoint {
             loader = loader.endpoint_url(endpoint);
@@ -140,7 +154,7 @@ impl Clients {
             .behavior_version(BehaviorVersion::latest())
             .region(region)
             .credentials_provider(SharedCredentialsProvider::new(nobody))
-            .retry_config(RetryConfig::standard())
+            .retry_config(retries().with_initial_backoff(LOCAL_BACKOFF))
             .timeout_config(timeouts);
         config.set_endpoint_url(self.settings.endpoint.clone());
         config.build()
@@ -198,6 +212,7 @@ impl Intercept for Clock {
 
 #[cfg(test)]
 mod tests {
+    use super::canned::{Answer, Canned, refusal, result};
     use super::*;
 
     #[test]
@@ -206,6 +221,58 @@ mod tests {
         assert_eq!(role_arn(target("ap-southeast-2"), "deploy"), "arn:aws:iam::333333333333:role/deploy");
         assert_eq!(role_arn(target("cn-north-1"), "deploy"), "arn:aws-cn:iam::333333333333:role/deploy");
         assert_eq!(role_arn(target("cn-north-1"), "arn:aws:iam::1:role/x"), "arn:aws:iam::1:role/x");
+    }
+
+    const TARGET: Target<'_> = Target { account: "333333333333", region: "ap-southeast-2", role: Some("deploy") };
+
+    #[tokio::test]
+    async fn tells_the_account_and_the_time_of_the_cloud() {
+        let canned = Canned::serve(vec![result("GetCallerIdentity", "<Account>333333333333</Account>")]).await;
+        assert_eq!(canned.clients.caller_account(TARGET).await.as_deref(), Ok("333333333333"));
+        assert_eq!(canned.clients.now(), None, "only CloudFormation's clock counts");
+        let client = canned.clients.cloudformation(TARGET).await;
+        // What it says does not matter here, only when.
+        let _ = client.describe_stacks().send().await;
+        assert_eq!(canned.clients.now().map(|time| time.to_string()).as_deref(), Some("2026-11-25T08:09:10Z"));
+    }
+
+    /// What one answer of the account's authority is taken for, and after how many calls.
+    async fn check(answer: Answer, calls: usize) -> Fault {
+        let canned = Canned::serve(vec![answer]).await;
+        let fault = canned.clients.caller_account(TARGET).await.expect_err("the answer is a refusal");
+        assert_eq!(canned.asked().len(), calls, "{fault:?}");
+        fault
+    }
+
+    #[tokio::test]
+    async fn throttling_is_tried_again_and_then_told_as_such() {
+        let fault = check(refusal(400, "Throttling", "Rate exceeded"), 5).await;
+        assert_eq!(fault, Fault::Throttled { code: "Throttling".to_owned() });
+    }
+
+    #[tokio::test]
+    async fn a_denied_call_is_not_tried_again() {
+        let fault = check(refusal(403, "AccessDenied", "User may not"), 1).await;
+        assert_eq!(fault, Fault::Denied { message: "User may not".to_owned() });
+    }
+
+    #[tokio::test]
+    async fn expired_credentials_are_told_from_wrong_ones() {
+        assert_eq!(check(refusal(403, "ExpiredToken", "expired"), 1).await, Fault::Expired);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_short_is_no_answer() {
+        let canned =
+            Canned::serve(vec![(200, "<GetCallerIdentityResponse><GetCallerIdentityResult>".to_owned())]).await;
+        assert!(canned.clients.caller_account(TARGET).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nobody_at_the_endpoint_is_out_of_reach() {
+        let settings = Settings { endpoint: Some("http://127.0.0.1:9".to_owned()), is_local: true, profile: None };
+        let fault = Clients::new(settings).caller_account(TARGET).await.expect_err("nobody listens there");
+        assert!(fault.is_momentary(), "{fault:?}");
     }
 
     #[test]

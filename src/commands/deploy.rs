@@ -7,8 +7,8 @@ use crate::check::Findings;
 use crate::cli::{Allow, Common, Deploy, Plan as PlanRequest};
 use crate::commands::cloud::{Reached, arrive, ask, block_on, drive, settings};
 use crate::commands::lines::Written;
-use crate::commands::render::render_all;
-use crate::commands::{Done, Ended, Stop, environment, mistakes, name, project, stacks, templates};
+use crate::commands::render::Work;
+use crate::commands::{Done, Ended, Stop, discreet, environment, mistakes, name, project, stacks, templates};
 use crate::deploy::desired::{Others, desired};
 use crate::deploy::observe::Observer;
 use crate::deploy::report::{Preview, approval, preview, report};
@@ -201,7 +201,8 @@ fn wanted(common: &Common, text: &str, asked: &[String]) -> Result<Wanted, Stop>
     let environment = environment(&project, &name(text)?)?;
     let asked = stacks(&environment, asked)?;
     let templates = templates(&mut project, [&environment]);
-    let rendered = render_all(&environment, &asked, &templates, &project)?;
+    let work = Work { environment: &environment, asked: &asked, templates: &templates, project: &project };
+    let rendered = work.render_all(|_, rendered| rendered)?;
     checked(&environment, &asked, &rendered, &templates, &project)?;
     let others = others(&project, &rendered)?;
     let desired = desired(&environment, &rendered, &templates, &others)
@@ -223,7 +224,11 @@ fn checked(
         let context = format!("{}/{}", environment.name, stack.name);
         findings.extend(templates.check(rendered, stack, &arguments, &project.sources), Some(&context));
     }
-    if findings.has_errors() { Err(Stop::Mistakes(findings, project.sources.clone())) } else { Ok(()) }
+    if findings.has_errors() {
+        Err(Stop::Mistakes(discreet(findings, project), project.sources.clone()))
+    } else {
+        Ok(())
+    }
 }
 
 /// The other environments that parameters refer to.

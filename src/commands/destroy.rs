@@ -9,7 +9,7 @@ use crate::commands::{Done, Ended, Stop, environment, mistakes, name, project, t
 use crate::deploy::World;
 use crate::deploy::desired::{named, place};
 use crate::destroy::observe::DoomedObserver;
-use crate::destroy::report::demolition;
+use crate::destroy::report::{Demolition, demolition};
 use crate::destroy::{Doomed, DoomedStack, Reason, Step, apply, plan};
 use crate::environment::{Environment, Project, Stack};
 use crate::error::{Exit, Failure};
@@ -57,33 +57,36 @@ pub(super) fn run(common: &Common, request: &Destroy, view: View) -> Ended {
 async fn destroy(doomed: &Doomed, request: &Destroy, clients: &Clients, view: View) -> Result<Report, Failure> {
     let places: BTreeSet<_> = doomed.stacks.iter().map(|stack| stack.place.clone()).collect();
     arrive(&doomed.environment, &places, clients, view).await?;
-    let observer = DoomedObserver::new(clients);
-    let before = observer
-        .observe(doomed)
-        .await
-        .map_err(|fault| failed(fault, format!("`{}` could not be looked at", doomed.environment)))?;
-    let doom = demolition(doomed, &before, false);
-    if request.dry_run || doom.stacks.is_empty() {
-        return Ok(Report::Demolition(doom));
-    }
     // A protected environment is refused by the planner, which says so; there is nothing to ask.
-    if !request.yes && !doomed.is_protected {
+    let is_asked = !request.yes && !doomed.is_protected;
+    if request.dry_run || is_asked {
+        let doom = look(doomed, &DoomedObserver::new(clients)).await?;
+        if request.dry_run || doom.stacks.is_empty() {
+            return Ok(Report::Demolition(doom));
+        }
         view.demolition(&doom);
         let question = format!("Destroy `{0}`? Type its name:", doomed.environment);
         ask(&question, &doomed.environment, "--yes")?;
     }
+    let observer = DoomedObserver::new(clients);
     let operation = Demolishing { doomed, clients, observer: &observer };
     let what = format!("the destruction of `{}`", doomed.environment);
     let reached = drive(&operation, view, &what, Reason::hint).await?;
     Ok(Report::Demolition(demolition(doomed, &reached.first, true)))
 }
 
+async fn look(doomed: &Doomed, observer: &DoomedObserver<'_>) -> Result<Demolition, Failure> {
+    let seen = observer.observe(doomed).await;
+    let seen = seen.map_err(|fault| failed(fault, format!("`{}` could not be looked at", doomed.environment)))?;
+    Ok(demolition(doomed, &seen, false))
+}
+
 /// What is to go: every managed stack, each before those it needs.
 fn doomed(environment: &Environment, templates: &Templates, project: &Project) -> Result<Doomed, Stop> {
     let flows = flows(environment, templates);
     let needs = needs(&flows, environment);
-    let order = order(&flows, environment)
-        .map_err(|mistake| mistakes([*mistake], Some(&environment.name.file), &project))?;
+    let order =
+        order(&flows, environment).map_err(|mistake| mistakes([*mistake], Some(&environment.name.file), project))?;
     let needed_by = |name: &str| -> BTreeSet<String> {
         let users = needs.iter().filter(|(_, needed)| needed.iter().any(|it| it == name));
         users.map(|(user, _)| user.clone()).collect()

@@ -53,27 +53,21 @@ fn text(rendered: &Rendered, format: Format) -> String {
     }
 }
 
-/// Every stack, or every mistake of every stack.
-pub(super) fn render_all(
-    environment: &Environment,
-    asked: &[&Stack],
-    templates: &Templates,
-    project: &Project,
-) -> Result<Vec<Rendered>, Stop> {
-    Work { environment, asked, templates, project }.render_all(|_, rendered| rendered)
-}
-
 /// What is rendered, and of what.
-struct Work<'a> {
-    environment: &'a Environment,
-    asked: &'a [&'a Stack],
-    templates: &'a Templates,
-    project: &'a Project,
+pub(super) struct Work<'a> {
+    /// The environment.
+    pub(super) environment: &'a Environment,
+    /// The stacks that were asked for.
+    pub(super) asked: &'a [&'a Stack],
+    /// Their templates.
+    pub(super) templates: &'a Templates,
+    /// Where all is written.
+    pub(super) project: &'a Project,
 }
 
 impl<'a> Work<'a> {
     /// What `take` makes of every stack, or every mistake of every stack.
-    fn render_all<T: Send>(&self, take: impl Fn(&'a Stack, Rendered) -> T + Sync) -> Result<Vec<T>, Stop> {
+    pub(super) fn render_all<T: Send>(&self, take: impl Fn(&'a Stack, Rendered) -> T + Sync) -> Result<Vec<T>, Stop> {
         let sources = &self.project.sources;
         let rendered = side_by_side(self.asked, |stack| {
             self.templates.render(self.environment, stack, sources).map(|rendered| take(stack, rendered))

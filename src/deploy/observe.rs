@@ -578,6 +578,77 @@ fn deletion_policies(body: &str) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::canned;
+
+    fn wish(name: &str) -> Wish {
+        let place = Place { account: "333333333333".to_owned(), region: "ap-southeast-2".to_owned(), role: None };
+        Wish { label: name.to_owned(), stack_name: format!("sync-{name}"), place }
+    }
+
+    fn stack_xml(name: &str, tags: &str) -> String {
+        let id = format!("<StackId>arn:{name}</StackId><StackName>sync-{name}</StackName>");
+        let rest = "<StackStatus>CREATE_COMPLETE</StackStatus><CreationTime>2026-11-25T08:00:00Z</CreationTime>";
+        format!("<member>{id}{rest}<Tags>{tags}</Tags></member>")
+    }
+
+    fn stacks_page(stacks: &str, next: Option<&str>) -> canned::Answer {
+        let next = next.map(|next| format!("<NextToken>{next}</NextToken>")).unwrap_or_default();
+        canned::result("DescribeStacks", &format!("<Stacks>{stacks}</Stacks>{next}"))
+    }
+
+    #[tokio::test]
+    async fn one_list_answers_for_all_stacks_of_a_place() {
+        let both = stack_xml("network", "") + &stack_xml("database", "");
+        let canned = canned::Canned::serve(vec![stacks_page(&both, None)]).await;
+        let observer = Observer::new(&canned.clients);
+        let world = observer.look_at(&[wish("network"), wish("database"), wish("elk")], |_, _| false).await;
+        let world = world.expect("the answer is good");
+        assert_eq!(world.stacks.keys().collect::<Vec<_>>(), ["database", "network"]);
+        assert_eq!(canned.asked().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_second_page_is_asked_for_and_then_only_what_is_looked_for() {
+        let pages = vec![
+            stacks_page(&stack_xml("other", ""), Some("more")),
+            stacks_page(&stack_xml("network", ""), None),
+            stacks_page(&stack_xml("network", ""), None),
+        ];
+        let canned = canned::Canned::serve(pages).await;
+        let observer = Observer::new(&canned.clients);
+        for _ in 0..2 {
+            let world = observer.look_at(&[wish("network")], |_, _| false).await.expect("the answers are good");
+            assert!(world.stacks.contains_key("network"));
+        }
+        let asked = canned.asked();
+        assert!(asked[1].contains("NextToken=more"), "{asked:?}");
+        assert!(asked[2].contains("StackName=sync-network"), "{asked:?}");
+        assert_eq!(asked.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn half_a_list_is_no_list() {
+        let denied = canned::refusal(403, "AccessDenied", "no");
+        let canned = canned::Canned::serve(vec![stacks_page(&stack_xml("network", ""), Some("more")), denied]).await;
+        let seen = Observer::new(&canned.clients).look_at(&[wish("network")], |_, _| false).await;
+        assert_eq!(seen, Err(Fault::Denied { message: "no".to_owned() }));
+    }
+
+    #[tokio::test]
+    async fn a_stack_that_is_not_named_and_bears_the_marks_is_a_stray() {
+        let tag = |key: &str, value: &str| format!("<member><Key>greenroom:{key}</Key><Value>{value}</Value></member>");
+        let tags = tag("project", "sync") + &tag("environment", "scratch-jane") + &tag("stack", "cache");
+        let canned = canned::Canned::serve(vec![stacks_page(&stack_xml("cache", &tags), None)]).await;
+        let desired = Desired {
+            project: "sync".to_owned(),
+            environment_word: "scratch-jane".to_owned(),
+            read: vec![crate::deploy::ReadStack { place: wish("network").place, ..Default::default() }],
+            ..Desired::default()
+        };
+        let world = Observer::new(&canned.clients).observe(&desired).await.expect("the answer is good");
+        assert_eq!(world.strays.len(), 1);
+        assert_eq!(super::super::plan::stray_name(&world.strays[0]), "cache");
+    }
 
     #[test]
     fn deletion_policies_are_read_from_json_and_from_yaml() {

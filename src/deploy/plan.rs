@@ -200,6 +200,9 @@ impl Look<'_> {
             return Standing::Known { tidy: None };
         }
         if is_failed_creation && self.desired.allowed.recreate.contains(&self.stack.name) {
+            if let Some(reason) = not_ours(self.desired, self.stack, live) {
+                return Standing::Refuse(vec![reason]);
+            }
             return Standing::Change(Step::DeleteFailedStack {
                 stack: self.name(),
                 id: live.id.clone(),
@@ -893,6 +896,11 @@ mod tests {
             &desired,
             &["database UPDATE_ROLLBACK_FAILED"],
             &["refuse: stack `database` is UPDATE_ROLLBACK_FAILED: an update failed and could not be undone"],
+        );
+        check(
+            &desired,
+            &["database ROLLBACK_COMPLETE foreign"],
+            &["refuse: stack `sync-database` exists and was not made by greenroom"],
         );
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::changes::{self, Action, Change};
 use super::plan::{Resolution, Wanted, dangers, has_moved, is_as_wanted, objections, resolve, stray_name};
 use super::world::ChangeSetStatus;
-use super::{Desired, DesiredStack, Kind, LiveStack, Phase, Reason, Upstream, World};
+use super::{Desired, DesiredStack, Kind, LiveStack, Phase, Reason, Stuck, Upstream, World};
 use crate::operation::{Approval, StackChange};
 
 /// What a deployment would do.
@@ -109,8 +109,10 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
             done.insert(&stack.name);
         } else {
             refusals.extend(resolution.missing);
-            refusals.extend(live.and_then(|live| barred(stack, live)));
-            refusals.extend(objections(desired, stack, live));
+            match live.and_then(|live| barred(desired, stack, live)) {
+                Some(reason) => refusals.push(reason),
+                None => refusals.extend(objections(desired, stack, live)),
+            }
             refusals.extend(dangers(desired, stack, &seen.changes));
         }
         stacks.push(seen);
@@ -124,9 +126,12 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
     }
 }
 
-fn barred(stack: &DesiredStack, live: &LiveStack) -> Option<Reason> {
-    let reason = || Reason::Stuck { stack: stack.name.clone(), status: live.status.clone() };
-    matches!(live.status.phase(), Phase::Stuck(_)).then(reason)
+/// A stack that no update leads out of, unless it is a failed creation that may be done anew.
+fn barred(desired: &Desired, stack: &DesiredStack, live: &LiveStack) -> Option<Reason> {
+    let Phase::Stuck(how) = live.status.phase() else { return None };
+    let may_be_anew =
+        matches!(how, Stuck::CreationUndone | Stuck::CreationFailed) && desired.allowed.recreate.contains(&stack.name);
+    (!may_be_anew).then(|| Reason::Stuck { stack: stack.name.clone(), status: live.status.clone() })
 }
 
 fn preview_of(stack: &DesiredStack, live: Option<&LiveStack>, resolution: &Resolution) -> StackPreview {
@@ -260,5 +265,112 @@ fn outcome(first: Option<&LiveStack>, live: &LiveStack) -> Outcome {
             }
         }
         Some(_) | None => Outcome::Created,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::deploy::world::{ChangeSet, Detail, Replacement, Row, StackStatus};
+    use crate::environment::Reference;
+    use crate::operation::Effect;
+    use crate::template::{Parameter, ParameterValue};
+
+    /// `database`, and `api` whose security group hangs on the database's endpoint.
+    fn desired() -> Desired {
+        let reference =
+            Reference::Output { environment: None, stack: "database".to_owned(), output: "Endpoint".to_owned() };
+        let stack = |name: &str, template, parameters| DesiredStack {
+            name: name.to_owned(),
+            stack_name: format!("sync-{name}"),
+            template,
+            parameters,
+            ..DesiredStack::default()
+        };
+        let database = json!({"Resources": {"Database": {"Type": "AWS::RDS::DBInstance"}}});
+        let properties = json!({"Value": {"Ref": "Endpoint"}});
+        let api = json!({"Resources": {"Setting": {"Type": "AWS::SSM::Parameter", "Properties": properties}}});
+        let endpoint = Parameter { name: "Endpoint".to_owned(), value: ParameterValue::Reference(reference) };
+        Desired {
+            environment: "staging".to_owned(),
+            stacks: vec![stack("database", database, vec![]), stack("api", api, vec![endpoint])],
+            ..Desired::default()
+        }
+    }
+
+    fn live(name: &str, last_operation: &str) -> (String, LiveStack) {
+        let live = LiveStack {
+            id: format!("arn:{name}"),
+            status: StackStatus::UpdateComplete,
+            last_operation: last_operation.to_owned(),
+            outputs: [("Endpoint".to_owned(), "db.example".to_owned())].into(),
+            ..LiveStack::default()
+        };
+        (name.to_owned(), live)
+    }
+
+    /// Both stacks exist; the database's change set replaces it.
+    fn world(desired: &Desired) -> World {
+        let (_, mut database) = live("database", "first");
+        let wanted = Wanted::of(&desired.stacks[0], Some(&database), Kind::Update, Vec::new());
+        let detail = Detail {
+            path: "/Properties/StorageEncrypted".to_owned(),
+            recreation: Replacement::Always,
+            is_static: true,
+            before: Some("false".to_owned()),
+            after: Some("true".to_owned()),
+            ..Detail::default()
+        };
+        let row = Row {
+            logical_id: "Database".to_owned(),
+            kind: "AWS::RDS::DBInstance".to_owned(),
+            replacement: Replacement::Always,
+            details: vec![detail],
+            ..Row::default()
+        };
+        let status = ChangeSetStatus::Complete;
+        database.computed = vec![ChangeSet { name: wanted.name, status, rows: vec![row], ..ChangeSet::default() }];
+        World { stacks: [("database".to_owned(), database), live("api", "first")].into(), ..World::default() }
+    }
+
+    #[test]
+    fn shows_what_is_replaced_what_waits_and_what_would_be_refused() {
+        let desired = desired();
+        let preview = preview(&desired, &world(&desired));
+        let outlooks: Vec<Outlook> = preview.stacks.iter().map(|stack| stack.outlook).collect();
+        assert_eq!(outlooks, [Outlook::Changed, Outlook::Open]);
+        assert_eq!(preview.counts, Counts { replace: 1, ..Counts::default() });
+        assert_eq!(preview.stacks[1].after[0].outputs, ["Endpoint"]);
+        assert!(preview.refusals.iter().any(|reason| matches!(reason, Reason::HoldsData { .. })));
+    }
+
+    #[test]
+    fn agreeing_covers_what_follows_from_what_was_shown_and_no_more() {
+        let desired = desired();
+        let approval = approval(&desired, &preview(&desired, &world(&desired)));
+        let setting = &approval.stacks["api"].resources["Setting"];
+        assert_eq!(setting.effect, Effect::Modify);
+        assert!(setting.properties.contains("Value"));
+        assert_eq!(approval.stacks["database"].resources["Database"].effect, Effect::LoseData);
+    }
+
+    #[test]
+    fn a_stack_that_does_not_exist_is_all_additions() {
+        let preview = preview(&desired(), &World::default());
+        assert!(preview.stacks.iter().all(|stack| stack.outlook == Outlook::New));
+        assert_eq!(preview.counts, Counts { add: 2, ..Counts::default() });
+    }
+
+    #[test]
+    fn says_what_was_done_to_each_stack() {
+        let first = World { stacks: [live("database", "first")].into(), ..World::default() };
+        let now = World { stacks: [live("database", "second"), live("api", "first")].into(), ..World::default() };
+        let outcomes = |first: &World, now: &World| -> Vec<Outcome> {
+            report(&desired(), first, now).stacks.iter().map(|stack| stack.outcome).collect()
+        };
+        assert_eq!(outcomes(&first, &now), [Outcome::Updated, Outcome::Created]);
+        assert_eq!(outcomes(&now, &now), [Outcome::Unchanged, Outcome::Unchanged]);
     }
 }

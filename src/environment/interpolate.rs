@@ -54,37 +54,49 @@ pub enum WordFault {
 /// # Errors
 /// The first word that is none of the five.
 pub fn interpolate(text: &str, words: &Words) -> Result<String, WordFault> {
-    if !text.contains("${") {
-        return Ok(text.to_string());
-    }
+    let (replaced, faults) = replaced(text, words);
+    faults.into_iter().next().map_or(Ok(replaced), Err)
+}
+
+/// The text with its words replaced, and all that is wrong with them.
+fn replaced(text: &str, words: &Words) -> (String, Vec<WordFault>) {
     let mut out = String::with_capacity(text.len());
+    let mut faults = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
-        let before = &rest[..start];
+        let (before, after) = (&rest[..start], &rest[start + 2..]);
         if let Some(before) = before.strip_suffix('$') {
             out.push_str(before);
             out.push_str("${");
-            rest = &rest[start + 2..];
+            rest = after;
             continue;
         }
         out.push_str(before);
-        let after = &rest[start + 2..];
-        let end = after.find('}').ok_or(WordFault::NotClosed)?;
-        let word = &after[..end];
-        out.push_str(words.get(word).ok_or_else(|| WordFault::UnknownWord(word.to_string()))?);
+        let Some(end) = after.find('}') else {
+            faults.push(WordFault::NotClosed);
+            rest = after;
+            continue;
+        };
+        match words.get(&after[..end]) {
+            Some(word) => out.push_str(word),
+            None => faults.push(WordFault::UnknownWord(after[..end].to_string())),
+        }
         rest = &after[end + 1..];
     }
     out.push_str(rest);
-    Ok(out)
+    (out, faults)
 }
 
 /// Replaces the words in every text below `node`. What cannot be replaced stays, with a mistake.
 pub fn interpolate_node(node: &mut Node, words: &Words, mistakes: &mut Vec<Mistake>) {
     match &mut node.content {
-        Content::Scalar(Scalar { text, .. }) => match interpolate(text, words) {
-            Ok(replaced) => *text = replaced,
-            Err(fault) => mistakes.push(mistake(node, &fault)),
-        },
+        Content::Scalar(Scalar { text, .. }) => {
+            let (replaced, faults) = replaced(text, words);
+            if faults.is_empty() {
+                *text = replaced;
+            }
+            mistakes.extend(faults.iter().map(|fault| mistake(node, fault)));
+        }
         Content::Sequence(items) => items.iter_mut().for_each(|item| interpolate_node(item, words, mistakes)),
         Content::Mapping(entries) => {
             entries.iter_mut().for_each(|entry| interpolate_node(&mut entry.value, words, mistakes));

@@ -21,6 +21,9 @@ pub enum TeraFault {
     /// A variable that no input declares.
     #[error("no input declares `{0}`")]
     UnknownVariable(String),
+    /// Tera's name for all variables at once.
+    #[error("`__tera_context` has another order in every run")]
+    EveryVariable,
     /// A variable that is not given.
     #[error("`{0}` is not given a value")]
     Undefined(String),
@@ -46,6 +49,13 @@ impl Engine {
     pub fn new(texts: Vec<Text>, sources: &Sources) -> (Self, Vec<Mistake>) {
         let mut texts: BTreeMap<String, Text> = texts.into_iter().map(|text| (text.name.clone(), text)).collect();
         let mut mistakes = Vec::new();
+        for text in texts.values() {
+            let variable = "__tera_context";
+            if let Some(start) = tags::first_use(&sources.get(text.source).text, variable) {
+                let span = Span { source: text.source, start, end: start + variable.len() };
+                mistakes.push(Mistake::at(span, &TeraFault::EveryVariable).hint("print what is wanted, one by one"));
+            }
+        }
         let mut left_out: BTreeSet<String> = BTreeSet::new();
         // Tera stops at the first text that does not parse: take it out and ask again. Each turn takes one away.
         loop {

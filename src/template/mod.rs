@@ -348,19 +348,6 @@ impl Templates {
         }
     }
 
-    /// Mistakes in a rendered text, moved to the template's lines.
-    fn traced(
-        &self,
-        mistakes: Vec<Mistake>,
-        name: &str,
-        context: &Context,
-        guarded: &str,
-        sources: &Sources,
-    ) -> Vec<Mistake> {
-        let trace = Trace::new(&self.engine, name, context, guarded, sources);
-        mistakes.into_iter().map(|mistake| trace.mistake(mistake, guarded, sources)).collect()
-    }
-
     /// Where a resource of a stack's rendering begins in its template, where that can be told.
     pub fn resource_span(
         &self,
@@ -381,6 +368,19 @@ impl Templates {
                 Trace::new(&self.engine, &name, &context, &guarded, sources).span(span, &guarded, sources)
             }
         }
+    }
+
+    /// Mistakes in a rendered text, moved to the template's lines.
+    fn traced(
+        &self,
+        mistakes: Vec<Mistake>,
+        name: &str,
+        context: &Context,
+        guarded: &str,
+        sources: &Sources,
+    ) -> Vec<Mistake> {
+        let trace = Trace::new(&self.engine, name, context, guarded, sources);
+        mistakes.into_iter().map(|mistake| trace.mistake(mistake, guarded, sources)).collect()
     }
 
     /// The arguments of a stack, where they are right.

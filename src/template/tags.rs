@@ -17,15 +17,18 @@ pub fn offset(text: &str, (line, column): (usize, usize)) -> usize {
     text[line_start..].char_indices().nth(column).map_or(text.len(), |(index, _)| line_start + index)
 }
 
-/// A template with a mark at the end of every line that does not end inside a tag.
+/// A template with a mark at the end of every line that does not end inside a tag. In one that extends another, Tera takes text in
+/// blocks only.
 pub(crate) fn mark_lines(text: &str, file: usize) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut inside: Option<&'static str> = None;
+    let is_child = EXTENDS.is_match(text);
+    let mut blocks = 0_usize;
     let mut rest = text;
     let mut line = 1;
     while let Some(character) = rest.chars().next() {
         if character == '\n' {
-            if inside.is_none() {
+            if inside.is_none() && (!is_child || blocks > 0) {
                 push_mark(&mut out, file, line);
             }
             line += 1;
@@ -38,6 +41,11 @@ pub(crate) fn mark_lines(text: &str, file: usize) -> String {
             None => {
                 match [("{{", "}}"), ("{%", "%}"), ("{#", "#}")].iter().find(|(start, _)| rest.starts_with(start)) {
                     Some((start, end)) => {
+                        match tag_word(rest) {
+                            "block" | "component" => blocks += 1,
+                            "endblock" | "endcomponent" => blocks = blocks.saturating_sub(1),
+                            _ => {}
+                        }
                         inside = Some(end);
                         start.len()
                     }
@@ -49,10 +57,19 @@ pub(crate) fn mark_lines(text: &str, file: usize) -> String {
         out.push_str(&rest[..step]);
         rest = &rest[step..];
     }
-    if inside.is_none() {
+    if inside.is_none() && !is_child {
         push_mark(&mut out, file, line);
     }
     out
+}
+
+static EXTENDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\{%-?\s*extends\s").expect("a constant expression"));
+
+/// The first word of the tag that a text begins with: `block` of `{%- block x %}`.
+fn tag_word(text: &str) -> &str {
+    let Some(inner) = text.strip_prefix("{%") else { return "" };
+    let inner = inner.trim_start_matches('-').trim_start();
+    &inner[..inner.find(|character: char| !character.is_ascii_alphabetic()).unwrap_or(inner.len())]
 }
 
 fn push_mark(out: &mut String, file: usize, line: usize) {

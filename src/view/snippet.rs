@@ -6,7 +6,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::check::{Findings, Found};
-use crate::environment::{Mistake, Severity, SourceId, Sources, Span};
+use crate::environment::{Severity, SourceId, Sources, Span};
 
 /// Texts with everything blacked out that must not be shown, by source.
 pub(super) struct Redacted<'a> {
@@ -37,7 +37,7 @@ impl<'a> Redacted<'a> {
 pub(super) fn render(found: &Found, redacted: &Redacted<'_>, is_colored: bool) -> String {
     let mistake = &found.mistake;
     if mistake.span.is_none() && mistake.related.is_empty() {
-        return placeless(mistake);
+        return placeless(found, redacted.sources);
     }
     let level = match mistake.severity {
         Severity::Error => Level::ERROR,
@@ -67,14 +67,21 @@ pub(super) fn render(found: &Found, redacted: &Redacted<'_>, is_colored: bool) -
 }
 
 /// What is wrong with something that stands in no file.
-fn placeless(mistake: &Mistake) -> String {
+fn placeless(found: &Found, sources: &Sources) -> String {
+    let mistake = &found.mistake;
     let severity = match mistake.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
+    // Unless its sentence names it already.
+    let is_named = |context: &String| {
+        mistake.message.contains(&format!("`{context}`")) || mistake.message.contains(&format!("/{context}.yaml`"))
+    };
+    let context = met_in(found, sources).filter(|_| !found.contexts.iter().all(is_named));
+    let context = context.map(|context| format!("  {context}\n")).unwrap_or_default();
     let notes = mistake.notes.iter().fold(String::new(), |notes, note| notes + "  " + note + "\n");
     let hint = mistake.hint.as_ref().map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
-    format!("{severity}: {}\n{notes}{hint}", mistake.message)
+    format!("{severity}: {}\n{notes}{context}{hint}", mistake.message)
 }
 
 fn snippet<'a>(
