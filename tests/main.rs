@@ -8,10 +8,12 @@
 )]
 
 mod architecture;
+mod deploy;
 mod diff;
 mod explain;
 mod graph;
 mod init;
+mod kills;
 mod messages;
 mod properties;
 mod readme;
