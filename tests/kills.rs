@@ -42,7 +42,10 @@ fn sweep(cloud: &mut Cloud, case: &Case) {
             cloud.restore(&start);
             let (_, killed) = run(cloud, case, fate);
             // Two calls that are made at once may come in another order, and the last may not be made at all.
-            assert!(killed.is_none() || number + 2 > calls, "{fate:?} of {calls}: not killed, but ended with {killed:?}");
+            assert!(
+                killed.is_none() || number + 2 > calls,
+                "{fate:?} of {calls}: not killed, but ended with {killed:?}"
+            );
             let again = cloud.run(case.command);
             assert_eq!(again.code, Some(case.code), "{fate:?} of {calls}, then {again}");
             assert_eq!(seen(cloud, case), expected, "{fate:?} of {calls}, then {again}");

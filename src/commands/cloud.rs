@@ -160,7 +160,8 @@ where
         Outcome::Unfinished { waiting } => {
             let failure =
                 Failure::new(Exit::Unfinished, format!("{what} is unfinished: nothing has moved for a long time"));
-            Err(told(failure, [], &waiting).hint("run the command again to go on waiting"))
+            let waited = waiting.iter().filter(|hold| !hold.is_running()).map(line);
+            Err(told(failure, waited, &waiting).hint("run the command again to go on waiting"))
         }
         Outcome::Interrupted { waiting } => {
             let failure = Failure::new(Exit::Interrupted, format!("{what} was interrupted"));
@@ -208,14 +209,15 @@ fn told<Reason: About>(
 ) -> Failure {
     let mut failure = failure;
     failure.reasons = reasons.into_iter().collect();
-    failure.still_running = waiting
-        .iter()
-        .map(|hold| match hold.subject().stack {
-            Some(stack) => format!("{stack}: {hold}"),
-            None => hold.to_string(),
-        })
-        .collect();
+    failure.still_running = waiting.iter().filter(|hold| hold.is_running()).map(line).collect();
     failure
+}
+
+fn line<Reason: About>(hold: &Hold<Reason>) -> String {
+    match hold.subject().stack {
+        Some(stack) => format!("{stack}: {hold}"),
+        None => hold.to_string(),
+    }
 }
 
 /// Asks on the terminal; without one nothing is asked, and the flag that answers is named.

@@ -540,6 +540,10 @@ impl About for Reason {
         };
         Subject { stack: Some(stack.clone()), resource }
     }
+
+    fn is_running(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Beginning { .. })
+    }
 }
 
 /// `` `a`, `b` and `c` ``.

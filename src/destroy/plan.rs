@@ -5,7 +5,7 @@ use crate::deploy::marks::{self, CHANGE_SET_PREFIX};
 use crate::deploy::plan::{deletion_token, has_ended_badly, has_moved, stray_name};
 use crate::deploy::world::Stray;
 use crate::deploy::{LiveStack, Phase, Place, World};
-use crate::operation::Plan;
+use crate::operation::{About, Plan};
 
 /// Says all that is left to do.
 pub fn plan(doomed: &Doomed, first: &World, now: &World) -> Plan<Step, Reason> {
@@ -82,8 +82,7 @@ impl Parts {
 
     fn assemble(self, doomed: &Doomed) -> Plan<Step, Reason> {
         let Self { now, then, waiting, mut because, causes } = self;
-        let running: Vec<Reason> =
-            waiting.iter().filter(|reason| matches!(reason, Reason::Deleting { .. })).cloned().collect();
+        let running: Vec<Reason> = waiting.iter().filter(|reason| reason.is_running()).cloned().collect();
         let is_anything_there = !(now.is_empty() && waiting.is_empty() && because.is_empty() && causes.is_empty());
         if doomed.is_protected && is_anything_there {
             because = vec![Reason::Protected { environment: doomed.environment.clone() }];
@@ -136,7 +135,6 @@ mod tests {
     use super::*;
     use crate::deploy::StackStatus;
     use crate::deploy::world::ChangeSet;
-    use crate::operation::About;
 
     /// Three stacks: `api` needs `database`, which needs `network`.
     fn doomed() -> Doomed {

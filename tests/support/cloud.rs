@@ -144,13 +144,6 @@ impl Cloud {
         journal.as_array().unwrap().iter().map(|entry| entry["operation"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Whether an operation was answered after the last of another.
-    pub(crate) fn has_looked_since(&self, done: &str, look: &str) -> bool {
-        let operations = self.operations();
-        let last = |operation: &str| operations.iter().rposition(|it| it == operation);
-        last(look) > last(done)
-    }
-
     /// Where it listens.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -254,6 +247,10 @@ fn without_names(text: String) -> String {
     let text = replaced(text, r"\[greenroom [0-9a-f]{16}\]", "[greenroom …]");
     let text = replaced(text, r"-[0-9A-Z]{12}\b", "-[id]");
     let text = replaced(text, r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[id]");
+    let text = replaced(text, r"(rds!db|secret)-\[id\]-[A-Za-z0-9]{6}\b", "$1-[id]");
+    let text = replaced(text, r"\bdb-[0-9A-Z]{26}\b", "db-[id]");
+    let text = replaced(text, r"database-[0-9a-z]{12}\b", "database-[id]");
+    let text = replaced(text, r"\.[0-9a-z]{12}\.([a-z0-9-]+)\.rds", ".[id].$1.rds");
     replaced(text, r"\b(vpc|subnet|rtb|rtbassoc|sg|sgr|igw|vpce|eipalloc|nat)-[0-9a-f]{17}", "$1-[id]")
 }
 

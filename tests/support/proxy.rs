@@ -103,7 +103,8 @@ fn pass_one(stream: &TcpStream, shared: &Shared) -> Option<()> {
         shared.kill();
         return None;
     }
-    let mut cloud = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, shared.cloud.load(Ordering::SeqCst)))).ok()?;
+    let mut cloud =
+        TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, shared.cloud.load(Ordering::SeqCst)))).ok()?;
     cloud.write_all(&request).ok()?;
     let answer = message(&mut BufReader::new(&cloud))?;
     if is_counted && fate == Fate::DiesAfter(number) {
