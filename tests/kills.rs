@@ -92,7 +92,7 @@ impl Scene {
     fn failing_update(&self) {
         let mut cloud = self.edited();
         let fails = json!({"fail_resource": {"during": "update", "reason": "no"}});
-        cloud.faults(json!([{"logical_id": self.updated, "effect": fails}]));
+        cloud.faults(&json!([{"logical_id": self.updated, "effect": fails}]));
         sweep(&mut cloud, &FAILING);
     }
 
