@@ -1,9 +1,9 @@
 //! `simulate`: the local cloud as a server.
 
+use crate::cli::Common;
 use crate::cli::{Pace as AskedPace, Simulate};
 use crate::commands::local::{Address, STATE_FILE, announce, withdraw};
 use crate::commands::{Done, Ended, project_root};
-use crate::cli::Common;
 use crate::error::{Exit, Failure};
 use crate::simulator::{Pace, ServeError, Settings, serve};
 use crate::view::{Report, View};
@@ -12,12 +12,16 @@ pub(super) fn run(common: &Common, request: &Simulate, view: View) -> Ended {
     let root = project_root(common)?;
     let settings = settings(request, root.join(STATE_FILE));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Exit::Failed, "the local cloud cannot be started").because(error))?;
+    let runtime =
+        runtime.map_err(|error| Failure::new(Exit::Failed, "the local cloud cannot be started").because(error))?;
     runtime.block_on(async {
         let running = serve(settings).await.map_err(refused)?;
         let address = Address { port: running.address().port(), pid: std::process::id() };
         announce(&root, &address)?;
-        let notes = vec![format!("the local cloud listens on {}", running.url()), "it ends with Ctrl-C; nothing in it is real".to_string()];
+        let notes = vec![
+            format!("the local cloud listens on {}", running.url()),
+            "it ends with Ctrl-C; nothing in it is real".to_string(),
+        ];
         let shown = view.report(&Report::Written { files: Vec::new(), notes }, &crate::environment::Sources::default());
         shown.map_err(|error| Failure::new(Exit::Failed, "stdout cannot be written").because(error))?;
         running.run_until(asked_to_end()).await;
@@ -29,7 +33,8 @@ pub(super) fn run(common: &Common, request: &Simulate, view: View) -> Ended {
 /// Ctrl-C, or the polite way to end a process.
 async fn asked_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         // Without signals only idleness ends it.
         return std::future::pending().await;
     };
@@ -40,7 +45,12 @@ async fn asked_to_end() {
 }
 
 fn settings(request: &Simulate, state_file: std::path::PathBuf) -> Settings {
-    let mut settings = Settings { port: request.port, state_file: Some(state_file), idle_seconds: request.idle, ..Settings::default() };
+    let mut settings = Settings {
+        port: request.port,
+        state_file: Some(state_file),
+        idle_seconds: request.idle,
+        ..Settings::default()
+    };
     settings.seed = request.seed;
     settings.pace = match request.pace {
         AskedPace::Factor(factor) => Pace::Scaled(factor),
