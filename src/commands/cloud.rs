@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::io::{BufRead, IsTerminal, Write};
 
 use crate::aws::{self, Clients, Settings};
 use crate::cli::Common;
@@ -222,20 +221,15 @@ fn told<Reason: About>(
 /// Asks on the terminal; without one nothing is asked, and the flag that answers is named.
 ///
 /// # Errors
-/// When the answer is no, or nobody is there to answer.
-pub(super) fn ask(question: &str, answer: &str, flag: &str) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        let what = "this needs a confirmation, and there is no terminal to ask on";
-        return Err(Failure::new(Exit::Refused, what).hint(format!("`{flag}` answers it")));
-    }
-    let mut stderr = anstream::stderr();
-    // A question that cannot be written is answered by what follows.
-    let _ = write!(stderr, "{question} ").and_then(|()| stderr.flush());
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    match read {
-        Ok(_) if line.trim() == answer => Ok(()),
-        Ok(_) | Err(_) => Err(Failure::new(Exit::Refused, "not confirmed; nothing was changed")),
+/// When the answer is another, or nobody is there to answer.
+pub(super) fn ask(view: View, question: &str, answer: &str, flag: &str) -> Result<(), Failure> {
+    match view.ask(question) {
+        None => {
+            let what = "this needs a confirmation, and there is no terminal to ask on";
+            Err(Failure::new(Exit::Refused, what).hint(format!("`{flag}` answers it")))
+        }
+        Some(given) if given == answer => Ok(()),
+        Some(_) => Err(Failure::new(Exit::Refused, "not confirmed; nothing was changed")),
     }
 }
 

@@ -162,7 +162,7 @@ impl Run<'_> {
             return self.deploy(&desired).await;
         }
         self.view.preview(&shown);
-        if let Err(refused) = agreed(&desired) {
+        if let Err(refused) = agreed(&desired, self.view) {
             let shown = Desired { goal: Goal::Shown, ..desired };
             self.drive(&shown, &observer, "the clearing away").await?;
             return Err(refused);
@@ -172,13 +172,13 @@ impl Run<'_> {
     }
 }
 
-fn agreed(desired: &Desired) -> Result<(), Failure> {
+fn agreed(desired: &Desired, view: View) -> Result<(), Failure> {
     let name = &desired.environment;
     if desired.is_protected {
         let question = format!("`{name}` is protected. Type its name to deploy:");
-        return ask(&question, name, &format!("--confirm {name}"));
+        return ask(view, &question, name, &format!("--confirm {name}"));
     }
-    ask("Deploy this? Type `yes`:", "yes", "--yes")
+    ask(view, "Deploy this? Type `yes`:", "yes", "--yes")
 }
 
 fn allowed(allow: &Allow, prunes: bool) -> Allowed {

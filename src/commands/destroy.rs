@@ -66,7 +66,7 @@ async fn destroy(doomed: &Doomed, request: &Destroy, clients: &Clients, view: Vi
         }
         view.demolition(&doom);
         let question = format!("Destroy `{0}`? Type its name:", doomed.environment);
-        ask(&question, &doomed.environment, "--yes")?;
+        ask(view, &question, &doomed.environment, "--yes")?;
     }
     let observer = DoomedObserver::new(clients);
     let operation = Demolishing { doomed, clients, observer: &observer };
