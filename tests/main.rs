@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod deploy;
 mod diff;
 mod explain;
 mod graph;
