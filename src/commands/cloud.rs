@@ -80,14 +80,48 @@ async fn guard(clients: &Clients, place: &Place) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Refused, what)
             .hint("put your account's id into the environment file, or rehearse with `--local`"));
     }
-    let caller = clients.caller_account(target(place)).await.map_err(|fault| {
-        failed(fault, format!("it could not be made sure that these credentials are for {account}"))
-    })?;
-    if caller == *account {
+    let seen = clients.caller_account(target(place)).await;
+    if seen.as_deref() == Ok(account) {
         return Ok(());
     }
+    let refused = match seen {
+        Ok(caller) => wrong_account(&caller, account),
+        Err(fault @ aws::Fault::NoCredentials { .. }) => unsure(fault, account),
+        Err(fault) => return Err(unsure(fault, account)),
+    };
+    if clients.has_chosen_profile() {
+        return Err(refused);
+    }
+    match aws::profiles::of_account(account).as_slice() {
+        [] => Err(refused),
+        [profile] => with_profile(clients, place, profile).await,
+        several => Err(Failure::new(Exit::Refused, format!("several profiles are for {account}"))
+            .hint(format!("say which: `--profile {}`", several.join("`, `--profile ")))),
+    }
+}
+
+/// The only profile for an account is taken without asking, and told.
+async fn with_profile(clients: &Clients, place: &Place, profile: &str) -> Result<(), Failure> {
+    let account = &place.account;
+    clients.use_profile(account, profile.to_owned());
+    match clients.caller_account(target(place)).await {
+        Ok(caller) if caller == *account => Ok(()),
+        Ok(caller) => Err(wrong_account(&caller, account)),
+        Err(aws::Fault::Expired) => {
+            let failure = Failure::new(Exit::Failed, format!("the credentials of profile `{profile}` have expired"));
+            Err(failure.hint(format!("`aws sso login --profile {profile}`")))
+        }
+        Err(fault) => Err(unsure(fault, account)),
+    }
+}
+
+fn wrong_account(caller: &str, account: &str) -> Failure {
     let what = format!("these credentials are for {caller}, but the environment is in {account}");
-    Err(Failure::new(Exit::Refused, what).hint(format!("use a profile of {account}: `--profile NAME`")))
+    Failure::new(Exit::Refused, what).hint(format!("use a profile of {account}: `--profile NAME`"))
+}
+
+fn unsure(fault: aws::Fault, account: &str) -> Failure {
+    failed(fault, format!("it could not be made sure that these credentials are for {account}"))
 }
 
 /// A call that failed, with what to type next where that is known.
