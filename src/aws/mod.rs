@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
@@ -156,7 +157,10 @@ impl Clients {
         let found = self.profiles().get(target.account).cloned();
         if let Some(profile) = self.settings.profile.clone().or(found) {
             // By itself the SDK prefers keys in the environment to a profile; who names a profile means that one.
-            let named = ProfileFileCredentialsProvider::builder().profile_name(&profile).build();
+            let named = ProfileFileCredentialsProvider::builder()
+                .configure(&ProviderConfig::default().with_region(Some(region.clone())))
+                .profile_name(&profile)
+                .build();
             loader = loader.profile_name(profile).credentials_provider(named);
         }
         let own = loader.load().await;
