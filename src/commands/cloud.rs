@@ -155,15 +155,24 @@ pub(super) struct Reached<World> {
     pub(super) now: World,
 }
 
+/// What a run needs to know to tell how it ended.
+pub(super) struct Telling<'a, Reason> {
+    /// What could not be done: `the deployment of scratch@jane`.
+    pub(super) what: String,
+    /// What may be done about a reason.
+    pub(super) hint: &'a dyn Fn(&Reason) -> Option<String>,
+    /// Whether a reason is about something that goes on by itself.
+    pub(super) is_running: fn(&Reason) -> bool,
+}
+
 /// Drives an operation to its goal, telling what happens.
 ///
 /// # Errors
-/// How it ended otherwise. `hint` says what may be done about a reason.
+/// How it ended otherwise.
 pub(super) async fn drive<O>(
     operation: &O,
     view: View,
-    what: &str,
-    hint: impl Fn(&O::Reason) -> Option<String>,
+    telling: &Telling<'_, O::Reason>,
 ) -> Result<Reached<O::World>, Failure>
 where
     O: Operation<Fault = aws::Fault>,
@@ -172,12 +181,13 @@ where
 {
     // The SDK's calls are tens of kilobytes each, and would otherwise lie on the stack of every caller above.
     let outcome = Box::pin(operation::drive(operation, pace(), interrupted(), |event| view.event(&event))).await;
+    let Telling { what, hint, is_running } = telling;
     match outcome {
         Outcome::Converged { first, now } => Ok(Reached { first, now }),
         Outcome::Refused { because, waiting } => {
             let mut failure = Failure::new(Exit::Refused, format!("{what} is refused"));
-            failure.hints = hints(because.iter().filter_map(&hint));
-            Err(told(failure, because.iter().map(ToString::to_string), &waiting))
+            failure.hints = hints(because.iter().filter_map(hint));
+            Err(told(failure, because.iter().map(ToString::to_string), running(&waiting, *is_running)))
         }
         Outcome::Failed { causes, waiting } => {
             let mut failure = Failure::new(Exit::Failed, format!("{what} failed"));
@@ -189,16 +199,16 @@ where
                 Cause::Flaw(_) => None,
             });
             failure.hints = hints(seen);
-            Err(told(failure, causes.iter().map(sentence), &waiting))
+            Err(told(failure, causes.iter().map(sentence), running(&waiting, *is_running)))
         }
         Outcome::Unfinished { waiting } => {
             let failure =
                 Failure::new(Exit::Unfinished, format!("{what} is unfinished: nothing has moved for a long time"));
-            Err(told(failure, [], &waiting).hint("run the command again to go on waiting"))
+            Err(told(failure, [], running(&waiting, *is_running)).hint("run the command again to go on waiting"))
         }
         Outcome::Interrupted { waiting } => {
             let failure = Failure::new(Exit::Interrupted, format!("{what} was interrupted"));
-            Err(told(failure, [], &waiting).hint("run the command again to go on from here"))
+            Err(told(failure, [], running(&waiting, *is_running)).hint("run the command again to go on from here"))
         }
     }
 }
@@ -235,21 +245,21 @@ fn hints(all: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// Adds why, and what still runs in the cloud.
-fn told<Reason: About>(
-    failure: Failure,
-    reasons: impl IntoIterator<Item = String>,
-    waiting: &[Hold<Reason>],
-) -> Failure {
-    let mut failure = failure;
-    failure.reasons = reasons.into_iter().collect();
-    failure.still_running = waiting
-        .iter()
-        .map(|hold| match hold.subject().stack {
-            Some(stack) => format!("{stack}: {hold}"),
-            None => hold.to_string(),
-        })
-        .collect();
-    failure
+fn told(failure: Failure, reasons: impl IntoIterator<Item = String>, still_running: Vec<String>) -> Failure {
+    Failure { reasons: reasons.into_iter().collect(), still_running, ..failure }
+}
+
+/// What goes on in the cloud, each behind its stack. A call that did not get through may have.
+fn running<Reason: About>(waiting: &[Hold<Reason>], is_running: fn(&Reason) -> bool) -> Vec<String> {
+    let runs = |hold: &&Hold<Reason>| match hold {
+        Hold::Planned(reason) => is_running(reason),
+        Hold::CannotReach(_) => true,
+    };
+    let line = |hold: &Hold<Reason>| match hold.subject().stack {
+        Some(stack) => format!("{stack}: {hold}"),
+        None => hold.to_string(),
+    };
+    waiting.iter().filter(runs).map(line).collect()
 }
 
 /// Asks on the terminal; without one nothing is asked, and the flag that answers is named.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::aws::{self, Clients};
 use crate::check::Findings;
 use crate::cli::{Allow, Common, Deploy, Plan as PlanRequest};
-use crate::commands::cloud::{Reached, arrive, ask, block_on, drive, settings};
+use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, settings};
 use crate::commands::lines::Written;
 use crate::commands::render::Work;
 use crate::commands::{Done, Ended, Stop, discreet, environment, mistakes, name, project, stacks, templates};
@@ -130,8 +130,12 @@ struct Run<'a> {
 impl Run<'_> {
     async fn drive(&self, desired: &Desired, observer: &Observer<'_>, what: &str) -> Result<Reached<World>, Failure> {
         let operation = Deployment { desired, clients: self.clients, observer };
-        let what = format!("{what} of `{}`", desired.environment);
-        drive(&operation, self.view, &what, |reason| self.hint(desired, reason)).await
+        let telling = Telling {
+            what: format!("{what} of `{}`", desired.environment),
+            hint: &|reason| self.hint(desired, reason),
+            is_running: Reason::is_running,
+        };
+        drive(&operation, self.view, &telling).await
     }
 
     fn hint(&self, desired: &Desired, reason: &Reason) -> Option<String> {

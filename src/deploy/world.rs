@@ -408,7 +408,7 @@ impl StackEvent {
 pub struct Progress {
     /// Resources that came to an end.
     pub done: usize,
-    /// Resources that were begun.
+    /// Resources that were begun, or are known to be.
     pub begun: usize,
     /// The resource that was last heard of and is not done.
     #[serde(skip_serializing_if = "Option::is_none")]
