@@ -25,7 +25,11 @@ pub(super) fn run(common: &Common, request: &Render) -> Ended {
     match (&request.out, asked.as_slice()) {
         (Some(directory), _) => {
             // Only the texts are kept: the trees of a thousand stacks take ten times their room.
-            let written = work.render_all(|stack, rendered| (files(stack, &rendered), notes(stack, &rendered)))?;
+            let written = work.render_all(|stack, rendered| {
+                let json = pretty(&rendered.document.json);
+                let notes = notes(stack, &rendered, json.len());
+                (files(stack, rendered, json), notes)
+            })?;
             let (files, notes): (Vec<_>, Vec<_>) = written.into_iter().unzip();
             let files: Vec<NewFile> =
                 files.into_iter().flatten().map(|(name, text)| NewFile { path: directory.join(name), text }).collect();
@@ -106,12 +110,13 @@ fn side_by_side<'a, T: Send>(stacks: &[&'a Stack], make: impl Fn(&'a Stack) -> T
     })
 }
 
-fn files(stack: &Stack, rendered: &Rendered) -> Vec<(String, String)> {
+fn files(stack: &Stack, rendered: Rendered, json: String) -> Vec<(String, String)> {
     let name = &stack.name;
+    let parameters = pretty(&parameters(&rendered));
     vec![
-        (format!("{name}.yaml"), ended(rendered.yaml.clone())),
-        (format!("{name}.json"), pretty(&rendered.document.json)),
-        (format!("{name}.parameters.json"), pretty(&parameters(rendered))),
+        (format!("{name}.yaml"), ended(rendered.yaml)),
+        (format!("{name}.json"), json),
+        (format!("{name}.parameters.json"), parameters),
         (format!("{name}.tags.json"), pretty(&tags(stack))),
     ]
 }
@@ -147,9 +152,11 @@ fn tags(stack: &Stack) -> Json {
 }
 
 /// What somebody who takes the files to CloudFormation by hand should know.
-fn notes(stack: &Stack, rendered: &Rendered) -> Vec<String> {
+fn notes(stack: &Stack, rendered: &Rendered, readable_bytes: usize) -> Vec<String> {
     let mut notes = Vec::new();
-    let bytes = rendered.document.body().len();
+    // What the call carries is shorter than the readable JSON, and seldom needs to be written to be counted.
+    let is_short = readable_bytes <= TEMPLATE_BODY_BYTES_MAX;
+    let bytes = if is_short { readable_bytes } else { rendered.document.body().len() };
     if bytes > TEMPLATE_BODY_BYTES_MAX {
         notes.push(format!(
             "note: {} has {bytes} bytes, over the {TEMPLATE_BODY_BYTES_MAX} of a call: it goes through a bucket",

@@ -225,7 +225,7 @@ impl Judge<'_> {
     }
 
     fn validate(&mut self, arguments: &[Argument]) {
-        let Some(validator) = &self.template.validator else { return };
+        let Some(validator) = &self.template.inputs.validator else { return };
         let instance = Json::Object(known_values(arguments));
         let errors: Vec<_> = validator.iter_errors(&instance).collect();
         for error in &errors {

@@ -10,10 +10,12 @@ use crate::environment::{Entry, Mistake, Node, Span, did_you_mean, reference};
 use crate::template::typing::{Typing, schema_json};
 
 /// The inputs of a template.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Inputs {
     /// The whole schema.
     pub schema: Json,
+    /// Judges values by it; nothing where it is broken, which is a mistake of its own.
+    pub validator: Option<jsonschema::Validator>,
     /// One by one, in the order of the file.
     pub all: Vec<Input>,
 }
@@ -96,7 +98,7 @@ pub fn read(root: &Node, mistakes: &mut Vec<Mistake>) -> Inputs {
     let Some(properties) = root.get("properties").and_then(Node::as_mapping) else {
         let hint = "write `type: object`, then `properties:` with an entry for each input";
         mistakes.push(Mistake::at(Span { end: root.span.start, ..root.span }, &InputsFault::NoProperties).hint(hint));
-        return Inputs { schema: Json::Bool(true), all: Vec::new() };
+        return Inputs::none();
     };
     let required = root.get("required").and_then(Node::as_sequence).unwrap_or_default();
     let is_required = |name: &str| required.iter().any(|node| node.as_text() == Some(name));
@@ -114,8 +116,8 @@ pub fn read(root: &Node, mistakes: &mut Vec<Mistake>) -> Inputs {
         // Unknown inputs have a message of their own, with the nearest name.
         schema.remove("additionalProperties");
     }
-    mistakes.extend(check_schema(root, &schema));
-    Inputs { schema, all }
+    let validator = validator(root, &schema, mistakes);
+    Inputs { schema, validator, all }
 }
 
 /// Builds what judges schemas: every run needs it once, and no file changes it.
@@ -123,17 +125,23 @@ pub fn prepare() {
     let _ = jsonschema::draft202012::meta::is_valid(&Json::Bool(true));
 }
 
-/// Whether values can be judged by it: a schema that is left aside would let everything pass in silence.
-fn check_schema(root: &Node, schema: &Json) -> Vec<Mistake> {
-    let validator = jsonschema::draft202012::meta::validator();
-    let mut mistakes: Vec<Mistake> = validator.iter_errors(schema).map(|error| not_a_schema(root, &error)).collect();
-    check_references(root, root, &mut mistakes);
-    if mistakes.is_empty()
-        && let Err(error) = jsonschema::draft202012::new(schema)
-    {
-        mistakes.push(not_a_schema(root, &error));
+/// What judges values by a schema. One that cannot is a mistake: left aside, it would let everything pass in silence.
+fn validator(root: &Node, schema: &Json, mistakes: &mut Vec<Mistake>) -> Option<jsonschema::Validator> {
+    let mut found = Vec::new();
+    check_references(root, root, &mut found);
+    let built = jsonschema::draft202012::new(schema);
+    if let Err(error) = &built {
+        // It stops at the first complaint; what judges schemas knows them all.
+        let all = jsonschema::draft202012::meta::validator();
+        let before = found.len();
+        found.extend(all.iter_errors(schema).map(|error| not_a_schema(root, &error)));
+        if found.len() == before && before == 0 {
+            found.push(not_a_schema(root, error));
+        }
     }
-    mistakes
+    let is_right = found.is_empty();
+    mistakes.append(&mut found);
+    built.ok().filter(|_| is_right)
 }
 
 fn not_a_schema(root: &Node, error: &jsonschema::ValidationError<'_>) -> Mistake {
@@ -270,6 +278,11 @@ fn is_variable(name: &str) -> bool {
 }
 
 impl Inputs {
+    /// None at all: of a template that cannot be read.
+    pub fn none() -> Self {
+        Self { schema: Json::Bool(true), validator: None, all: Vec::new() }
+    }
+
     /// Whether the file could not be read as inputs at all: then nothing can be said about any of them.
     pub fn is_unknown(&self) -> bool {
         self.schema == Json::Bool(true)

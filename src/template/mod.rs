@@ -60,8 +60,6 @@ pub struct Template {
     pub inputs_path: String,
     /// What it asks for.
     pub inputs: Inputs,
-    /// Judges values; nothing where the schema is broken.
-    pub validator: Option<jsonschema::Validator>,
     /// What is wrong with it by itself.
     pub mistakes: Vec<Mistake>,
     form: Form,
@@ -590,14 +588,11 @@ impl Loader<'_> {
             (self.inputs(&inputs_file, &mut mistakes), Form::Tera)
         };
         let inputs_path = format!("{TEMPLATES}/{name}/{}", if is_plain { STACK_FILE } else { INPUTS_FILE });
-        // A schema that cannot judge is a mistake of its own by now.
-        let validator = jsonschema::draft202012::new(&inputs.schema).ok();
-        Template { name: name.to_string(), inputs_path, inputs, validator, mistakes, form }
+        Template { name: name.to_string(), inputs_path, inputs, mistakes, form }
     }
 
     fn inputs(&mut self, path: &Path, mistakes: &mut Vec<Mistake>) -> Inputs {
-        let none = || Inputs { schema: Json::Bool(true), all: Vec::new() };
-        let Some((source, text)) = self.read(path, mistakes) else { return none() };
+        let Some((source, text)) = self.read(path, mistakes) else { return Inputs::none() };
         let reading = yaml::read(source, &text);
         if reading.root.is_none() && reading.mistakes.is_empty() {
             let path = self.project.sources.get(source).path.clone();
@@ -607,7 +602,7 @@ impl Loader<'_> {
         mistakes.extend(reading.mistakes);
         match reading.root {
             Some(root) => inputs::read(&root, mistakes),
-            None => none(),
+            None => Inputs::none(),
         }
     }
 

@@ -13,7 +13,10 @@ pub fn inputs(root: &Node) -> Inputs {
         parameters.iter().map(|entry| (entry.key.clone(), schema(&entry.value))).collect();
     let all: Vec<Input> = parameters.iter().map(input).collect();
     let required: Vec<&str> = all.iter().filter(|input| input.is_required).map(|input| input.name.as_str()).collect();
-    Inputs { schema: json!({"type": "object", "properties": properties, "required": required}), all }
+    let schema = json!({"type": "object", "properties": properties, "required": required});
+    // A pattern that is none in JSON Schema is told by the one who reads the template.
+    let validator = jsonschema::draft202012::new(&schema).ok();
+    Inputs { schema, validator, all }
 }
 
 fn input(entry: &Entry) -> Input {
