@@ -19,4 +19,5 @@ mod readme;
 mod render;
 mod schema;
 mod shipped;
+mod simulation;
 mod support;
