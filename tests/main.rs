@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod deploy;
 mod diff;
 mod explain;
 mod graph;
@@ -18,4 +19,5 @@ mod readme;
 mod render;
 mod schema;
 mod shipped;
+mod simulation;
 mod support;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use crate::aws::{self, Clients, Settings};
@@ -80,14 +79,48 @@ async fn guard(clients: &Clients, place: &Place) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Refused, what)
             .hint("put your account's id into the environment file, or rehearse with `--local`"));
     }
-    let caller = clients.caller_account(target(place)).await.map_err(|fault| {
-        failed(fault, format!("it could not be made sure that these credentials are for {account}"))
-    })?;
-    if caller == *account {
+    let seen = clients.caller_account(target(place)).await;
+    if seen.as_deref() == Ok(account) {
         return Ok(());
     }
+    let refused = match seen {
+        Ok(caller) => wrong_account(&caller, account),
+        Err(fault @ aws::Fault::NoCredentials { .. }) => unsure(fault, account),
+        Err(fault) => return Err(unsure(fault, account)),
+    };
+    if clients.has_chosen_profile() {
+        return Err(refused);
+    }
+    match aws::profiles::of_account(account).as_slice() {
+        [] => Err(refused),
+        [profile] => with_profile(clients, place, profile).await,
+        several => Err(Failure::new(Exit::Refused, format!("several profiles are for {account}"))
+            .hint(format!("say which: `--profile {}`", several.join("`, `--profile ")))),
+    }
+}
+
+/// The only profile for an account is taken without asking, and told.
+async fn with_profile(clients: &Clients, place: &Place, profile: &str) -> Result<(), Failure> {
+    let account = &place.account;
+    clients.use_profile(account, profile.to_owned());
+    match clients.caller_account(target(place)).await {
+        Ok(caller) if caller == *account => Ok(()),
+        Ok(caller) => Err(wrong_account(&caller, account)),
+        Err(aws::Fault::Expired) => {
+            let failure = Failure::new(Exit::Failed, format!("the credentials of profile `{profile}` have expired"));
+            Err(failure.hint(format!("`aws sso login --profile {profile}`")))
+        }
+        Err(fault) => Err(unsure(fault, account)),
+    }
+}
+
+fn wrong_account(caller: &str, account: &str) -> Failure {
     let what = format!("these credentials are for {caller}, but the environment is in {account}");
-    Err(Failure::new(Exit::Refused, what).hint(format!("use a profile of {account}: `--profile NAME`")))
+    Failure::new(Exit::Refused, what).hint(format!("use a profile of {account}: `--profile NAME`"))
+}
+
+fn unsure(fault: aws::Fault, account: &str) -> Failure {
+    failed(fault, format!("it could not be made sure that these credentials are for {account}"))
 }
 
 /// A call that failed, with what to type next where that is known.
@@ -121,15 +154,24 @@ pub(super) struct Reached<World> {
     pub(super) now: World,
 }
 
+/// What a run needs to know to tell how it ended.
+pub(super) struct Telling<'a, Reason> {
+    /// What could not be done: `the deployment of scratch@jane`.
+    pub(super) what: String,
+    /// What may be done about a reason.
+    pub(super) hint: &'a dyn Fn(&Reason) -> Option<String>,
+    /// Whether a reason is about something that goes on by itself.
+    pub(super) is_running: fn(&Reason) -> bool,
+}
+
 /// Drives an operation to its goal, telling what happens.
 ///
 /// # Errors
-/// How it ended otherwise. `hint` says what may be done about a reason.
+/// How it ended otherwise.
 pub(super) async fn drive<O>(
     operation: &O,
     view: View,
-    what: &str,
-    hint: impl Fn(&O::Reason) -> Option<String>,
+    telling: &Telling<'_, O::Reason>,
 ) -> Result<Reached<O::World>, Failure>
 where
     O: Operation<Fault = aws::Fault>,
@@ -138,12 +180,13 @@ where
 {
     // The SDK's calls are tens of kilobytes each, and would otherwise lie on the stack of every caller above.
     let outcome = Box::pin(operation::drive(operation, pace(), interrupted(), |event| view.event(&event))).await;
+    let Telling { what, hint, is_running } = telling;
     match outcome {
         Outcome::Converged { first, now } => Ok(Reached { first, now }),
         Outcome::Refused { because, waiting } => {
             let mut failure = Failure::new(Exit::Refused, format!("{what} is refused"));
-            failure.hints = hints(because.iter().filter_map(&hint));
-            Err(told(failure, because.iter().map(ToString::to_string), &waiting))
+            failure.hints = hints(because.iter().filter_map(hint));
+            Err(told(failure, because.iter().map(ToString::to_string), running(&waiting, *is_running)))
         }
         Outcome::Failed { causes, waiting } => {
             let mut failure = Failure::new(Exit::Failed, format!("{what} failed"));
@@ -155,16 +198,16 @@ where
                 Cause::Flaw(_) => None,
             });
             failure.hints = hints(seen);
-            Err(told(failure, causes.iter().map(sentence), &waiting))
+            Err(told(failure, causes.iter().map(sentence), running(&waiting, *is_running)))
         }
         Outcome::Unfinished { waiting } => {
             let failure =
                 Failure::new(Exit::Unfinished, format!("{what} is unfinished: nothing has moved for a long time"));
-            Err(told(failure, [], &waiting).hint("run the command again to go on waiting"))
+            Err(told(failure, [], running(&waiting, *is_running)).hint("run the command again to go on waiting"))
         }
         Outcome::Interrupted { waiting } => {
             let failure = Failure::new(Exit::Interrupted, format!("{what} was interrupted"));
-            Err(told(failure, [], &waiting).hint("run the command again to go on from here"))
+            Err(told(failure, [], running(&waiting, *is_running)).hint("run the command again to go on from here"))
         }
     }
 }
@@ -201,40 +244,35 @@ fn hints(all: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// Adds why, and what still runs in the cloud.
-fn told<Reason: About>(
-    failure: Failure,
-    reasons: impl IntoIterator<Item = String>,
-    waiting: &[Hold<Reason>],
-) -> Failure {
-    let mut failure = failure;
-    failure.reasons = reasons.into_iter().collect();
-    failure.still_running = waiting
-        .iter()
-        .map(|hold| match hold.subject().stack {
-            Some(stack) => format!("{stack}: {hold}"),
-            None => hold.to_string(),
-        })
-        .collect();
-    failure
+fn told(failure: Failure, reasons: impl IntoIterator<Item = String>, still_running: Vec<String>) -> Failure {
+    Failure { reasons: reasons.into_iter().collect(), still_running, ..failure }
+}
+
+/// What goes on in the cloud, each behind its stack. A call that did not get through may have.
+fn running<Reason: About>(waiting: &[Hold<Reason>], is_running: fn(&Reason) -> bool) -> Vec<String> {
+    let runs = |hold: &&Hold<Reason>| match hold {
+        Hold::Planned(reason) => is_running(reason),
+        Hold::CannotReach(_) => true,
+    };
+    let line = |hold: &Hold<Reason>| match hold.subject().stack {
+        Some(stack) => format!("{stack}: {hold}"),
+        None => hold.to_string(),
+    };
+    waiting.iter().filter(runs).map(line).collect()
 }
 
 /// Asks on the terminal; without one nothing is asked, and the flag that answers is named.
 ///
 /// # Errors
-/// When the answer is no, or nobody is there to answer.
-pub(super) fn ask(question: &str, answer: &str, flag: &str) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        let what = "this needs a confirmation, and there is no terminal to ask on";
-        return Err(Failure::new(Exit::Refused, what).hint(format!("`{flag}` answers it")));
-    }
-    let mut stderr = anstream::stderr();
-    // A question that cannot be written is answered by what follows.
-    let _ = write!(stderr, "{question} ").and_then(|()| stderr.flush());
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    match read {
-        Ok(_) if line.trim() == answer => Ok(()),
-        Ok(_) | Err(_) => Err(Failure::new(Exit::Refused, "not confirmed; nothing was changed")),
+/// When the answer is another, or nobody is there to answer.
+pub(super) fn ask(view: View, question: &str, answer: &str, flag: &str) -> Result<(), Failure> {
+    match view.ask(question) {
+        None => {
+            let what = "this needs a confirmation, and there is no terminal to ask on";
+            Err(Failure::new(Exit::Refused, what).hint(format!("`{flag}` answers it")))
+        }
+        Some(given) if given == answer => Ok(()),
+        Some(_) => Err(Failure::new(Exit::Refused, "not confirmed; nothing was changed")),
     }
 }
 

@@ -133,7 +133,7 @@ fn assemble(standings: Vec<Standing>) -> Plan<Step, Reason> {
         }
     }
     // What waits for a step that will not be taken never clears.
-    let running = |waiting: Vec<Reason>| waiting.into_iter().filter(runs).collect();
+    let running = |waiting: Vec<Reason>| waiting.into_iter().filter(Reason::is_running).collect();
     if !causes.is_empty() {
         return Plan::Failed { causes, waiting: running(waiting) };
     }
@@ -144,11 +144,6 @@ fn assemble(standings: Vec<Standing>) -> Plan<Step, Reason> {
         return Plan::Converged;
     }
     Plan::Going { now, waiting, then }
-}
-
-/// Whether a reason to wait is about something that is running in the cloud.
-fn runs(reason: &Reason) -> bool {
-    matches!(reason, Reason::Busy { .. } | Reason::Beginning { .. })
 }
 
 fn execution_after(step: &Step) -> Option<Step> {
@@ -352,7 +347,11 @@ pub fn deletion_token(live: &LiveStack) -> String {
 }
 
 fn busy(label: &str, live: &LiveStack) -> Reason {
-    Reason::Busy { stack: label.to_owned(), status: live.status.clone(), progress: live.progress() }
+    let mut progress = live.progress();
+    // The change set that this run saw counts what has not begun yet, too.
+    let expected = live.computed.last().map_or(0, |change_set| change_set.rows.len());
+    progress.begun = progress.begun.max(expected);
+    Reason::Busy { stack: label.to_owned(), status: live.status.clone(), progress }
 }
 
 /// What a stack's parameters come to.
@@ -866,6 +865,12 @@ mod tests {
         ] {
             check(&wanted(["database"]), &[&format!("database {status}")], &[&format!("wait: database: {words}")]);
         }
+    }
+
+    #[test]
+    fn counts_what_has_not_begun_yet() {
+        let words = ["database UPDATE_IN_PROGRESS computed=available gone=Database"];
+        check(&wanted(["database"]), &words, &["wait: database: updating, 0 of 1 resources"]);
     }
 
     #[test]

@@ -150,6 +150,18 @@ fn because(failure: &FirstFailure) -> String {
 }
 
 impl Reason {
+    /// Whether it is about something that is running in the cloud, and goes on by itself.
+    pub fn is_running(&self) -> bool {
+        match self {
+            Self::Deleting { .. } => true,
+            Self::After { .. }
+            | Self::Protected { .. }
+            | Self::Guarded { .. }
+            | Self::NotOurs { .. }
+            | Self::NotDeleted { .. } => false,
+        }
+    }
+
     /// What to type next, where something can be done.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -82,8 +82,7 @@ impl Parts {
 
     fn assemble(self, doomed: &Doomed) -> Plan<Step, Reason> {
         let Self { now, then, waiting, mut because, causes } = self;
-        let running: Vec<Reason> =
-            waiting.iter().filter(|reason| matches!(reason, Reason::Deleting { .. })).cloned().collect();
+        let running: Vec<Reason> = waiting.iter().filter(|reason| reason.is_running()).cloned().collect();
         let is_anything_there = !(now.is_empty() && waiting.is_empty() && because.is_empty() && causes.is_empty());
         if doomed.is_protected && is_anything_there {
             because = vec![Reason::Protected { environment: doomed.environment.clone() }];
