@@ -45,6 +45,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "error",
             "explain",
             "operation",
+            "simulator",
             "status",
             "template",
             "view",

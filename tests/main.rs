@@ -8,7 +8,7 @@
 )]
 
 mod architecture;
-mod deploy;
+mod before_the_cloud;
 mod diff;
 mod explain;
 mod graph;

@@ -41,36 +41,6 @@ fn a_protected_environment_wants_its_name() {
 }
 
 #[test]
-fn there_is_no_built_in_cloud_unless_one_runs() {
-    says(
-        &["plan", "lab", "--local"],
-        expect![[r#"
-        exit 2
-        -- stderr
-        error: the built-in cloud does not run
-
-        hint: say where it listens: `--local-endpoint http://127.0.0.1:PORT`
-    "#]],
-    );
-}
-
-#[test]
-fn an_endpoint_that_does_not_answer_is_told_before_anything_is_done() {
-    says(
-        &["status", "lab", "--local", "--local-endpoint", "http://127.0.0.1:9"],
-        expect![[r#"
-        exit 1
-        -- stderr
-        lab · local cloud, nothing is real · eu-west-1
-        error: it could not be made sure that these credentials are for 111111111111
-          because AWS could not be reached: dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
-
-        hint: is there a network, and does the endpoint answer?
-    "#]],
-    );
-}
-
-#[test]
 fn the_same_for_programs() {
     says(
         &["destroy", "lab", "--yes", "--format", "json"],
@@ -85,7 +55,7 @@ fn the_same_for_programs() {
 #[test]
 fn an_environment_with_mistakes_gets_no_further() {
     let scenario = Scenario::small().lab(&LAB.replace("topic", "topik"));
-    scenario.run(["deploy", "lab", "--local", "--local-endpoint", "http://127.0.0.1:9", "--yes"]).expect(expect![[
+    scenario.run(["deploy", "lab", "--local", "--yes"]).expect(expect![[
         r#"
             exit 2
             -- stderr
