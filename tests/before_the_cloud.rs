@@ -55,8 +55,7 @@ fn the_same_for_programs() {
 #[test]
 fn an_environment_with_mistakes_gets_no_further() {
     let scenario = Scenario::small().lab(&LAB.replace("topic", "topik"));
-    scenario.run(["deploy", "lab", "--local", "--yes"]).expect(expect![[
-        r#"
+    scenario.run(["deploy", "lab", "--local", "--yes"]).expect(expect![[r#"
             exit 2
             -- stderr
             error: `store` lacks the input `topic`
@@ -81,8 +80,7 @@ fn an_environment_with_mistakes_gets_no_further() {
               = hint: did you mean `topic`?
 
             2 mistakes
-        "#
-    ]]);
+        "#]]);
 }
 
 #[test]

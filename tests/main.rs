@@ -9,10 +9,12 @@
 
 mod architecture;
 mod before_the_cloud;
+mod deploy;
 mod diff;
 mod explain;
 mod graph;
 mod init;
+mod kills;
 mod messages;
 mod properties;
 mod readme;

@@ -164,11 +164,17 @@ impl Fault {
         let lower = cause.to_lowercase();
         match is_about_credentials {
             true if lower.contains("expired") => Self::Expired,
-            true => Self::NoCredentials { cause },
+            true => Self::NoCredentials { cause: without_attempts(&cause).to_owned() },
             false if was_made => Self::Unreachable { cause },
             false => Self::Invalid { message: cause },
         }
     }
+}
+
+/// Where no place has credentials the SDK tells of each of them, in a line of its own, that they are not there.
+fn without_attempts(cause: &str) -> &str {
+    let told = cause.split_once(" Attempted:").map_or(cause, |(told, _)| told);
+    told.trim_start_matches("dispatch failure: other: ").trim_end_matches('.')
 }
 
 /// The SDK's errors say "service error" and little else; the chain below them says what happened.

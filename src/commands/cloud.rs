@@ -160,8 +160,6 @@ pub(super) struct Telling<'a, Reason> {
     pub(super) what: String,
     /// What may be done about a reason.
     pub(super) hint: &'a dyn Fn(&Reason) -> Option<String>,
-    /// Whether a reason is about something that goes on by itself.
-    pub(super) is_running: fn(&Reason) -> bool,
 }
 
 /// Drives an operation to its goal, telling what happens.
@@ -180,13 +178,13 @@ where
 {
     // The SDK's calls are tens of kilobytes each, and would otherwise lie on the stack of every caller above.
     let outcome = Box::pin(operation::drive(operation, pace(), interrupted(), |event| view.event(&event))).await;
-    let Telling { what, hint, is_running } = telling;
+    let Telling { what, hint } = telling;
     match outcome {
         Outcome::Converged { first, now } => Ok(Reached { first, now }),
         Outcome::Refused { because, waiting } => {
             let mut failure = Failure::new(Exit::Refused, format!("{what} is refused"));
             failure.hints = hints(because.iter().filter_map(hint));
-            Err(told(failure, because.iter().map(ToString::to_string), running(&waiting, *is_running)))
+            Err(told(failure, because.iter().map(ToString::to_string), &waiting))
         }
         Outcome::Failed { causes, waiting } => {
             let mut failure = Failure::new(Exit::Failed, format!("{what} failed"));
@@ -198,16 +196,17 @@ where
                 Cause::Flaw(_) => None,
             });
             failure.hints = hints(seen);
-            Err(told(failure, causes.iter().map(sentence), running(&waiting, *is_running)))
+            Err(told(failure, causes.iter().map(sentence), &waiting))
         }
         Outcome::Unfinished { waiting } => {
             let failure =
                 Failure::new(Exit::Unfinished, format!("{what} is unfinished: nothing has moved for a long time"));
-            Err(told(failure, [], running(&waiting, *is_running)).hint("run the command again to go on waiting"))
+            let waited = waiting.iter().filter(|hold| !hold.is_running()).map(line);
+            Err(told(failure, waited, &waiting).hint("run the command again to go on waiting"))
         }
         Outcome::Interrupted { waiting } => {
             let failure = Failure::new(Exit::Interrupted, format!("{what} was interrupted"));
-            Err(told(failure, [], running(&waiting, *is_running)).hint("run the command again to go on from here"))
+            Err(told(failure, [], &waiting).hint("run the command again to go on from here"))
         }
     }
 }
@@ -244,21 +243,22 @@ fn hints(all: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// Adds why, and what still runs in the cloud.
-fn told(failure: Failure, reasons: impl IntoIterator<Item = String>, still_running: Vec<String>) -> Failure {
-    Failure { reasons: reasons.into_iter().collect(), still_running, ..failure }
+fn told<Reason: About>(
+    failure: Failure,
+    reasons: impl IntoIterator<Item = String>,
+    waiting: &[Hold<Reason>],
+) -> Failure {
+    let mut failure = failure;
+    failure.reasons = reasons.into_iter().collect();
+    failure.still_running = waiting.iter().filter(|hold| hold.is_running()).map(line).collect();
+    failure
 }
 
-/// What goes on in the cloud, each behind its stack. A call that did not get through may have.
-fn running<Reason: About>(waiting: &[Hold<Reason>], is_running: fn(&Reason) -> bool) -> Vec<String> {
-    let runs = |hold: &&Hold<Reason>| match hold {
-        Hold::Planned(reason) => is_running(reason),
-        Hold::CannotReach(_) => true,
-    };
-    let line = |hold: &Hold<Reason>| match hold.subject().stack {
+fn line<Reason: About>(hold: &Hold<Reason>) -> String {
+    match hold.subject().stack {
         Some(stack) => format!("{stack}: {hold}"),
         None => hold.to_string(),
-    };
-    waiting.iter().filter(runs).map(line).collect()
+    }
 }
 
 /// Asks on the terminal; without one nothing is asked, and the flag that answers is named.

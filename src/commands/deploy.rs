@@ -133,7 +133,6 @@ impl Run<'_> {
         let telling = Telling {
             what: format!("{what} of `{}`", desired.environment),
             hint: &|reason| self.hint(desired, reason),
-            is_running: Reason::is_running,
         };
         drive(&operation, self.view, &telling).await
     }

@@ -70,11 +70,7 @@ async fn destroy(doomed: &Doomed, request: &Destroy, clients: &Clients, view: Vi
     }
     let observer = DoomedObserver::new(clients);
     let operation = Demolishing { doomed, clients, observer: &observer };
-    let telling = Telling {
-        what: format!("the destruction of `{}`", doomed.environment),
-        hint: &Reason::hint,
-        is_running: Reason::is_running,
-    };
+    let telling = Telling { what: format!("the destruction of `{}`", doomed.environment), hint: &Reason::hint };
     let reached = drive(&operation, view, &telling).await?;
     Ok(Report::Demolition(demolition(doomed, &reached.first, true)))
 }

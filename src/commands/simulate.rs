@@ -8,7 +8,7 @@ use crate::commands::local::{Address, STATE_FILE, announce, withdraw};
 use crate::commands::{Done, Ended, project_root};
 use crate::environment::source::sentence;
 use crate::error::{Exit, Failure};
-use crate::simulator::{Faults, Pace, ServeError, Settings, serve};
+use crate::simulator::{Faults, Pace, ServeError, Settings, StoreError, serve};
 use crate::view::{Report, View};
 
 pub(super) fn run(common: &Common, request: &Simulate, view: View) -> Ended {
@@ -74,6 +74,16 @@ fn fault_plan(path: &Path) -> Result<Faults, Failure> {
 }
 
 fn refused(error: ServeError) -> Failure {
-    let failure = Failure::new(Exit::Refused, "the local cloud cannot be served").because(error);
-    failure.hint("another one may be running for this project; its state is in .greenroom/, which may be deleted with all that is in it")
+    let hint = match &error {
+        ServeError::Store(StoreError::InUse { .. }) => "another one is running for this project: end it, or use it",
+        ServeError::Store(StoreError::Newer { .. }) => {
+            "use the greenroom that wrote it, or move it away: then the local cloud begins empty, and nothing real is lost"
+        }
+        ServeError::Store(StoreError::Damaged { .. }) => {
+            "move it away: then the local cloud begins empty, and nothing real is lost"
+        }
+        ServeError::Store(StoreError::Io { .. }) => "may the project's `.greenroom/` be written, and is there room?",
+        ServeError::Listen { .. } => "another port, or none: then the system chooses one",
+    };
+    Failure::new(Exit::Refused, "the local cloud cannot be served").because(error).hint(hint)
 }

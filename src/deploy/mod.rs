@@ -477,27 +477,6 @@ impl Missing {
 }
 
 impl Reason {
-    /// Whether it is about something that is running in the cloud, and goes on by itself.
-    pub fn is_running(&self) -> bool {
-        match self {
-            Self::Busy { .. } | Self::Beginning { .. } => true,
-            Self::After { .. }
-            | Self::Computing { .. }
-            | Self::OthersFirst { .. }
-            | Self::Clearing { .. }
-            | Self::NotOurs { .. }
-            | Self::HoldsData { .. }
-            | Self::Stuck { .. }
-            | Self::CapabilityNotAllowed { .. }
-            | Self::NothingToRefer { .. }
-            | Self::TooLarge { .. }
-            | Self::BeyondApproval { .. }
-            | Self::StrayIsProtected { .. }
-            | Self::EndedBadly { .. }
-            | Self::ChangeSetFailed { .. } => false,
-        }
-    }
-
     /// What to type next, where something can be done.
     pub fn hint(&self, environment: &str) -> Option<String> {
         match self {
@@ -560,6 +539,26 @@ impl About for Reason {
             Self::EndedBadly { stack, failure, .. } => (stack, failure.resource.clone()),
         };
         Subject { stack: Some(stack.clone()), resource }
+    }
+
+    fn is_running(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::Beginning { .. } => true,
+            Self::After { .. }
+            | Self::Computing { .. }
+            | Self::OthersFirst { .. }
+            | Self::Clearing { .. }
+            | Self::NotOurs { .. }
+            | Self::HoldsData { .. }
+            | Self::Stuck { .. }
+            | Self::CapabilityNotAllowed { .. }
+            | Self::NothingToRefer { .. }
+            | Self::TooLarge { .. }
+            | Self::BeyondApproval { .. }
+            | Self::StrayIsProtected { .. }
+            | Self::EndedBadly { .. }
+            | Self::ChangeSetFailed { .. } => false,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     Desired, DesiredStack, Given, Goal, Kind, LiveStack, Missing, Phase, Reason, Step, Stuck, Upstream, World,
 };
 use crate::environment::Reference;
-use crate::operation::{Coverage, Plan};
+use crate::operation::{About, Coverage, Plan};
 use crate::template::ParameterValue;
 use crate::template::rules::allows;
 use crate::template::rules::limits::TEMPLATE_BODY_BYTES_MAX;
@@ -133,7 +133,7 @@ fn assemble(standings: Vec<Standing>) -> Plan<Step, Reason> {
         }
     }
     // What waits for a step that will not be taken never clears.
-    let running = |waiting: Vec<Reason>| waiting.into_iter().filter(Reason::is_running).collect();
+    let running = |waiting: Vec<Reason>| waiting.into_iter().filter(About::is_running).collect();
     if !causes.is_empty() {
         return Plan::Failed { causes, waiting: running(waiting) };
     }
@@ -644,7 +644,7 @@ mod tests {
     use super::*;
     use crate::deploy::world::{LiveResource, PolicyAction, Replacement, Row, RowAction, StackEvent};
     use crate::deploy::{Place, ReadStack, StackStatus};
-    use crate::operation::{About, Approval};
+    use crate::operation::Approval;
     use crate::template::Parameter;
 
     /// What is wanted: `api<database.Endpoint` is a stack whose parameter `Endpoint` is that output of `database`.

@@ -150,18 +150,6 @@ fn because(failure: &FirstFailure) -> String {
 }
 
 impl Reason {
-    /// Whether it is about something that is running in the cloud, and goes on by itself.
-    pub fn is_running(&self) -> bool {
-        match self {
-            Self::Deleting { .. } => true,
-            Self::After { .. }
-            | Self::Protected { .. }
-            | Self::Guarded { .. }
-            | Self::NotOurs { .. }
-            | Self::NotDeleted { .. } => false,
-        }
-    }
-
     /// What to type next, where something can be done.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -191,5 +179,16 @@ impl About for Reason {
             | Self::NotDeleted { stack, .. } => stack,
         };
         Subject { stack: Some(stack.clone()), resource: None }
+    }
+
+    fn is_running(&self) -> bool {
+        match self {
+            Self::Deleting { .. } => true,
+            Self::After { .. }
+            | Self::Protected { .. }
+            | Self::Guarded { .. }
+            | Self::NotOurs { .. }
+            | Self::NotDeleted { .. } => false,
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::deploy::marks::{self, CHANGE_SET_PREFIX};
 use crate::deploy::plan::{deletion_token, has_ended_badly, has_moved, stray_name};
 use crate::deploy::world::Stray;
 use crate::deploy::{LiveStack, Phase, Place, World};
-use crate::operation::Plan;
+use crate::operation::{About, Plan};
 
 /// Says all that is left to do.
 pub fn plan(doomed: &Doomed, first: &World, now: &World) -> Plan<Step, Reason> {
@@ -135,7 +135,6 @@ mod tests {
     use super::*;
     use crate::deploy::StackStatus;
     use crate::deploy::world::ChangeSet;
-    use crate::operation::About;
 
     /// Three stacks: `api` needs `database`, which needs `network`.
     fn doomed() -> Doomed {

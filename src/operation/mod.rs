@@ -89,6 +89,11 @@ pub trait About: Clone + PartialEq + Debug + Display + Serialize {
     /// Names the stack and the resource this is about. Reasons with the same subject are one wait
     /// that goes on.
     fn subject(&self) -> Subject;
+
+    /// Whether it goes on in the cloud when this run is stopped. What is merely waited for does not.
+    fn is_running(&self) -> bool {
+        false
+    }
 }
 
 /// The error of a call, which knows whether asking again later may help.
@@ -312,6 +317,14 @@ impl<Reason: About> About for Hold<Reason> {
         match self {
             Self::Planned(reason) => reason.subject(),
             Self::CannotReach(cannot_reach) => cannot_reach.subject.clone(),
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        match self {
+            Self::Planned(reason) => reason.is_running(),
+            // A call that did not get through may have begun something all the same.
+            Self::CannotReach(_) => true,
         }
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! Expectations stand in the tests; `UPDATE_EXPECT=1 cargo test` writes them anew, and the diff is to be read as a user would.
 
+pub(crate) mod cloud;
+pub(crate) mod proxy;
+
 use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use expect_test::Expect;
 use tempfile::TempDir;
@@ -165,7 +168,11 @@ impl Scenario {
 
     /// Runs it to its end.
     pub(crate) fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Ran {
-        let output = self.command(arguments).stdin(Stdio::null()).output().unwrap();
+        self.ended(self.command(arguments).stdin(Stdio::null()).output().unwrap())
+    }
+
+    /// How a process of this project ended, without the names of directories.
+    pub(crate) fn ended(&self, output: Output) -> Ran {
         let redacted = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).unwrap();
             text.replace(self.root.to_str().unwrap(), "[project]")
@@ -190,6 +197,17 @@ impl Ran {
     #[expect(clippy::needless_pass_by_value, reason = "an expectation is written where it is expected")]
     pub(crate) fn expect(&self, expected: Expect) {
         expected.assert_eq(&self.to_string());
+    }
+
+    /// Without its progress, which depends on how often it looked: only how it ended and what came of it.
+    pub(crate) fn stdout_only(&self) -> Self {
+        Self { code: self.code, stdout: self.stdout.clone(), stderr: String::new() }
+    }
+
+    /// From the word `error` on.
+    pub(crate) fn last_words(&self) -> Self {
+        let words = self.stderr.find("error: ").and_then(|start| self.stderr.get(start..)).unwrap_or_default();
+        Self { code: self.code, stdout: self.stdout.clone(), stderr: words.to_owned() }
     }
 
     /// Done, in silence.

@@ -1,9 +1,9 @@
 //! Stands between the real binary and the local cloud: counts calls, and ends the caller before or after one of them.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Child;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) struct Proxy {
 }
 
 struct Shared {
-    cloud: u16,
+    cloud: AtomicU16,
     calls: AtomicUsize,
     fate: Mutex<Fate>,
     caller: Mutex<Option<Child>>,
@@ -38,7 +38,7 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
-            cloud,
+            cloud: AtomicU16::new(cloud),
             calls: AtomicUsize::new(0),
             fate: Mutex::new(Fate::Lives),
             caller: Mutex::new(None),
@@ -56,6 +56,11 @@ impl Proxy {
     /// Where it listens.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Passes everything on to another port from here on.
+    pub(crate) fn leads_to(&self, cloud: u16) {
+        self.shared.cloud.store(cloud, Ordering::SeqCst);
     }
 
     /// Runs a caller to its end or to its fate. Gives the number of calls it made, and its exit code if it lived.
@@ -85,6 +90,9 @@ impl Shared {
     }
 }
 
+/// What the caller says of a connection that it wants to be closed.
+const LAST: &[u8] = b"connection: close";
+
 /// Passes one call on; nothing when the connection is over or the caller has met its fate.
 fn pass_one(stream: &TcpStream, shared: &Shared) -> Option<()> {
     let request = message(&mut BufReader::new(stream))?;
@@ -95,7 +103,8 @@ fn pass_one(stream: &TcpStream, shared: &Shared) -> Option<()> {
         shared.kill();
         return None;
     }
-    let mut cloud = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, shared.cloud))).ok()?;
+    let mut cloud =
+        TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, shared.cloud.load(Ordering::SeqCst)))).ok()?;
     cloud.write_all(&request).ok()?;
     let answer = message(&mut BufReader::new(&cloud))?;
     if is_counted && fate == Fate::DiesAfter(number) {
@@ -103,7 +112,9 @@ fn pass_one(stream: &TcpStream, shared: &Shared) -> Option<()> {
         return None;
     }
     let mut stream = stream;
-    stream.write_all(&answer).ok()
+    stream.write_all(&answer).ok()?;
+    let is_last = request.windows(LAST.len()).any(|window| window == LAST);
+    (!is_last).then_some(())
 }
 
 /// A whole HTTP message, as it came: the head, and as much body as it announces.

@@ -1,0 +1,148 @@
+//! Killed before and after every single call and run again, the end is that of a run that nobody disturbed.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::support::Scenario;
+use crate::support::cloud::{Cloud, pair, without_operations};
+use crate::support::proxy::Fate;
+
+/// What is done, to what, and how it ends when nobody disturbs it.
+struct Case {
+    command: &'static str,
+    code: i32,
+    /// A failing command that is run again tries again, and that shows in the history.
+    tries_again: bool,
+}
+
+const CHANGE: Case = Case { command: "deploy lab --yes", code: 0, tries_again: false };
+const FAILING: Case = Case { command: "deploy lab --yes", code: 1, tries_again: true };
+const DESTROY: Case = Case { command: "destroy lab --yes", code: 0, tries_again: false };
+
+fn run(cloud: &Cloud, case: &Case, fate: Fate) -> (usize, Option<i32>) {
+    let mut command = cloud.command(case.command);
+    cloud.proxy().run(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(), fate)
+}
+
+fn seen(cloud: &Cloud, case: &Case) -> Value {
+    if case.tries_again { without_operations(cloud.state()) } else { cloud.state() }
+}
+
+/// Runs it undisturbed, then killed at every call. Leaves the world as the last run left it.
+fn sweep(cloud: &mut Cloud, case: &Case) {
+    let start = cloud.saved();
+    cloud.restore(&start);
+    let (calls, code) = run(cloud, case, Fate::Lives);
+    assert_eq!(code, Some(case.code), "{}", cloud.run(case.command));
+    let expected = seen(cloud, case);
+    // A run that is disturbed may need more calls than one that is not, but it is killed at none of those.
+    for number in 1..=calls {
+        for fate in [Fate::DiesBefore(number), Fate::DiesAfter(number)] {
+            cloud.restore(&start);
+            let (_, killed) = run(cloud, case, fate);
+            // Two calls that are made at once may come in another order, and the last may not be made at all.
+            assert!(
+                killed.is_none() || number + 2 > calls,
+                "{fate:?} of {calls}: not killed, but ended with {killed:?}"
+            );
+            let again = cloud.run(case.command);
+            assert_eq!(again.code, Some(case.code), "{fate:?} of {calls}, then {again}");
+            assert_eq!(seen(cloud, case), expected, "{fate:?} of {calls}, then {again}");
+        }
+    }
+}
+
+/// A project, a change of it, and a resource that the change updates.
+struct Scene {
+    scenario: fn() -> Scenario,
+    old: &'static str,
+    new: &'static str,
+    updated: &'static str,
+}
+
+const ONE: Scene = Scene { scenario: Scenario::small, old: "papers}", new: "papers, size: 4}", updated: "Topic" };
+const TWO: Scene = Scene { scenario: pair, old: "level: info", new: "level: debug", updated: "Level" };
+
+impl Scene {
+    fn cloud(&self) -> Cloud {
+        Cloud::of((self.scenario)()).watched()
+    }
+
+    fn deployed(&self) -> Cloud {
+        let cloud = self.cloud();
+        cloud.ends(CHANGE.command, 0);
+        cloud
+    }
+
+    fn edited(&self) -> Cloud {
+        let mut cloud = self.deployed();
+        cloud.edit("environments/lab.yaml", self.old, self.new);
+        cloud
+    }
+
+    fn deployment(&self) {
+        sweep(&mut self.cloud(), &CHANGE);
+    }
+
+    fn update(&self) {
+        sweep(&mut self.edited(), &CHANGE);
+    }
+
+    fn failing_update(&self) {
+        let mut cloud = self.edited();
+        let fails = json!({"fail_resource": {"during": "update", "reason": "no"}});
+        cloud.faults(&json!([{"logical_id": self.updated, "effect": fails}]));
+        sweep(&mut cloud, &FAILING);
+    }
+
+    fn destruction(&self) {
+        let mut cloud = self.deployed();
+        sweep(&mut cloud, &DESTROY);
+        assert_eq!(cloud.state(), json!({}));
+    }
+}
+
+#[test]
+fn a_deployment_may_be_killed_at_any_call() {
+    ONE.deployment();
+}
+
+#[test]
+fn an_update_may_be_killed_at_any_call() {
+    ONE.update();
+}
+
+#[test]
+fn a_failing_update_may_be_killed_at_any_call() {
+    ONE.failing_update();
+}
+
+#[test]
+fn a_destruction_may_be_killed_at_any_call() {
+    ONE.destruction();
+}
+
+#[test]
+#[ignore = "takes minutes; `.ci/long` runs it"]
+fn a_deployment_of_two_stacks_may_be_killed_at_any_call() {
+    TWO.deployment();
+}
+
+#[test]
+#[ignore = "takes minutes; `.ci/long` runs it"]
+fn an_update_of_two_stacks_may_be_killed_at_any_call() {
+    TWO.update();
+}
+
+#[test]
+#[ignore = "takes minutes; `.ci/long` runs it"]
+fn a_failing_update_of_two_stacks_may_be_killed_at_any_call() {
+    TWO.failing_update();
+}
+
+#[test]
+#[ignore = "takes minutes; `.ci/long` runs it"]
+fn a_destruction_of_two_stacks_may_be_killed_at_any_call() {
+    TWO.destruction();
+}
