@@ -78,9 +78,12 @@ fn announced(root: &Path) -> Option<Address> {
 /// Whether the local cloud answers there, and not some other program that got the port since.
 fn is_answering(address: &Address) -> bool {
     let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, address.port)), HEALTH_PATIENCE)?;
+        let mut stream =
+            TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, address.port)), HEALTH_PATIENCE)?;
         stream.set_read_timeout(Some(HEALTH_PATIENCE))?;
-        stream.write_all(b"POST /_sim/health HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+        stream.write_all(
+            b"POST /_sim/health HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        )?;
         let mut answer = String::new();
         stream.take(4096).read_to_string(&mut answer)?;
         Ok(answer)
@@ -120,7 +123,8 @@ fn start(root: &Path) -> Result<Address, Failure> {
 /// Says how this process is reached.
 pub(super) fn announce(root: &Path, address: &Address) -> Result<(), Failure> {
     let path = root.join(ADDRESS_FILE);
-    let text = serde_json::to_string(address).map_err(|error| Failure::new(Exit::Failed, "an address cannot be written").because(error))?;
+    let text = serde_json::to_string(address)
+        .map_err(|error| Failure::new(Exit::Failed, "an address cannot be written").because(error))?;
     let beside: PathBuf = path.with_extension("json.new");
     fs::write(&beside, text).and_then(|()| fs::rename(&beside, &path)).map_err(|error| cannot(&path, &error))
 }

@@ -260,7 +260,9 @@ mod tests {
     #[tokio::test]
     async fn ends_by_itself_when_idle() {
         let running = serve(Settings { idle_seconds: Some(0), ..Settings::default() }).await.expect("a free port");
-        tokio::time::timeout(Duration::from_secs(10), running.run_until(std::future::pending())).await.expect("an idle server ends");
+        tokio::time::timeout(Duration::from_secs(10), running.run_until(std::future::pending()))
+            .await
+            .expect("an idle server ends");
     }
 
     #[tokio::test]
