@@ -222,12 +222,12 @@ const CLOUDFORMATION: &str = "cloudformation";
 
 /// Whatever the network does, the environment comes to what its file says, and no operation is done twice.
 #[track_caller]
-fn weathers(seed: &'static str, faults: serde_json::Value) {
+fn weathers(seed: &'static str, faults: &serde_json::Value) {
     let mut calm = deployed();
     calm.edit("environments/lab.yaml", "level: info", "level: debug");
     calm.ends("deploy lab --yes", 0);
     let mut cloud = Cloud::with(pair(), &["--seed", seed, "--page-size", "2"]);
-    cloud.faults(&faults);
+    cloud.faults(faults);
     cloud.ends("deploy lab --yes", 0);
     cloud.edit("environments/lab.yaml", "level: info", "level: debug");
     cloud.ends("deploy lab --yes", 0);
@@ -240,7 +240,7 @@ fn weathers(seed: &'static str, faults: serde_json::Value) {
 
 #[test]
 fn three_calls_in_ten_may_be_throttled() {
-    weathers("3", json!([{"service": CLOUDFORMATION, "percent": 30, "effect": "throttle"}]));
+    weathers("3", &json!([{"service": CLOUDFORMATION, "percent": 30, "effect": "throttle"}]));
 }
 
 #[test]
@@ -248,31 +248,31 @@ fn answers_may_be_lost_after_taking_effect() {
     let lost = |operation: &str| json!({"operation": operation, "every": 2, "effect": "lost_response"});
     weathers(
         "4",
-        json!([lost("CreateChangeSet"), lost("ExecuteChangeSet"), lost("DeleteChangeSet"), lost("DeleteStack")]),
+        &json!([lost("CreateChangeSet"), lost("ExecuteChangeSet"), lost("DeleteChangeSet"), lost("DeleteStack")]),
     );
     let first = |operation: &str| json!({"operation": operation, "nth": 1, "effect": "lost_response"});
     weathers(
         "5",
-        json!([first("CreateChangeSet"), first("ExecuteChangeSet"), first("DeleteChangeSet"), first("DeleteStack")]),
+        &json!([first("CreateChangeSet"), first("ExecuteChangeSet"), first("DeleteChangeSet"), first("DeleteStack")]),
     );
 }
 
 #[test]
 fn reads_may_be_stale() {
-    weathers("6", json!([{"percent": 40, "effect": {"stale_read": {"seconds": 10}}}]));
+    weathers("6", &json!([{"percent": 40, "effect": {"stale_read": {"seconds": 10}}}]));
 }
 
 #[test]
 fn all_of_it_may_happen_at_once() {
-    weathers("7", bad_weather());
+    weathers("7", &bad_weather());
 }
 
 #[test]
 #[ignore = "takes minutes; `.ci/long` runs it"]
 fn all_of_it_may_happen_at_once_under_many_seeds() {
     for seed in ["10", "11", "12", "13", "14", "15", "16", "17", "18", "19"] {
-        weathers(seed, bad_weather());
-        two_at_once(seed, bad_weather());
+        weathers(seed, &bad_weather());
+        two_at_once(seed, &bad_weather());
     }
 }
 
@@ -286,19 +286,19 @@ fn bad_weather() -> serde_json::Value {
 
 #[test]
 fn two_runs_at_once_do_nothing_twice() {
-    two_at_once("8", json!([]));
+    two_at_once("8", &json!([]));
 }
 
 #[test]
 fn two_runs_at_once_do_nothing_twice_in_bad_weather() {
-    two_at_once("9", bad_weather());
+    two_at_once("9", &bad_weather());
 }
 
 #[track_caller]
-fn two_at_once(seed: &'static str, faults: serde_json::Value) {
+fn two_at_once(seed: &'static str, faults: &serde_json::Value) {
     let mut alone = deployed();
     let mut cloud = Cloud::with(pair(), &["--seed", seed, "--page-size", "2"]);
-    cloud.faults(&faults);
+    cloud.faults(faults);
     for (line, change) in [("deploy lab --yes", false), ("deploy lab --yes", true), ("destroy lab --yes", false)] {
         if change {
             alone.edit("environments/lab.yaml", "level: info", "level: debug");
