@@ -316,6 +316,9 @@ pub struct Simulate {
     /// How many entries a page of any list holds
     #[arg(long, value_name = "ENTRIES")]
     pub page_size: Option<std::num::NonZeroUsize>,
+    /// What goes wrong on purpose, a YAML list of rules: throttled calls, lost answers, resources that fail
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
     /// End after so many seconds without a request [default: never]
     #[arg(long, value_name = "SECONDS")]
     pub idle: Option<u64>,

@@ -14,7 +14,23 @@
 //! - [`template`] types values by the schema of a template's inputs, renders, and reads the result as CloudFormation will.
 //! - [`check`], [`explain`] and [`diff`] are functions over the two; what they find is data.
 //! - [`commands`] has a file a verb: from what was typed ([`cli`]) to a report. [`view`] is the only code that prints.
-//! - [`operation`] is the loop that every verb which changes something will run: observe, plan, apply, look again.
+//!
+//! # From CloudFormation to the cloud
+//!
+//! ```text
+//!                        ┌──► observe ──── World ────► plan ──► Plan ──► drive ──► apply ──┐
+//! rendered ─► desired ───┤                              │                                  │
+//!                      cloud ◄──────────────────────────┼──────────────────────────────────┘
+//!                                                       └──► Event ──► view
+//! ```
+//!
+//! - [`operation`] is the loop that every verb which changes something runs: observe, plan, apply, look again. It keeps no state:
+//!   what has been done is read back from the cloud, so a run may be killed anywhere and started again.
+//! - [`deploy`] and [`destroy`] are such verbs, in the same files: nouns in `mod.rs`, `observe.rs` looks, `plan.rs` decides and is
+//!   pure, `apply.rs` acts. [`status`] is one look.
+//! - [`aws`] has the clients, paging and errors, and makes no decision.
+//! - [`simulator`] is the local cloud. It imports nothing of ours and is reached over HTTP only, like the real one: that wall is
+//!   what makes its answers worth believing, and lets other people's clients judge it.
 //!
 //! # Where decisions live
 //!
@@ -27,19 +43,25 @@
 //! | how is a schema's complaint said to a person | [`template::sentences`] |
 //! | what is wrong with a rendered template | [`template::rules`] |
 //! | which line of the template made a line of the result | [`template::trace`] |
+//! | may this step be done now, and if not, what is waited for | `plan.rs` of the verb; what can be said is [`deploy::Reason`] |
+//! | would this change lose data | [`deploy::changes`] |
+//! | what exactly was approved | [`operation::Approval`] |
+//! | how long is too long | [`operation::Pace`] |
 //! | how does a run end | [`error::Exit`] |
 //!
 //! # Who may import whom
 //!
-//! `environment` imports nothing of ours, `template` only `environment`; `check`, `explain` and `diff` import those two; `operation`
-//! and `error` nothing; `view` the reports it prints; `commands` everything. `tests/architecture.rs` holds this, rule by rule, each
-//! with its reason.
+//! `environment` imports nothing of ours, `template` only `environment`; `check`, `explain` and `diff` import those two; `operation`,
+//! `aws`, `simulator` and `error` nothing. A planner imports nouns and no client, no clock, no file. `view` imports the reports it
+//! prints; `commands` everything. `tests/architecture.rs` holds this, rule by rule, each with its reason.
 //!
 //! # To add
 //!
 //! - a key of environment files: a line in the table of [`environment::shape`], and whatever reads it;
 //! - a rule for templates: a variant of [`template::rules::TemplateFault`], and a scene in `tests/messages.rs`;
-//! - a verb: a variant in [`cli::Verb`], a file in [`commands`], a file in `tests/`.
+//! - a verb: a variant in [`cli::Verb`], a file in [`commands`], a file in `tests/`; one that changes something, a folder with the
+//!   four files;
+//! - a condition under which something is safe: a reason, its branch in `plan.rs`, and a `check` below it.
 
 pub mod aws;
 pub mod check;

@@ -14,15 +14,42 @@ const RULES: &[(&str, &[&str], &str)] = &[
     ("check", &["environment", "template"], "findings are data; nothing is printed and nothing is called"),
     ("explain", &["environment", "template"], "explanations are data; nothing is printed and nothing is called"),
     ("diff", &["environment", "template", "explain"], "differences are data; nothing is printed and nothing is called"),
+    ("aws", &[], "the way to AWS is the same for all that go it"),
+    (
+        "deploy",
+        &["aws", "environment", "operation", "template"],
+        "an operation is its nouns, a pure planner, and the two that reach the cloud",
+    ),
+    (
+        "destroy",
+        &["aws", "deploy", "operation"],
+        "what goes is what was deployed; it shares the nouns and the looks of `deploy`",
+    ),
+    ("status", &["deploy", "environment"], "a status is what a look of `deploy` shows"),
     ("cli", &[], "what was typed is not yet what was meant"),
     (
         "view",
-        &["check", "diff", "environment", "error", "explain", "operation", "template"],
+        &["check", "deploy", "destroy", "diff", "environment", "error", "explain", "operation", "status", "template"],
         "the view prints reports and decides nothing",
     ),
     (
         "commands",
-        &["check", "cli", "diff", "environment", "error", "explain", "operation", "template", "view"],
+        &[
+            "aws",
+            "check",
+            "cli",
+            "deploy",
+            "destroy",
+            "diff",
+            "environment",
+            "error",
+            "explain",
+            "operation",
+            "simulator",
+            "status",
+            "template",
+            "view",
+        ],
         "verbs compose everything else",
     ),
 ];
@@ -101,6 +128,21 @@ fn only_the_view_and_main_print() {
             "{} prints: that is the view's work",
             path.display()
         );
+    }
+}
+
+/// Of an operation's files, two reach the cloud; all others are the same without it.
+#[test]
+fn only_looking_and_acting_reach_the_cloud() {
+    let reaching = ["aws_sdk", "crate::aws", "Clients"];
+    for module in ["deploy", "destroy", "status"] {
+        for path in rust_files(&root().join("src").join(module)) {
+            let may = path.ends_with("observe.rs") || path.ends_with("apply.rs");
+            let text = fs::read_to_string(&path).expect("a readable file");
+            for word in reaching {
+                assert!(may || !text.contains(word), "{} says `{word}`: it decides, or it is data", path.display());
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod before_the_cloud;
 mod deploy;
 mod diff;
 mod explain;
@@ -20,4 +21,5 @@ mod readme;
 mod render;
 mod schema;
 mod shipped;
+mod simulation;
 mod support;

@@ -3139,12 +3139,12 @@ fn what_is_no_command() {
         $ greenroom chekc --format json
         exit 2
         -- stderr
-        {"schema":1,"error":{"message":"unrecognized subcommand 'chekc'","causes":[],"hints":["`greenroom --help` lists the verbs"],"exit_code":2}}
+        {"schema":1,"error":{"message":"unrecognized subcommand 'chekc'","causes":[],"reasons":[],"still_running":[],"hints":["`greenroom --help` lists the verbs"],"exit_code":2}}
 
         $ greenroom render --format=json
         exit 2
         -- stderr
-        {"schema":1,"error":{"message":"the following required arguments were not provided: <ENVIRONMENT>","causes":[],"hints":["`greenroom --help` lists the verbs"],"exit_code":2}}
+        {"schema":1,"error":{"message":"the following required arguments were not provided: <ENVIRONMENT>","causes":[],"reasons":[],"still_running":[],"hints":["`greenroom --help` lists the verbs"],"exit_code":2}}
     "#]].assert_eq(&said(
         &Scenario::small(),
         &[
@@ -3249,7 +3249,7 @@ fn names_of_nothing() {
         $ greenroom render lab stroe --format json
         exit 2
         -- stderr
-        {"schema":1,"error":{"message":"`lab` has no stack `stroe`","causes":[],"hints":["did you mean `store`?"],"exit_code":2}}
+        {"schema":1,"error":{"message":"`lab` has no stack `stroe`","causes":[],"reasons":[],"still_running":[],"hints":["did you mean `store`?"],"exit_code":2}}
     "#]].assert_eq(&said(
         &Scenario::small(),
         &[

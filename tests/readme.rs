@@ -1,6 +1,7 @@
 //! Runs the commands of the README, in order, in a copy of the shipped project, and compares what they print.
 //!
-//! In a `console` block `…` stands for any lines, and `# ends with 2` behind a command for its exit code.
+//! In a `console` block a line `…` stands for any lines, `…` in a line for any text, and `# ends with 2` behind a command for its
+//! exit code. What goes to stderr comes first, as on a terminal.
 
 use std::fs;
 use std::path::Path;
@@ -48,8 +49,33 @@ fn fits(expected: &[String], printed: &[&str]) -> bool {
     match expected.split_first() {
         None => printed.is_empty(),
         Some((first, rest)) if first == "…" => (0..=printed.len()).any(|skipped| fits(rest, &printed[skipped..])),
-        Some((first, rest)) => printed.first() == Some(&first.as_str()) && fits(rest, &printed[1..]),
+        Some((first, rest)) => printed.first().is_some_and(|line| fits_line(first, line)) && fits(rest, &printed[1..]),
     }
+}
+
+/// Whether a line is the expected one, `…` standing for any text.
+fn fits_line(expected: &str, printed: &str) -> bool {
+    let Some((before, after)) = expected.split_once('…') else { return expected == printed };
+    let Some(rest) = printed.strip_prefix(before) else { return false };
+    let ends = rest.char_indices().map(|(index, _)| index).chain([rest.len()]);
+    ends.into_iter().any(|end| fits_line(after, &rest[end..]))
+}
+
+/// Ends the local cloud also when a test fails.
+struct Ends<'a>(&'a Path);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        end_local_cloud(self.0);
+    }
+}
+
+/// Ends the local cloud that the commands started; it would end by itself, but in a directory that is gone.
+fn end_local_cloud(project: &Path) {
+    let Ok(text) = fs::read_to_string(project.join(".greenroom/simulator.json")) else { return };
+    let address: serde_json::Value = serde_json::from_str(&text).expect("an address");
+    // It may have ended by itself.
+    let _ = Command::new("kill").arg(address["pid"].to_string()).status();
 }
 
 #[test]
@@ -61,6 +87,7 @@ fn its_commands_print_what_it_says() {
     let binary = env!("CARGO_BIN_EXE_greenroom");
     let examples = examples();
     assert!(examples.len() > 5, "the README shows too little");
+    let _ends = Ends(directory.path());
     // The tests are running already.
     for example in examples.iter().filter(|example| !example.command.starts_with("cargo test")) {
         let words = example.command.replace("cargo run -- ", "greenroom ");
@@ -68,7 +95,7 @@ fn its_commands_print_what_it_says() {
             words.strip_prefix("greenroom ").map_or_else(|| words.clone(), |rest| format!("'{binary}' {rest}"));
         let output =
             Command::new("sh").arg("-c").arg(&command).current_dir(directory.path()).output().expect("a shell");
-        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let printed = format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
         let lines: Vec<&str> = printed.lines().collect();
         assert_eq!(output.status.code(), Some(example.exit_code), "{}\n{printed}", example.command);
         assert!(

@@ -7,11 +7,14 @@
 pub(crate) mod canned;
 mod fault;
 mod paging;
+pub mod profiles;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
@@ -69,17 +72,35 @@ pub struct Clients {
     settings: Settings,
     clock: Clock,
     configured: Mutex<HashMap<String, SdkConfig>>,
+    /// By account: the profile that was found for it.
+    profiles: Mutex<HashMap<String, String>>,
 }
 
 impl Clients {
     /// No client yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, clock: Clock::default(), configured: Mutex::default() }
+        Self { settings, clock: Clock::default(), configured: Mutex::default(), profiles: Mutex::default() }
     }
 
     /// Whether calls go to the built-in cloud.
     pub fn is_local(&self) -> bool {
         self.settings.is_local
+    }
+
+    /// Whether the user has said whose credentials to use, so that none are looked for.
+    pub fn has_chosen_profile(&self) -> bool {
+        self.settings.is_local || self.settings.profile.is_some()
+    }
+
+    /// Uses this profile for an account from now on.
+    pub fn use_profile(&self, account: &str, profile: String) {
+        self.profiles().insert(account.to_owned(), profile);
+        self.configured().clear();
+    }
+
+    fn profiles(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
+        // Whoever panicked left names that are each whole.
+        self.profiles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The cloud's own time, as its last answer told it.
@@ -133,8 +154,14 @@ impl Clients {
         if let Some(endpoint) = &self.settings.endpoint {
             loader = loader.endpoint_url(endpoint);
         }
-        if let Some(profile) = &self.settings.profile {
-            loader = loader.profile_name(profile);
+        let found = self.profiles().get(target.account).cloned();
+        if let Some(profile) = self.settings.profile.clone().or(found) {
+            // By itself the SDK prefers keys in the environment to a profile; who names a profile means that one.
+            let named = ProfileFileCredentialsProvider::builder()
+                .configure(&ProviderConfig::default().with_region(Some(region.clone())))
+                .profile_name(&profile)
+                .build();
+            loader = loader.profile_name(profile).credentials_provider(named);
         }
         let own = loader.load().await;
         let Some(role) = target.role else { return own };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use crate::aws::{self, Clients, Settings};
@@ -80,14 +79,48 @@ async fn guard(clients: &Clients, place: &Place) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Refused, what)
             .hint("put your account's id into the environment file, or rehearse with `--local`"));
     }
-    let caller = clients.caller_account(target(place)).await.map_err(|fault| {
-        failed(fault, format!("it could not be made sure that these credentials are for {account}"))
-    })?;
-    if caller == *account {
+    let seen = clients.caller_account(target(place)).await;
+    if seen.as_deref() == Ok(account) {
         return Ok(());
     }
+    let refused = match seen {
+        Ok(caller) => wrong_account(&caller, account),
+        Err(fault @ aws::Fault::NoCredentials { .. }) => unsure(fault, account),
+        Err(fault) => return Err(unsure(fault, account)),
+    };
+    if clients.has_chosen_profile() {
+        return Err(refused);
+    }
+    match aws::profiles::of_account(account).as_slice() {
+        [] => Err(refused),
+        [profile] => with_profile(clients, place, profile).await,
+        several => Err(Failure::new(Exit::Refused, format!("several profiles are for {account}"))
+            .hint(format!("say which: `--profile {}`", several.join("`, `--profile ")))),
+    }
+}
+
+/// The only profile for an account is taken without asking, and told.
+async fn with_profile(clients: &Clients, place: &Place, profile: &str) -> Result<(), Failure> {
+    let account = &place.account;
+    clients.use_profile(account, profile.to_owned());
+    match clients.caller_account(target(place)).await {
+        Ok(caller) if caller == *account => Ok(()),
+        Ok(caller) => Err(wrong_account(&caller, account)),
+        Err(aws::Fault::Expired) => {
+            let failure = Failure::new(Exit::Failed, format!("the credentials of profile `{profile}` have expired"));
+            Err(failure.hint(format!("`aws sso login --profile {profile}`")))
+        }
+        Err(fault) => Err(unsure(fault, account)),
+    }
+}
+
+fn wrong_account(caller: &str, account: &str) -> Failure {
     let what = format!("these credentials are for {caller}, but the environment is in {account}");
-    Err(Failure::new(Exit::Refused, what).hint(format!("use a profile of {account}: `--profile NAME`")))
+    Failure::new(Exit::Refused, what).hint(format!("use a profile of {account}: `--profile NAME`"))
+}
+
+fn unsure(fault: aws::Fault, account: &str) -> Failure {
+    failed(fault, format!("it could not be made sure that these credentials are for {account}"))
 }
 
 /// A call that failed, with what to type next where that is known.
@@ -121,15 +154,22 @@ pub(super) struct Reached<World> {
     pub(super) now: World,
 }
 
+/// What a run needs to know to tell how it ended.
+pub(super) struct Telling<'a, Reason> {
+    /// What could not be done: `the deployment of scratch@jane`.
+    pub(super) what: String,
+    /// What may be done about a reason.
+    pub(super) hint: &'a dyn Fn(&Reason) -> Option<String>,
+}
+
 /// Drives an operation to its goal, telling what happens.
 ///
 /// # Errors
-/// How it ended otherwise. `hint` says what may be done about a reason.
+/// How it ended otherwise.
 pub(super) async fn drive<O>(
     operation: &O,
     view: View,
-    what: &str,
-    hint: impl Fn(&O::Reason) -> Option<String>,
+    telling: &Telling<'_, O::Reason>,
 ) -> Result<Reached<O::World>, Failure>
 where
     O: Operation<Fault = aws::Fault>,
@@ -138,11 +178,12 @@ where
 {
     // The SDK's calls are tens of kilobytes each, and would otherwise lie on the stack of every caller above.
     let outcome = Box::pin(operation::drive(operation, pace(), interrupted(), |event| view.event(&event))).await;
+    let Telling { what, hint } = telling;
     match outcome {
         Outcome::Converged { first, now } => Ok(Reached { first, now }),
         Outcome::Refused { because, waiting } => {
             let mut failure = Failure::new(Exit::Refused, format!("{what} is refused"));
-            failure.hints = hints(because.iter().filter_map(&hint));
+            failure.hints = hints(because.iter().filter_map(hint));
             Err(told(failure, because.iter().map(ToString::to_string), &waiting))
         }
         Outcome::Failed { causes, waiting } => {
@@ -223,20 +264,15 @@ fn line<Reason: About>(hold: &Hold<Reason>) -> String {
 /// Asks on the terminal; without one nothing is asked, and the flag that answers is named.
 ///
 /// # Errors
-/// When the answer is no, or nobody is there to answer.
-pub(super) fn ask(question: &str, answer: &str, flag: &str) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        let what = "this needs a confirmation, and there is no terminal to ask on";
-        return Err(Failure::new(Exit::Refused, what).hint(format!("`{flag}` answers it")));
-    }
-    let mut stderr = anstream::stderr();
-    // A question that cannot be written is answered by what follows.
-    let _ = write!(stderr, "{question} ").and_then(|()| stderr.flush());
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    match read {
-        Ok(_) if line.trim() == answer => Ok(()),
-        Ok(_) | Err(_) => Err(Failure::new(Exit::Refused, "not confirmed; nothing was changed")),
+/// When the answer is another, or nobody is there to answer.
+pub(super) fn ask(view: View, question: &str, answer: &str, flag: &str) -> Result<(), Failure> {
+    match view.ask(question) {
+        None => {
+            let what = "this needs a confirmation, and there is no terminal to ask on";
+            Err(Failure::new(Exit::Refused, what).hint(format!("`{flag}` answers it")))
+        }
+        Some(given) if given == answer => Ok(()),
+        Some(_) => Err(Failure::new(Exit::Refused, "not confirmed; nothing was changed")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::aws::{self, Clients};
 use crate::check::Findings;
 use crate::cli::{Allow, Common, Deploy, Plan as PlanRequest};
-use crate::commands::cloud::{Reached, arrive, ask, block_on, drive, settings};
+use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, settings};
 use crate::commands::lines::Written;
 use crate::commands::render::Work;
 use crate::commands::{Done, Ended, Stop, discreet, environment, mistakes, name, project, stacks, templates};
@@ -130,8 +130,11 @@ struct Run<'a> {
 impl Run<'_> {
     async fn drive(&self, desired: &Desired, observer: &Observer<'_>, what: &str) -> Result<Reached<World>, Failure> {
         let operation = Deployment { desired, clients: self.clients, observer };
-        let what = format!("{what} of `{}`", desired.environment);
-        drive(&operation, self.view, &what, |reason| self.hint(desired, reason)).await
+        let telling = Telling {
+            what: format!("{what} of `{}`", desired.environment),
+            hint: &|reason| self.hint(desired, reason),
+        };
+        drive(&operation, self.view, &telling).await
     }
 
     fn hint(&self, desired: &Desired, reason: &Reason) -> Option<String> {
@@ -162,7 +165,7 @@ impl Run<'_> {
             return self.deploy(&desired).await;
         }
         self.view.preview(&shown);
-        if let Err(refused) = agreed(&desired) {
+        if let Err(refused) = agreed(&desired, self.view) {
             let shown = Desired { goal: Goal::Shown, ..desired };
             self.drive(&shown, &observer, "the clearing away").await?;
             return Err(refused);
@@ -172,13 +175,13 @@ impl Run<'_> {
     }
 }
 
-fn agreed(desired: &Desired) -> Result<(), Failure> {
+fn agreed(desired: &Desired, view: View) -> Result<(), Failure> {
     let name = &desired.environment;
     if desired.is_protected {
         let question = format!("`{name}` is protected. Type its name to deploy:");
-        return ask(&question, name, &format!("--confirm {name}"));
+        return ask(view, &question, name, &format!("--confirm {name}"));
     }
-    ask("Deploy this? Type `yes`:", "yes", "--yes")
+    ask(view, "Deploy this? Type `yes`:", "yes", "--yes")
 }
 
 fn allowed(allow: &Allow, prunes: bool) -> Allowed {

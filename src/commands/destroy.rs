@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::aws::{self, Clients};
 use crate::cli::{Common, Destroy};
-use crate::commands::cloud::{arrive, ask, block_on, drive, failed, settings};
+use crate::commands::cloud::{Telling, arrive, ask, block_on, drive, failed, settings};
 use crate::commands::{Done, Ended, Stop, environment, mistakes, name, project, templates};
 use crate::deploy::World;
 use crate::deploy::desired::{named, place};
@@ -66,12 +66,12 @@ async fn destroy(doomed: &Doomed, request: &Destroy, clients: &Clients, view: Vi
         }
         view.demolition(&doom);
         let question = format!("Destroy `{0}`? Type its name:", doomed.environment);
-        ask(&question, &doomed.environment, "--yes")?;
+        ask(view, &question, &doomed.environment, "--yes")?;
     }
     let observer = DoomedObserver::new(clients);
     let operation = Demolishing { doomed, clients, observer: &observer };
-    let what = format!("the destruction of `{}`", doomed.environment);
-    let reached = drive(&operation, view, &what, Reason::hint).await?;
+    let telling = Telling { what: format!("the destruction of `{}`", doomed.environment), hint: &Reason::hint };
+    let reached = drive(&operation, view, &telling).await?;
     Ok(Report::Demolition(demolition(doomed, &reached.first, true)))
 }
 

@@ -1,16 +1,20 @@
 //! `simulate`: the local cloud as a server.
 
-use crate::cli::Common;
-use crate::cli::{Pace as AskedPace, Simulate};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Common, Pace as AskedPace, Simulate};
 use crate::commands::local::{Address, STATE_FILE, announce, withdraw};
 use crate::commands::{Done, Ended, project_root};
+use crate::environment::source::sentence;
 use crate::error::{Exit, Failure};
-use crate::simulator::{Pace, ServeError, Settings, StoreError, serve};
+use crate::simulator::{Faults, Pace, ServeError, Settings, StoreError, serve};
 use crate::view::{Report, View};
 
 pub(super) fn run(common: &Common, request: &Simulate, view: View) -> Ended {
     let root = project_root(common)?;
-    let settings = settings(request, root.join(STATE_FILE));
+    let faults = request.faults.as_deref().map(fault_plan).transpose()?;
+    let settings = Settings { faults, ..settings(request, root.join(STATE_FILE)) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::new(Exit::Failed, "the local cloud cannot be started").because(error))?;
@@ -44,7 +48,7 @@ async fn asked_to_end() {
     }
 }
 
-fn settings(request: &Simulate, state_file: std::path::PathBuf) -> Settings {
+fn settings(request: &Simulate, state_file: PathBuf) -> Settings {
     let mut settings = Settings {
         port: request.port,
         state_file: Some(state_file),
@@ -61,6 +65,12 @@ fn settings(request: &Simulate, state_file: std::path::PathBuf) -> Settings {
         settings.rules.page_size = page_size.into();
     }
     settings
+}
+
+fn fault_plan(path: &Path) -> Result<Faults, Failure> {
+    let failure = || Failure::new(Exit::Usage, format!("the fault plan `{}` cannot be read", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| failure().because(sentence(&error)))?;
+    Faults::plan(&text).map_err(|error| failure().because(error))
 }
 
 fn refused(error: ServeError) -> Failure {

@@ -542,7 +542,23 @@ impl About for Reason {
     }
 
     fn is_running(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Beginning { .. })
+        match self {
+            Self::Busy { .. } | Self::Beginning { .. } => true,
+            Self::After { .. }
+            | Self::Computing { .. }
+            | Self::OthersFirst { .. }
+            | Self::Clearing { .. }
+            | Self::NotOurs { .. }
+            | Self::HoldsData { .. }
+            | Self::Stuck { .. }
+            | Self::CapabilityNotAllowed { .. }
+            | Self::NothingToRefer { .. }
+            | Self::TooLarge { .. }
+            | Self::BeyondApproval { .. }
+            | Self::StrayIsProtected { .. }
+            | Self::EndedBadly { .. }
+            | Self::ChangeSetFailed { .. } => false,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::marks::{self, CHANGE_SET_PREFIX};
 use super::plan::seems_as_wanted;
 use super::world::{
     ChangeSet, ChangeSetStatus, Detail, Execution, LiveResource, LiveStack, Phase, PolicyAction, Replacement, Row,
-    RowAction, StackEvent, Stray, World,
+    RowAction, StackEvent, Stray, Wish, World,
 };
 use super::{Desired, Place};
 use crate::aws::{Clients, Fault, Page, Target, pages};
@@ -41,17 +41,6 @@ struct Memory {
     events: HashMap<String, Vec<StackEvent>>,
     /// By the stack's ARN: what its template says about deletion.
     deletion_policies: HashMap<String, BTreeMap<String, String>>,
-}
-
-/// A stack to be looked at, and how it is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
-    /// Its name in the world.
-    pub label: String,
-    /// Its name in CloudFormation, or its ARN.
-    pub stack_name: String,
-    /// Where it lives.
-    pub place: Place,
 }
 
 /// How deep to look into a stack.

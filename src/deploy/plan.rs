@@ -347,7 +347,11 @@ pub fn deletion_token(live: &LiveStack) -> String {
 }
 
 fn busy(label: &str, live: &LiveStack) -> Reason {
-    Reason::Busy { stack: label.to_owned(), status: live.status.clone(), progress: live.progress() }
+    let mut progress = live.progress();
+    // The change set that this run saw counts what has not begun yet, too.
+    let expected = live.computed.last().map_or(0, |change_set| change_set.rows.len());
+    progress.begun = progress.begun.max(expected);
+    Reason::Busy { stack: label.to_owned(), status: live.status.clone(), progress }
 }
 
 /// What a stack's parameters come to.
@@ -861,6 +865,12 @@ mod tests {
         ] {
             check(&wanted(["database"]), &[&format!("database {status}")], &[&format!("wait: database: {words}")]);
         }
+    }
+
+    #[test]
+    fn counts_what_has_not_begun_yet() {
+        let words = ["database UPDATE_IN_PROGRESS computed=available gone=Database"];
+        check(&wanted(["database"]), &words, &["wait: database: updating, 0 of 1 resources"]);
     }
 
     #[test]

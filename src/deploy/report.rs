@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::changes::{self, Action, Change};
 use super::plan::{Resolution, Wanted, dangers, has_moved, is_as_wanted, objections, resolve, stray_name};
 use super::world::ChangeSetStatus;
-use super::{Desired, DesiredStack, Kind, LiveStack, Phase, Reason, Stuck, Upstream, World};
+use super::{Desired, DesiredStack, Kind, LiveStack, Phase, Reason, StackStatus, Stuck, Upstream, World};
 use crate::operation::{Approval, StackChange};
 
 /// What a deployment would do.
@@ -255,9 +255,13 @@ pub fn report(desired: &Desired, first: &World, now: &World) -> Report {
     }
 }
 
+fn is_unborn(live: &LiveStack) -> bool {
+    live.status.phase() == Phase::Empty || live.status == StackStatus::CreateInProgress
+}
+
 fn outcome(first: Option<&LiveStack>, live: &LiveStack) -> Outcome {
     match first {
-        Some(first) if first.id == live.id && first.status.phase() != Phase::Empty => {
+        Some(first) if first.id == live.id && !is_unborn(first) => {
             if has_moved(first, live) {
                 Outcome::Updated
             } else {
@@ -273,7 +277,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::deploy::world::{ChangeSet, Detail, Replacement, Row, StackStatus};
+    use crate::deploy::world::{ChangeSet, Detail, Replacement, Row};
     use crate::environment::Reference;
     use crate::operation::Effect;
     use crate::template::{Parameter, ParameterValue};

@@ -33,6 +33,17 @@ pub struct Stray {
     pub stack: LiveStack,
 }
 
+/// A stack to be looked at, and how it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Its name in the world.
+    pub label: String,
+    /// Its name in CloudFormation, or its ARN.
+    pub stack_name: String,
+    /// Where it lives.
+    pub place: Place,
+}
+
 /// A stack as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LiveStack {
@@ -397,7 +408,7 @@ impl StackEvent {
 pub struct Progress {
     /// Resources that came to an end.
     pub done: usize,
-    /// Resources that were begun.
+    /// Resources that were begun, or are known to be.
     pub begun: usize,
     /// The resource that was last heard of and is not done.
     #[serde(skip_serializing_if = "Option::is_none")]

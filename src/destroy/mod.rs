@@ -180,4 +180,15 @@ impl About for Reason {
         };
         Subject { stack: Some(stack.clone()), resource: None }
     }
+
+    fn is_running(&self) -> bool {
+        match self {
+            Self::Deleting { .. } => true,
+            Self::After { .. }
+            | Self::Protected { .. }
+            | Self::Guarded { .. }
+            | Self::NotOurs { .. }
+            | Self::NotDeleted { .. } => false,
+        }
+    }
 }

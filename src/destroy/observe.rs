@@ -8,8 +8,8 @@ use super::{Doomed, World};
 use crate::aws::{Clients, Fault};
 use crate::deploy::Place;
 use crate::deploy::marks;
-use crate::deploy::observe::{Depth, Observer, Wish};
-use crate::deploy::world::{LiveStack, Phase};
+use crate::deploy::observe::{Depth, Observer};
+use crate::deploy::world::{LiveStack, Phase, Wish};
 
 /// Looks, and remembers the ARNs of what it saw.
 #[derive(Debug)]

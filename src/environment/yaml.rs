@@ -237,26 +237,30 @@ fn is_known(key: &str, entries: &[Entry], seen: &mut HashSet<String>) -> bool {
     !seen.insert(key.to_string())
 }
 
-/// The parser counts characters, everybody else bytes.
-enum ByteIndex {
-    Ascii,
-    Wide(Vec<usize>),
+/// The parser counts characters, everybody else bytes: how many bytes more than characters there are, from which character on.
+struct ByteIndex {
+    /// Behind each wide character: how many characters there were, and how many bytes more than that.
+    steps: Vec<(usize, usize)>,
+    bytes: usize,
 }
 
 impl ByteIndex {
     fn new(text: &str) -> Self {
-        if text.is_ascii() {
-            Self::Ascii
-        } else {
-            Self::Wide(text.char_indices().map(|(index, _)| index).chain([text.len()]).collect())
+        let mut steps = Vec::new();
+        let mut more = 0;
+        if !text.is_ascii() {
+            for (position, character) in text.chars().enumerate().filter(|(_, character)| !character.is_ascii()) {
+                more += character.len_utf8() - 1;
+                steps.push((position + 1, more));
+            }
         }
+        Self { steps, bytes: text.len() }
     }
 
     fn of(&self, character: usize) -> usize {
-        match self {
-            Self::Ascii => character,
-            Self::Wide(indices) => indices.get(character).or(indices.last()).copied().unwrap_or(0),
-        }
+        let passed = self.steps.partition_point(|(position, _)| *position <= character);
+        let more = passed.checked_sub(1).map_or(0, |last| self.steps[last].1);
+        (character + more).min(self.bytes)
     }
 }
 

@@ -323,7 +323,8 @@ impl<Reason: About> About for Hold<Reason> {
     fn is_running(&self) -> bool {
         match self {
             Self::Planned(reason) => reason.is_running(),
-            Self::CannotReach(_) => false,
+            // A call that did not get through may have begun something all the same.
+            Self::CannotReach(_) => true,
         }
     }
 }

@@ -1,8 +1,7 @@
 //! `/_sim/…`: what tests and people may do to the local cloud that nobody may do to AWS. The underscore is illegal in
 //! bucket names, so these paths never meet an S3 request.
 
-use super::cloudformation::yaml;
-use super::faults::{FaultRule, Faults};
+use super::faults::Faults;
 use super::moment::Moment;
 use super::resources;
 use super::wire::{Answer, Request};
@@ -58,12 +57,9 @@ fn advance(world: &mut World, body: &[u8]) -> Result<Value, String> {
     Ok(json!({"now": world.now().to_string()}))
 }
 
-/// A plan is a YAML list (JSON is YAML too); an empty list ends all faults.
 fn plan_faults(world: &mut World, body: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
-    let rules: Vec<FaultRule> =
-        serde_json::from_value(yaml::parse(text)?).map_err(|error| format!("the fault plan is wrong: {error}"))?;
-    world.faults = Faults::plan(rules);
+    world.faults = Faults::plan(text)?;
     world.mark_changed();
     Ok(json!({}))
 }

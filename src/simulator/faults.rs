@@ -1,6 +1,7 @@
 //! Faults on purpose: calls that are throttled, lost or slow, and resources that fail. A plan is a list of rules; each
 //! names what it matches, when, and what happens. Firings are kept for tests to look at.
 
+use super::cloudformation::yaml;
 use super::identifiers::Identifiers;
 use super::moment::Moment;
 use super::refusal::Refusal;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The plan, and what of it has happened.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Faults {
+pub struct Faults {
     rules: Vec<Rule>,
     pub(crate) fired: Vec<Firing>,
 }
@@ -129,9 +130,15 @@ pub(crate) struct ResourceWork<'a> {
 }
 
 impl Faults {
-    pub(crate) fn plan(rules: Vec<FaultRule>) -> Self {
+    /// Reads a plan: a YAML list (JSON is YAML too). An empty list ends all faults.
+    ///
+    /// # Errors
+    /// With a sentence when it is no list of rules.
+    pub fn plan(text: &str) -> Result<Self, String> {
+        let rules: Vec<FaultRule> =
+            serde_json::from_value(yaml::parse(text)?).map_err(|error| format!("the fault plan is wrong: {error}"))?;
         let rules = rules.into_iter().map(|wanted| Rule { wanted, seen: 0, fired: 0 }).collect();
-        Self { rules, fired: Vec::new() }
+        Ok(Self { rules, fired: Vec::new() })
     }
 
     pub(crate) fn has_stale_reads(&self) -> bool {

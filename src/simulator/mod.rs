@@ -35,6 +35,7 @@ mod sts;
 mod wire;
 mod world;
 
+pub use faults::Faults;
 pub use moment::Moment;
 pub use server::{Running, ServeError, serve};
 pub use settings::{Durations, Pace, RepeatedToken, Rules, Settings};

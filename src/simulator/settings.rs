@@ -1,6 +1,7 @@
 //! What can be chosen about the local cloud: where it listens, how its time runs, how long things take, and the
 //! switches for behaviour of AWS that nobody has proved (marked (?) on the behaviour page).
 
+use super::faults::Faults;
 use super::moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub start: Option<Moment>,
     /// Real seconds without a request after which the server ends; `None` never.
     pub idle_seconds: Option<u64>,
+    /// What goes wrong on purpose; `None` leaves the plan that is stored with the world.
+    pub faults: Option<Faults>,
     /// Behaviour that is stored with the world.
     pub rules: Rules,
 }
@@ -45,6 +48,7 @@ impl Default for Settings {
             seed: 0,
             start: None,
             idle_seconds: None,
+            faults: None,
             rules: Rules::default(),
         }
     }

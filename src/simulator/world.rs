@@ -148,6 +148,9 @@ impl World {
     pub(crate) fn adopt(&mut self, settings: &Settings) {
         self.pace = settings.pace;
         self.rules = settings.rules.clone();
+        if let Some(faults) = &settings.faults {
+            self.faults = faults.clone();
+        }
     }
 
     /// Forgets everything but the settings.

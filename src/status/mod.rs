@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::deploy::desired::{named, place};
 use crate::deploy::marks;
-use crate::deploy::observe::Wish;
 use crate::deploy::plan::stray_name;
+use crate::deploy::world::Wish;
 use crate::deploy::{LiveStack, Phase, Place, Progress, StackStatus, World};
 use crate::environment::{Environment, Stack};
 

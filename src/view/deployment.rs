@@ -1,5 +1,6 @@
 //! For people: what a deployment would do, what it does, and what it did.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -110,13 +111,45 @@ fn change(change: &Change, outlook: Outlook) -> String {
             "      looks like `{old}` under a new name; CloudFormation makes a new one and removes the old"
         );
     }
-    let rows: Vec<Vec<String>> = change.properties.iter().map(property).collect();
+    let rows: Vec<Vec<String>> = change.properties.iter().flat_map(properties).collect();
     text.push_str(&columns(&rows, "      "));
     text
 }
 
+/// A row for each value. Lists of tags are compared tag by tag: CloudFormation shows both lists whole.
+fn properties(change: &PropertyChange) -> Vec<Vec<String>> {
+    let (Some(before), Some(after)) = (tags(change.before.as_ref()), tags(change.after.as_ref())) else {
+        return vec![property(change)];
+    };
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let is_changed = |key: &&&String| before.get(**key) != after.get(**key);
+    keys.iter()
+        .filter(is_changed)
+        .map(|key| {
+            let values = [&before, &after].map(|tags| tags.get(*key));
+            vec![format!("{}/{key}", change.path), arrow(values[0], values[1])]
+        })
+        .collect()
+}
+
+/// A list of tags, written as JSON; nothing if it is anything else.
+fn tags(text: Option<&String>) -> Option<BTreeMap<String, String>> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+    struct Tag {
+        key: String,
+        value: String,
+    }
+    let tags: Vec<Tag> = serde_json::from_str(text?).ok()?;
+    Some(tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
+}
+
+fn arrow(before: Option<&String>, after: Option<&String>) -> String {
+    format!("{} → {}", value(before, "nothing"), value(after, "nothing"))
+}
+
 fn property(change: &PropertyChange) -> Vec<String> {
-    let values = format!("{} → {}", value(change.before.as_ref(), "nothing"), value(change.after.as_ref(), "nothing"));
+    let values = arrow(change.before.as_ref(), change.after.as_ref());
     let replaces = if change.replaces { "replaces it" } else { "" }.to_owned();
     let cause = change.cause.as_ref().map(|cause| format!("because of {cause}")).unwrap_or_default();
     let place = change.place.as_ref().map(ToString::to_string);
@@ -283,5 +316,119 @@ fn span(seconds: i64) -> String {
         (_, 1.., _) => format!("{hours} h {} min", minutes % 60),
         (_, _, 1..) => format!("{minutes} min"),
         _ => format!("{seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::deploy::Reason;
+    use crate::deploy::changes::{Fate, Successor, Verdict};
+    use crate::deploy::world::{Progress, StackStatus};
+    use crate::environment::Place;
+    use crate::operation::Subject;
+
+    fn property_change(path: &str, before: &str, after: &str) -> PropertyChange {
+        PropertyChange {
+            path: path.to_owned(),
+            before: Some(before.to_owned()),
+            after: Some(after.to_owned()),
+            replaces: false,
+            cause: None,
+            place: None,
+        }
+    }
+
+    fn replaced_database() -> Change {
+        let place = Place { path: "environments/staging.yaml".to_owned(), line: 14, column: 24 };
+        let verdict = Verdict { successor: Successor::Empty, fate: Fate::Snapshot, noun: "database" };
+        Change {
+            resource: "Database".to_owned(),
+            kind: "AWS::RDS::DBInstance".to_owned(),
+            action: Action::Replace,
+            verdict: Some(verdict),
+            properties: vec![PropertyChange {
+                replaces: true,
+                place: Some(place),
+                ..property_change("StorageEncrypted", "false", "true")
+            }],
+            renamed_from: None,
+        }
+    }
+
+    fn stack(name: &str, outlook: Outlook, changes: Vec<Change>) -> StackPreview {
+        StackPreview { stack: name.to_owned(), outlook, changes, after: vec![], possible: vec![] }
+    }
+
+    #[test]
+    fn a_preview_reads_like_the_one_in_the_handbook() {
+        let change = replaced_database();
+        let refusal = Reason::HoldsData {
+            stack: "database".to_owned(),
+            resource: "Database".to_owned(),
+            kind: change.kind.clone(),
+            verdict: change.verdict.expect("it has one"),
+        };
+        let after = vec![Upstream { stack: "database".to_owned(), outputs: vec!["Endpoint".to_owned()] }];
+        let preview = Preview {
+            environment: "staging".to_owned(),
+            stacks: vec![
+                stack("database", Outlook::Changed, vec![change]),
+                stack("elk", Outlook::Unchanged, vec![]),
+                StackPreview { after, ..stack("sync-api", Outlook::Open, vec![]) },
+            ],
+            counts: Counts { replace: 1, ..Counts::default() },
+            refusals: vec![refusal],
+            strays: vec!["cache".to_owned()],
+        };
+        let text = super::preview(&preview);
+        let expected = "\
+database                                                     replace 1
+  ± Database  AWS::RDS::DBInstance  replaced by an EMPTY database; the old one stays as a snapshot
+      StorageEncrypted  false → true  replaces it  environments/staging.yaml:14:24
+elk                                                          no changes
+sync-api                                                     after database: Endpoint
+
+0 to add, 0 to modify, 1 to replace, 0 to remove
+cache is gone from the file and still there; `--prune` deletes it
+deploy will refuse: `database/Database` holds data and would be replaced by an EMPTY database; the old one stays as a snapshot
+hint: undo that change, or allow it: `--allow-replacement database/Database`
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn of_a_list_of_tags_only_what_differs_is_shown() {
+        let list = |value: &str| json!([{"Key": "a", "Value": "1"}, {"Key": "b", "Value": value}]).to_string();
+        let rows = properties(&property_change("Tags", &list("2"), &list("3")));
+        assert_eq!(rows, [["Tags/b", "2 → 3"]]);
+        let rows = properties(&property_change("Name", "x", "y"));
+        assert_eq!(rows, [["Name", "x → y", "", ""]]);
+    }
+
+    #[test]
+    fn progress_is_a_line_and_what_nobody_would_miss_is_none() {
+        let reason = Reason::Busy {
+            stack: "elk".to_owned(),
+            status: StackStatus::CreateInProgress,
+            progress: Progress { done: 22, begun: 31, resource: Some("DataNodes".to_owned()), news: None },
+        };
+        let reason = Statement::of(&reason);
+        let lasted = Duration::from_millis(400);
+        let waiting = event(&Event::Waiting { reason: reason.clone(), lasted });
+        assert_eq!(waiting.as_deref(), Some("· elk          creating, 22 of 31 resources, DataNodes"));
+        let cleared = event(&Event::Cleared { reason: reason.clone(), lasted });
+        assert_eq!(cleared.as_deref(), Some("✔ elk          at rest after 0.4 s"));
+        assert_eq!(event(&Event::Planned { now: vec![], then: vec![] }), None);
+        let elsewhere = Statement { subject: Subject::default(), data: json!({"reason": "after"}), ..reason };
+        assert_eq!(event(&Event::Cleared { reason: elsewhere, lasted }), None);
+    }
+
+    #[test]
+    fn times_are_told_in_their_two_largest_units() {
+        assert_eq!([61, 3_700, 90_000, 59].map(span), ["1 min", "1 h 1 min", "1 d 1 h", "59 s"]);
+        assert_eq!([0.4, 12.0, 200.0].map(|it| seconds(Duration::from_secs_f64(it))), ["0.4 s", "12 s", "3 min 20 s"]);
     }
 }

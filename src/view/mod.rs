@@ -5,7 +5,7 @@ mod human;
 mod json;
 mod snippet;
 
-use std::io::Write;
+use std::io::{BufRead, IsTerminal, Write};
 
 use crate::check::Findings;
 use crate::deploy::report::{Preview, Report as Deployed};
@@ -157,6 +157,19 @@ impl View {
             Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "demolition": demolition })),
         };
         let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+
+    /// Asks a question and reads the answer, without its line break. Nothing where there is no terminal: then nobody is asked.
+    pub fn ask(&self, question: &str) -> Option<String> {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let mut stderr = anstream::stderr();
+        // A question that cannot be written is answered by what follows.
+        let _ = write!(stderr, "{question} ").and_then(|()| stderr.flush());
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).ok()?;
+        Some(line.trim().to_owned())
     }
 
     /// Prints a line about the run itself, for people.

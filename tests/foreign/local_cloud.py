@@ -13,7 +13,7 @@ import botocore.exceptions
 
 REGION = "ap-southeast-2"
 ACCOUNT = "123456789012"
-SIMULATE = os.environ.get("SIMULATE", "target/debug/examples/simulate").split()
+GREENROOM = os.path.abspath(os.environ.get("GREENROOM", "target/debug/greenroom"))
 
 
 class LocalCloud(unittest.TestCase):
@@ -24,20 +24,27 @@ class LocalCloud(unittest.TestCase):
 
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
-        self.state = os.path.join(self.folder.name, "state.json")
+        self.addCleanup(self.folder.cleanup)
+        self.project = os.path.join(self.folder.name, "project")
+        os.makedirs(os.path.join(self.project, "environments"))
         self.start()
 
-    def start(self):
-        arguments = ["--state", self.state, "--pace", self.PACE, "--page-size", str(self.PAGE_SIZE), "--seed", "7"]
-        self.process = subprocess.Popen(SIMULATE + arguments, stdout=subprocess.PIPE, text=True)
-        self.url = self.process.stdout.readline().strip()
+    def start(self, *arguments):
+        command = [GREENROOM, "simulate", "--project", self.project, "--pace", self.PACE]
+        command += ["--page-size", str(self.PAGE_SIZE), "--seed", "7", *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end)
+        said = self.process.stdout.readline()
+        self.assertIn("listens on http://127.0.0.1:", said)
+        self.url = said.split()[-1]
         self.cloudformation = self.client("cloudformation")
 
-    def tearDown(self):
-        self.process.terminate()
+    def end(self, kill=False):
+        """Ends the cloud; `start` finds it again as it was."""
+        if self.process.poll() is None:
+            self.process.kill() if kill else self.process.terminate()
         self.process.wait()
         self.process.stdout.close()
-        self.folder.cleanup()
 
     def client(self, service, account=ACCOUNT):
         return boto3.client(

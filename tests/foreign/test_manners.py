@@ -1,11 +1,13 @@
 """What clients rely on without noticing: paging, error codes, faults that look like AWS's, a state that outlives a kill."""
 
 import json
+import os
+import subprocess
 import unittest
 
 import botocore.exceptions
 
-from local_cloud import LocalCloud
+from local_cloud import GREENROOM, LocalCloud
 
 TOPIC = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
 
@@ -123,6 +125,21 @@ class Faults(LocalCloud):
         self.assertEqual(self.stack("s")["StackId"], again["StackId"])
         self.assertEqual(len(self.control("fired")), 1)
 
+    def test_a_plan_from_a_file_holds_from_the_first_call(self):
+        self.end()
+        path = os.path.join(self.folder.name, "faults.yaml")
+        with open(path, "w") as file:
+            file.write("- {operation: ListStacks, times: 1, effect: throttle}\n")
+        self.start("--faults", path)
+        self.refused("Throttling", "Rate exceeded", self.cloudformation.list_stacks)
+        self.cloudformation.list_stacks()
+        self.end()
+        with open(path, "w") as file:
+            file.write("- {operation: ListStacks, effect: surprise}\n")
+        done = subprocess.run([GREENROOM, "simulate", "--project", self.project, "--faults", path], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("surprise", done.stderr)
+
     def test_a_rollback_that_fails_can_be_continued(self):
         topics = {"Resources": {n: {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": "1"}} for n in ("A", "B")}}
         self.deploy("s", topics, "CREATE")
@@ -164,9 +181,7 @@ class Life(LocalCloud):
     def test_a_kill_loses_nothing_that_was_acknowledged(self):
         made = self.cloudformation.create_stack(StackName="s", TemplateBody=json.dumps(TOPIC))
         self.control("advance", {"seconds": 2})
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
+        self.end(kill=True)
         self.start()
         self.assertEqual(self.stack("s")["StackId"], made["StackId"])
         self.assertEqual(self.stack("s")["StackStatus"], "CREATE_IN_PROGRESS")
@@ -174,9 +189,7 @@ class Life(LocalCloud):
         self.assertEqual(self.stack("s")["StackStatus"], "CREATE_COMPLETE")
 
     def test_the_aws_cli_waits_and_deploys(self):
-        self.process.terminate()
-        self.process.wait()
-        self.process.stdout.close()
+        self.end()
         self.PACE = "600"
         self.start()
         path = f"{self.folder.name}/template.json"

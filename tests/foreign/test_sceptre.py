@@ -1,7 +1,6 @@
 """Sceptre, the closest relative, runs unmodified: launch, diff, drift detection and deletion of two stacks."""
 
 import os
-import shutil
 import subprocess
 import unittest
 
@@ -23,7 +22,6 @@ FILES = {
 }
 
 
-@unittest.skipUnless(shutil.which("sceptre"), "Sceptre is not installed")
 class Sceptre(LocalCloud):
     PACE = "3000"
 

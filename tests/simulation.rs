@@ -1,0 +1,434 @@
+//! The real planner and the real loop on a model of CloudFormation: many seeds, crashes before and after calls, answers that are
+//! looks old, two operators at once. Every hold of the planner has an invariant here, checked when a call takes effect.
+//!
+//! The model knows what the planner relies on and no more: one operation at a time, change sets computed a moment later, an
+//! executed one clearing away the others. Whether CloudFormation is like that is the business of the local cloud and its judges.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use greenroom::deploy::marks::Mark;
+use greenroom::deploy::plan::plan;
+use greenroom::deploy::world::{ChangeSet, ChangeSetStatus, Execution};
+use greenroom::deploy::{Desired, DesiredStack, Given, Kind, LiveStack, Phase, Reason, StackStatus, Step, World};
+use greenroom::environment::Reference;
+use greenroom::operation::{Fault, Operation, Outcome, Pace, Plan, drive};
+use greenroom::template::{Parameter, ParameterValue};
+use tokio::task::yield_now;
+
+/// Numbers from a seed (`SplitMix64`, public domain).
+#[derive(Debug)]
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+
+    fn one_in(&mut self, sides: u64) -> bool {
+        self.roll(sides) == 0
+    }
+}
+
+/// `network`; `database` and `elk` above it, one by its output, one by order alone; `api` above both.
+fn desired() -> Desired {
+    let stacks = vec![
+        stack("network", &[], &[]),
+        stack("database", &[("VpcId", "network")], &[]),
+        stack("elk", &[], &["network"]),
+        stack("api", &[("Endpoint", "database"), ("Url", "elk")], &[]),
+    ];
+    Desired { environment: "model".to_owned(), is_protected: true, stacks, ..Desired::default() }
+}
+
+fn stack(name: &str, outputs: &[(&str, &str)], needs: &[&str]) -> DesiredStack {
+    let parameter = |(output, from): &(&str, &str)| Parameter {
+        name: (*output).to_owned(),
+        value: ParameterValue::Reference(Reference::Output {
+            environment: None,
+            stack: (*from).to_owned(),
+            output: (*output).to_owned(),
+        }),
+    };
+    let mark = |mark: &str, value: &str| (format!("greenroom:{mark}"), value.to_owned());
+    DesiredStack {
+        name: name.to_owned(),
+        stack_name: name.to_owned(),
+        template_digest: "new".to_owned(),
+        parameters: outputs.iter().map(parameter).collect(),
+        tags: [mark("project", "sync"), mark("environment", "model"), mark("stack", name)].into(),
+        needs: outputs.iter().map(|(_, from)| *from).chain(needs.iter().copied()).map(str::to_owned).collect(),
+        ..DesiredStack::default()
+    }
+}
+
+/// A stack of the model, and what the planner cannot see of it.
+#[derive(Clone, Debug, Default)]
+struct ModelStack {
+    live: LiveStack,
+    /// When what runs will be over, and how it will end.
+    ends: Option<(u64, StackStatus)>,
+    /// By the name of a change set: when it is computed, and what it is for.
+    wanted: BTreeMap<String, (u64, String, BTreeMap<String, String>)>,
+    /// What is being deployed.
+    coming: Option<(String, BTreeMap<String, String>)>,
+}
+
+#[derive(Debug)]
+struct Cloud {
+    now: u64,
+    dice: Dice,
+    stacks: BTreeMap<String, ModelStack>,
+    /// What every look could have seen, the newest last.
+    history: Vec<BTreeMap<String, LiveStack>>,
+    /// Every execution that took effect: the stack and the digest.
+    executed: Vec<(String, String)>,
+    /// Executions of the database that are still to fail.
+    failures_left: u32,
+    /// One call in so many is cut off; none at 0.
+    crashes: u64,
+}
+
+/// How old an answer may be, in looks.
+const STALE_LOOKS_MAX: u64 = 2;
+
+impl Cloud {
+    fn new(seed: u64, crashes: u64) -> Self {
+        Self {
+            now: 0,
+            dice: Dice(seed),
+            stacks: BTreeMap::new(),
+            history: Vec::new(),
+            executed: Vec::new(),
+            failures_left: 0,
+            crashes,
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now += 1;
+        for stack in self.stacks.values_mut() {
+            stack.tick(self.now);
+        }
+        self.history.push(self.stacks.iter().map(|(name, stack)| (name.clone(), stack.live.clone())).collect());
+    }
+
+    /// Each stack as it was at one of the last looks.
+    fn seen(&mut self) -> World {
+        let mut world = World::default();
+        let names: Vec<String> = self.stacks.keys().cloned().collect();
+        for name in names {
+            let age = usize::try_from(self.dice.roll(STALE_LOOKS_MAX + 1)).unwrap_or_default();
+            let look = self.history.len().saturating_sub(1 + age);
+            let seen = self.history.get(look).and_then(|look| look.get(&name)).cloned();
+            world.stacks.extend(seen.map(|live| (name, live)));
+        }
+        world
+    }
+
+    /// What takes effect, takes effect whole, and is checked against what must hold.
+    fn apply(&mut self, desired: &Desired, step: &Step) {
+        let (now, duration) = (self.now, 1 + self.dice.roll(3));
+        match step {
+            Step::CreateChangeSet { stack, name, kind, digest, parameters } => {
+                let tags = desired.stack(stack).map(|stack| stack.tags.clone()).unwrap_or_default();
+                let count = self.executed.len();
+                let model = self.stacks.entry(stack.clone()).or_insert_with(|| ModelStack::empty(stack, count));
+                let given = parameters.iter().map(|(name, given)| (name.clone(), text(given))).collect();
+                model.create(name, *kind, (now + duration, digest.clone(), given), tags);
+            }
+            Step::ExecuteChangeSet { stack, name, .. } => self.execute(desired, stack, name, duration),
+            Step::DeleteChangeSet { stack, name } => {
+                let Some(model) = self.stacks.get_mut(stack) else { return };
+                model.live.change_sets.retain(|change_set| &change_set.name != name);
+            }
+            Step::ProtectStack { stack } => {
+                let Some(model) = self.stacks.get_mut(stack) else { return };
+                model.live.is_termination_protected = true;
+            }
+            Step::DeleteFailedStack { .. } | Step::DeleteStack { .. } => panic!("nobody asked to delete: {step}"),
+        }
+    }
+
+    fn execute(&mut self, desired: &Desired, name: &str, change_set: &str, duration: u64) {
+        let Some(model) = self.stacks.get(name) else { return };
+        let is_available =
+            model.live.change_set(change_set).is_some_and(|found| found.execution == Execution::Available);
+        if !is_available || model.live.status.phase() == Phase::Busy {
+            return;
+        }
+        let Some((_, digest, given)) = model.wanted.get(change_set).cloned() else { return };
+        self.check_execution(desired, name, &digest, &given);
+        self.executed.push((name.to_owned(), digest.clone()));
+        let fails = name == "database" && self.failures_left > 0;
+        self.failures_left -= u32::from(fails);
+        let now = self.now;
+        if let Some(model) = self.stacks.get_mut(name) {
+            model.begin((digest, given), now + duration, fails, self.executed.len());
+        }
+    }
+
+    /// One invariant for each hold of the planner.
+    fn check_execution(&self, desired: &Desired, name: &str, digest: &str, given: &BTreeMap<String, String>) {
+        let stack = desired.stack(name).expect("only what is wanted is executed");
+        assert!(self.stacks[name].live.is_termination_protected, "{name} was changed before it was guarded");
+        for needed in &stack.needs {
+            let upstream = &self.stacks[needed];
+            assert!(upstream.coming.is_none(), "{name} was changed while {needed} was changing");
+            assert_eq!(upstream.live.status.phase(), Phase::Steady, "{name} was changed before {needed} was there");
+        }
+        for parameter in &stack.parameters {
+            let expected = self.stacks.values().find_map(|model| model.live.outputs.get(&parameter.name));
+            assert_eq!(given.get(&parameter.name), expected, "{name} was given an output that is not");
+        }
+        let again = self.executed.iter().any(|done| done == &(name.to_owned(), digest.to_owned()));
+        let has_failed = self.stacks[name].live.status.is_bad_end();
+        assert!(!again || has_failed, "{name} was changed twice for the same");
+    }
+}
+
+fn text(given: &Given) -> String {
+    match given {
+        Given::Text(text) => text.clone(),
+        Given::Previous => String::new(),
+    }
+}
+
+impl ModelStack {
+    fn empty(name: &str, count: usize) -> Self {
+        let live = LiveStack {
+            id: format!("arn:{name}/{count}"),
+            name: name.to_owned(),
+            status: StackStatus::ReviewInProgress,
+            ..LiveStack::default()
+        };
+        Self { live, ..Self::default() }
+    }
+
+    fn create(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        wanted: (u64, String, BTreeMap<String, String>),
+        tags: BTreeMap<String, String>,
+    ) {
+        let fits = match kind {
+            Kind::Create => self.live.status.phase() == Phase::Empty,
+            Kind::Update => self.live.status.phase() == Phase::Steady,
+        };
+        if !fits || self.live.change_set(name).is_some() {
+            return;
+        }
+        let id = format!("arn:{name}/{}", wanted.0);
+        self.live.change_sets.push(ChangeSet { id, name: name.to_owned(), ..ChangeSet::default() });
+        self.wanted.insert(name.to_owned(), wanted);
+        if kind == Kind::Update {
+            self.live.tags = tags;
+        }
+    }
+
+    fn begin(&mut self, coming: (String, BTreeMap<String, String>), ends: u64, fails: bool, count: usize) {
+        let is_new = self.live.status.phase() == Phase::Empty;
+        let (running, end) = match (is_new, fails) {
+            (true, false) => (StackStatus::CreateInProgress, StackStatus::CreateComplete),
+            (true, true) => (StackStatus::CreateInProgress, StackStatus::RollbackComplete),
+            (false, false) => (StackStatus::UpdateInProgress, StackStatus::UpdateComplete),
+            (false, true) => (StackStatus::UpdateInProgress, StackStatus::UpdateRollbackComplete),
+        };
+        self.live.status = running;
+        self.live.last_operation = format!("operation {count}");
+        self.live.change_sets.clear();
+        self.ends = Some((ends, end));
+        self.coming = Some(coming);
+    }
+
+    fn tick(&mut self, now: u64) {
+        let (mark, parameters) = (self.live.description.clone(), self.live.parameters.clone());
+        for change_set in &mut self.live.change_sets {
+            let Some((ready, digest, given)) = self.wanted.get(&change_set.name) else { continue };
+            if change_set.status != ChangeSetStatus::Computing || *ready > now {
+                continue;
+            }
+            let is_same = mark == Some(description(digest)) && parameters == *given;
+            (change_set.status, change_set.execution) = if is_same {
+                change_set.reason = Some("The submitted information didn't contain changes.".to_owned());
+                (ChangeSetStatus::Failed, Execution::Unavailable)
+            } else {
+                (ChangeSetStatus::Complete, Execution::Available)
+            };
+        }
+        let Some((_, status)) = self.ends.clone().filter(|(ends, _)| *ends <= now) else { return };
+        self.ends = None;
+        let coming = self.coming.take();
+        if let Some((digest, given)) = coming.filter(|_| !status.is_bad_end()) {
+            self.live.description = Some(description(&digest));
+            self.live.parameters = given;
+            self.live.outputs = outputs(&self.live.name);
+        }
+        self.live.status = status;
+        let mark = |mark: &str, value: &str| (format!("greenroom:{mark}"), value.to_owned());
+        self.live.tags = [mark("project", "sync"), mark("environment", "model"), mark("stack", &self.live.name)].into();
+    }
+}
+
+fn description(digest: &str) -> String {
+    Mark { digest: digest.to_owned(), revision: None }.to_string()
+}
+
+fn outputs(name: &str) -> BTreeMap<String, String> {
+    let output = match name {
+        "network" => "VpcId",
+        "database" => "Endpoint",
+        "elk" => "Url",
+        _ => return BTreeMap::new(),
+    };
+    [(output.to_owned(), format!("{output} of {name}"))].into()
+}
+
+/// The process was killed: the run is over, whatever it was about to do.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("killed")]
+struct Killed;
+
+impl Fault for Killed {
+    fn is_momentary(&self) -> bool {
+        false
+    }
+}
+
+/// One run of one operator.
+struct Run<'a> {
+    desired: &'a Desired,
+    cloud: &'a RefCell<Cloud>,
+    computed: RefCell<BTreeMap<String, Vec<ChangeSet>>>,
+}
+
+impl Run<'_> {
+    fn is_killed(&self) -> bool {
+        let mut cloud = self.cloud.borrow_mut();
+        let crashes = cloud.crashes;
+        crashes > 0 && cloud.dice.one_in(crashes)
+    }
+}
+
+impl Operation for Run<'_> {
+    type World = World;
+    type Step = Step;
+    type Reason = Reason;
+    type Fault = Killed;
+
+    async fn observe(&self) -> Result<World, Killed> {
+        yield_now().await;
+        self.cloud.borrow_mut().tick();
+        let mut world = self.cloud.borrow_mut().seen();
+        for (name, live) in &mut world.stacks {
+            let mut memory = self.computed.borrow_mut();
+            let known = memory.entry(name.clone()).or_default();
+            for found in live.change_sets.iter().filter(|found| found.status != ChangeSetStatus::Computing) {
+                known.retain(|older| older.name != found.name);
+                known.push(found.clone());
+            }
+            live.computed.clone_from(known);
+        }
+        if self.is_killed() { Err(Killed) } else { Ok(world) }
+    }
+
+    fn plan(&self, first: &World, now: &World) -> Plan<Step, Reason> {
+        plan(self.desired, first, now)
+    }
+
+    async fn apply(&self, step: &Step) -> Result<(), Killed> {
+        yield_now().await;
+        if self.is_killed() {
+            return Err(Killed);
+        }
+        self.cloud.borrow_mut().apply(self.desired, step);
+        yield_now().await;
+        if self.is_killed() { Err(Killed) } else { Ok(()) }
+    }
+}
+
+fn pace() -> Pace {
+    Pace {
+        shortest_pause: Duration::from_secs(1),
+        longest_pause: Duration::from_secs(1),
+        patience: Duration::from_hours(1),
+        steps_at_once: NonZeroUsize::new(2).expect("two is not zero"),
+    }
+}
+
+async fn run_once(desired: &Desired, cloud: &RefCell<Cloud>) -> Outcome<World, Step, Reason, Killed> {
+    let run = Run { desired, cloud, computed: RefCell::default() };
+    drive(&run, pace(), std::future::pending(), |_| ()).await
+}
+
+/// Runs again and again until the goal is reached, as a person would after each kill.
+async fn operate(desired: &Desired, cloud: &RefCell<Cloud>) {
+    const RUNS_MAX: usize = 500;
+    for _ in 0..RUNS_MAX {
+        match run_once(desired, cloud).await {
+            Outcome::Converged { .. } => return,
+            Outcome::Failed { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it never came to an end");
+}
+
+fn with_seeds(seeds: u64, scene: impl AsyncFn(u64)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    for seed in 0..seeds {
+        runtime.block_on(scene(seed));
+    }
+}
+
+fn check_end(seed: u64, cloud: &RefCell<Cloud>) {
+    let cloud = cloud.borrow();
+    let statuses: Vec<String> = cloud.stacks.values().map(|model| model.live.status.to_string()).collect();
+    assert_eq!(statuses, ["CREATE_COMPLETE"; 4], "seed {seed}");
+    assert_eq!(cloud.executed.len(), 4, "seed {seed}: {:?}", cloud.executed);
+}
+
+#[test]
+fn a_deployment_that_is_killed_again_and_again_does_nothing_twice() {
+    with_seeds(400, async |seed| {
+        let (desired, cloud) = (desired(), RefCell::new(Cloud::new(seed, 8)));
+        operate(&desired, &cloud).await;
+        check_end(seed, &cloud);
+    });
+}
+
+#[test]
+fn two_operators_at_once_do_nothing_twice() {
+    with_seeds(400, async |seed| {
+        let (desired, cloud) = (desired(), RefCell::new(Cloud::new(seed, 20)));
+        tokio::join!(operate(&desired, &cloud), operate(&desired, &cloud));
+        check_end(seed, &cloud);
+    });
+}
+
+/// Tried without the first look: a planner executed a failing update five hundred times.
+#[test]
+fn an_update_that_fails_ends_its_run_once_and_the_next_tries_once_more() {
+    with_seeds(200, async |seed| {
+        let (desired, cloud) = (desired(), RefCell::new(Cloud::new(seed, 0)));
+        operate(&desired, &cloud).await;
+        let mut changed = desired.clone();
+        changed.stacks[1].template_digest = "newer".to_owned();
+        cloud.borrow_mut().failures_left = 2;
+        for run in 1..=2 {
+            let outcome = run_once(&changed, &cloud).await;
+            assert!(matches!(outcome, Outcome::Failed { .. }), "seed {seed}, run {run}: {outcome:?}");
+            assert_eq!(cloud.borrow().executed.len(), 4 + run, "seed {seed}");
+            // A person takes longer to read than answers take to grow old.
+            (0..=STALE_LOOKS_MAX).for_each(|_| cloud.borrow_mut().tick());
+        }
+        assert!(matches!(run_once(&changed, &cloud).await, Outcome::Converged { .. }), "seed {seed}");
+    });
+}
