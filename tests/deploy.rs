@@ -268,7 +268,7 @@ fn all_of_it_may_happen_at_once() {
 }
 
 #[test]
-#[ignore = "takes minutes; `.ci/long` runs it"]
+#[cfg(feature = "long-tests")]
 fn all_of_it_may_happen_at_once_under_many_seeds() {
     for seed in ["10", "11", "12", "13", "14", "15", "16", "17", "18", "19"] {
         weathers(seed, &bad_weather());

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::support::Scenario;
-use crate::support::cloud::{Cloud, pair, without_operations};
+use crate::support::cloud::{Cloud, without_operations};
 use crate::support::proxy::Fate;
 
 /// What is done, to what, and how it ends when nobody disturbs it.
@@ -62,7 +62,6 @@ struct Scene {
 }
 
 const ONE: Scene = Scene { scenario: Scenario::small, old: "papers}", new: "papers, size: 4}", updated: "Topic" };
-const TWO: Scene = Scene { scenario: pair, old: "level: info", new: "level: debug", updated: "Level" };
 
 impl Scene {
     fn cloud(&self) -> Cloud {
@@ -123,26 +122,31 @@ fn a_destruction_may_be_killed_at_any_call() {
     ONE.destruction();
 }
 
-#[test]
-#[ignore = "takes minutes; `.ci/long` runs it"]
-fn a_deployment_of_two_stacks_may_be_killed_at_any_call() {
-    TWO.deployment();
-}
+/// The same over two stacks that wait for each other takes minutes.
+#[cfg(feature = "long-tests")]
+mod of_two_stacks {
+    use super::*;
+    use crate::support::cloud::pair;
 
-#[test]
-#[ignore = "takes minutes; `.ci/long` runs it"]
-fn an_update_of_two_stacks_may_be_killed_at_any_call() {
-    TWO.update();
-}
+    const TWO: Scene = Scene { scenario: pair, old: "level: info", new: "level: debug", updated: "Level" };
 
-#[test]
-#[ignore = "takes minutes; `.ci/long` runs it"]
-fn a_failing_update_of_two_stacks_may_be_killed_at_any_call() {
-    TWO.failing_update();
-}
+    #[test]
+    fn a_deployment_may_be_killed_at_any_call() {
+        TWO.deployment();
+    }
 
-#[test]
-#[ignore = "takes minutes; `.ci/long` runs it"]
-fn a_destruction_of_two_stacks_may_be_killed_at_any_call() {
-    TWO.destruction();
+    #[test]
+    fn an_update_may_be_killed_at_any_call() {
+        TWO.update();
+    }
+
+    #[test]
+    fn a_failing_update_may_be_killed_at_any_call() {
+        TWO.failing_update();
+    }
+
+    #[test]
+    fn a_destruction_may_be_killed_at_any_call() {
+        TWO.destruction();
+    }
 }
