@@ -231,6 +231,7 @@ fn weathers(seed: &'static str, faults: &serde_json::Value) {
     cloud.ends("deploy lab --yes", 0);
     cloud.edit("environments/lab.yaml", "level: info", "level: debug");
     cloud.ends("deploy lab --yes", 0);
+    cloud.come_to_rest();
     assert_eq!(without_idle_change_sets(cloud.state()), calm.state(), "seed {seed}");
     let fired = cloud.control("fired", "").as_array().unwrap().len();
     assert!(fired > 0, "nothing went wrong, so nothing was weathered");
@@ -310,6 +311,7 @@ fn two_at_once(seed: &'static str, faults: &serde_json::Value) {
             assert_eq!(ran.code, Some(0), "{line}: {ran}");
         }
         if line.starts_with("deploy") {
+            cloud.come_to_rest();
             assert_eq!(without_idle_change_sets(cloud.state()), alone.state(), "seed {seed}");
         }
     }

@@ -109,7 +109,7 @@ impl LiveResource {
 /// The statuses of a stack (API Reference, "`StackStatus`").
 #[derive(Clone, Debug, Default, PartialEq, Eq, strum::EnumString, strum::Display)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
-#[allow(missing_docs, reason = "the names are CloudFormation's; `Phase` says what they mean")]
+#[expect(missing_docs, reason = "the names are CloudFormation's; `Phase` says what they mean")]
 pub enum StackStatus {
     CreateInProgress,
     CreateFailed,
@@ -304,7 +304,7 @@ pub struct Row {
 
 /// What would happen to a resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are CloudFormation's")]
+#[expect(missing_docs, reason = "the names are CloudFormation's")]
 pub enum RowAction {
     Add,
     #[default]

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 
 /// Why the local cloud cannot be served.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the sentences say it")]
+#[expect(missing_docs, reason = "the sentences say it")]
 pub enum ServeError {
     #[error(transparent)]
     Store(#[from] StoreError),

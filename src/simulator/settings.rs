@@ -99,7 +99,7 @@ pub enum RepeatedToken {
 /// How long things take, in virtual seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs, reason = "each field is named after what takes that long")]
+#[expect(missing_docs, reason = "each field is named after what takes that long")]
 pub struct Durations {
     pub change_set: u64,
     pub drift_detection: u64,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Why the state cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the sentences say it")]
+#[expect(missing_docs, reason = "the sentences say it")]
 pub enum StoreError {
     #[error("the state file `{}` is of version {version}, newer than version {STATE_VERSION} which this program knows", path.display())]
     Newer { path: PathBuf, version: u64 },

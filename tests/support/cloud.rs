@@ -154,6 +154,11 @@ impl Cloud {
         self.options = options.to_vec();
     }
 
+    /// Lets time pass until nothing is under way: a change set that nobody waits for any more would still be being computed.
+    pub(crate) fn come_to_rest(&self) {
+        self.control("advance", "{}");
+    }
+
     /// Everything that matters, without ids and times: two worlds that came about in different ways can be compared.
     pub(crate) fn state(&self) -> Value {
         reduced(&self.control("state", ""))
