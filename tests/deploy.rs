@@ -585,7 +585,7 @@ fn abroad(cloud: &Cloud, line: &str, endpoint: &str, access_key: Option<&str>) -
     command.env_remove("GREENROOM_LOCAL");
     // No files of a user, and no machine in a cloud to ask.
     command.env("HOME", cloud.scenario.root()).env("AWS_EC2_METADATA_DISABLED", "true");
-    command.env("AWS_ENDPOINT_URL", endpoint).env("GREENROOM_PACE_MILLISECONDS", "5");
+    command.env("AWS_ENDPOINT_URL", endpoint);
     if let Some(key) = access_key {
         command.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", "secret");
     }

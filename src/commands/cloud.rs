@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::aws::{self, Clients, Settings};
 use crate::cli::Common;
@@ -154,12 +155,14 @@ pub(super) struct Reached<World> {
     pub(super) now: World,
 }
 
-/// What a run needs to know to tell how it ended.
+/// What a run needs to know beside its operation.
 pub(super) struct Telling<'a, Reason> {
     /// What could not be done: `the deployment of scratch@jane`.
     pub(super) what: String,
     /// What may be done about a reason.
     pub(super) hint: &'a dyn Fn(&Reason) -> Option<String>,
+    /// Its tempo.
+    pub(super) pace: Pace,
 }
 
 /// Drives an operation to its goal, telling what happens.
@@ -177,8 +180,8 @@ where
     O::Reason: Send + Sync + 'static,
 {
     // The SDK's calls are tens of kilobytes each, and would otherwise lie on the stack of every caller above.
-    let outcome = Box::pin(operation::drive(operation, pace(), interrupted(), |event| view.event(&event))).await;
-    let Telling { what, hint } = telling;
+    let outcome = Box::pin(operation::drive(operation, telling.pace, interrupted(), |event| view.event(&event))).await;
+    let Telling { what, hint, .. } = telling;
     match outcome {
         Outcome::Converged { first, now } => Ok(Reached { first, now }),
         Outcome::Refused { because, waiting } => {
@@ -211,12 +214,16 @@ where
     }
 }
 
-/// Looks every second on a real cloud. `GREENROOM_PACE_MILLISECONDS` is for tests against a cloud whose time flies.
-fn pace() -> Pace {
-    let said = std::env::var("GREENROOM_PACE_MILLISECONDS").ok().and_then(|text| text.parse().ok());
-    let Some(milliseconds) = said.filter(|it| *it > 0) else { return Pace::default() };
-    let pause = std::time::Duration::from_millis(milliseconds);
-    Pace { shortest_pause: pause, longest_pause: pause * 4, ..Pace::default() }
+/// How often the local cloud is looked at: its time flies, nobody shares it, and a look takes it a millisecond.
+const LOCAL_PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
+
+/// The tempo of a run.
+pub(super) fn pace(clients: &Clients) -> Pace {
+    if !clients.is_local() {
+        return Pace::default();
+    }
+    let [shortest_pause, longest_pause] = LOCAL_PAUSES;
+    Pace { shortest_pause, longest_pause, ..Pace::default() }
 }
 
 async fn interrupted() {

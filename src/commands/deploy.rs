@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::aws::{self, Clients};
 use crate::check::Findings;
 use crate::cli::{Allow, Common, Deploy, Plan as PlanRequest};
-use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, settings};
+use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, pace, settings};
 use crate::commands::lines::Written;
 use crate::commands::render::Work;
 use crate::commands::{Done, Ended, Stop, discreet, environment, mistakes, name, project, stacks, templates};
@@ -133,6 +133,7 @@ impl Run<'_> {
         let telling = Telling {
             what: format!("{what} of `{}`", desired.environment),
             hint: &|reason| self.hint(desired, reason),
+            pace: pace(self.clients),
         };
         drive(&operation, self.view, &telling).await
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::aws::{self, Clients};
 use crate::cli::{Common, Destroy};
-use crate::commands::cloud::{Telling, arrive, ask, block_on, drive, failed, settings};
+use crate::commands::cloud::{Telling, arrive, ask, block_on, drive, failed, pace, settings};
 use crate::commands::{Done, Ended, Stop, environment, mistakes, name, project, templates};
 use crate::deploy::World;
 use crate::deploy::desired::{named, place};
@@ -70,7 +70,11 @@ async fn destroy(doomed: &Doomed, request: &Destroy, clients: &Clients, view: Vi
     }
     let observer = DoomedObserver::new(clients);
     let operation = Demolishing { doomed, clients, observer: &observer };
-    let telling = Telling { what: format!("the destruction of `{}`", doomed.environment), hint: &Reason::hint };
+    let telling = Telling {
+        what: format!("the destruction of `{}`", doomed.environment),
+        hint: &Reason::hint,
+        pace: pace(clients),
+    };
     let reached = drive(&operation, view, &telling).await?;
     Ok(Report::Demolition(demolition(doomed, &reached.first, true)))
 }

@@ -35,6 +35,8 @@ pub struct Observer<'clients> {
 struct Memory {
     /// Places whose list of stacks has more than one page: there, stacks are asked for by name from the second look on.
     large: HashSet<Place>,
+    /// The ARNs of the strays of a place: where stacks are asked for by name, strays would be forgotten otherwise.
+    strays: HashMap<Place, Vec<String>>,
     /// By the stack's ARN: change sets of ours that were seen computed.
     computed: HashMap<String, Vec<ChangeSet>>,
     /// By the stack's ARN: the events of its last operation, oldest first.
@@ -105,10 +107,13 @@ impl<'clients> Observer<'clients> {
                 for wish in asked {
                     world.stacks.insert(wish.label.clone(), live.clone());
                 }
-                if is_stray(&live, place) && !world.strays.iter().any(|known| known.stack.id == live.id) {
+                let is_known = world.strays.iter().any(|known| known.stack.id == live.id);
+                if live.status.phase() != Phase::Gone && !is_known && is_stray(&live, place) {
                     world.strays.push(Stray { place: place.clone(), stack: live });
                 }
             }
+            let here = world.strays.iter().filter(|stray| &stray.place == place).map(|stray| stray.stack.id.clone());
+            self.memory().strays.insert(place.clone(), here.collect());
         }
         world.strays.sort_by(|left, right| {
             right.stack.created.cmp(&left.stack.created).then_with(|| left.stack.name.cmp(&right.stack.name))
@@ -160,7 +165,9 @@ impl<'clients> Observer<'clients> {
     async fn stacks(&self, place: &Place, wishes: &[&Wish]) -> Result<Vec<LiveStack>, Fault> {
         let client = self.client(place).await;
         if self.memory().large.contains(place) {
-            let asked = stream::iter(wishes).map(|wish| described(&client, Some(&wish.stack_name)));
+            let strays = self.memory().strays.get(place).cloned().unwrap_or_default();
+            let names: Vec<String> = wishes.iter().map(|wish| wish.stack_name.clone()).chain(strays).collect();
+            let asked = stream::iter(&names).map(|name| described(&client, Some(name)));
             let found: Vec<Vec<LiveStack>> = asked.buffered(CALLS_AT_ONCE).try_collect().await?;
             return Ok(found.into_iter().flatten().collect());
         }
@@ -613,6 +620,23 @@ mod tests {
         assert!(asked[1].contains("NextToken=more"), "{asked:?}");
         assert!(asked[2].contains("StackName=sync-network"), "{asked:?}");
         assert_eq!(asked.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_stray_is_not_forgotten_where_stacks_are_asked_for_by_name() {
+        let pages = vec![
+            stacks_page(&stack_xml("network", ""), Some("more")),
+            stacks_page(&stack_xml("cache", ""), None),
+            stacks_page(&stack_xml("network", ""), None),
+            stacks_page(&stack_xml("cache", ""), None),
+        ];
+        let canned = canned::Canned::serve(pages).await;
+        let observer = Observer::new(&canned.clients);
+        for _ in 0..2 {
+            let is_stray = |stack: &LiveStack, _: &Place| stack.name == "sync-cache";
+            let world = observer.look_at(&[wish("network")], is_stray).await.expect("the answers are good");
+            assert_eq!(world.strays.len(), 1);
+        }
     }
 
     #[tokio::test]

@@ -94,7 +94,7 @@ impl Cloud {
     /// A command that works on this cloud.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = self.scenario.command(line.split(' ').chain(["--local"]));
-        command.env("GREENROOM_PACE_MILLISECONDS", "5").stdin(Stdio::null());
+        command.stdin(Stdio::null());
         command
     }
 
