@@ -8,7 +8,7 @@ use crate::environment::reference::{self, Reference};
 use crate::environment::shape::{MERGE_KEY, NO_MERGE_KEYS};
 use crate::environment::{Content, Environment, Mistake, Node, Span, Stack, Value, did_you_mean};
 use crate::template::Template;
-use crate::template::inputs::{Input, Inputs};
+use crate::template::inputs::Input;
 use crate::template::sentences::{Sentence, sentences};
 use crate::template::typing::Typing;
 
@@ -347,9 +347,4 @@ fn span_of(argument: &Argument, path: &[String], sentence: &Sentence) -> Span {
         }
         _ => node.span,
     }
-}
-
-/// Whether an input may be set by the environment's shared values at all.
-pub fn declares(inputs: &Inputs, name: &str) -> bool {
-    inputs.get(name).is_some() || inputs.renamed(name).is_some()
 }
