@@ -688,3 +688,124 @@ fn an_endpoint_where_nobody_is_is_told() {
         hint: is there a network, and does the endpoint answer?
     "#]]);
 }
+
+// Stack policies.
+
+const KEEPS_LEVEL: &str = r#"deploy:
+  stack_policy:
+    Statement:
+      - {Effect: Allow, Action: "Update:*", Principal: "*", Resource: "*"}
+      - {Effect: Deny, Action: "Update:*", Principal: "*", Resource: LogicalResourceId/Level}
+"#;
+
+#[test]
+fn a_stack_policy_is_put_in_force_and_kept_to() {
+    let mut cloud = Cloud::of(pair());
+    cloud.edit("environments/lab.yaml", "stacks:\n", &format!("{KEEPS_LEVEL}stacks:\n"));
+    cloud.ends("deploy lab --yes", 0);
+    assert_eq!(cloud.calls("SetStackPolicy"), 2, "each stack has it once it is there");
+    cloud.run("deploy lab --yes").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab is as its file says; nothing to do
+    "#]]);
+    assert_eq!(cloud.calls("SetStackPolicy"), 2, "and is not given it again");
+    cloud.edit("environments/lab.yaml", "level: info", "level: debug");
+    cloud.run("plan lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        store                                                        no changes
+        api                                                          modify 1
+          ~ Level  AWS::SSM::Parameter
+              statement 2 of the stack policy denies Update:Modify
+              Value  info → debug    environments/lab.yaml:15:14
+
+        0 to add, 1 to modify, 0 to replace, 0 to remove
+        deploy will refuse: `api/Level` may not be changed: statement 2 of the stack policy denies Update:Modify
+        hint: allow it in `deploy.stack_policy` of the environment file for this one deploy
+    "#]]);
+    cloud.run("deploy lab --yes").expect(expect![[r#"
+        exit 3
+        -- stderr
+        lab · local cloud, nothing is real · eu-west-1
+        error: the deployment of `lab` is refused
+          `api/Level` may not be changed: statement 2 of the stack policy denies Update:Modify
+
+        hint: allow it in `deploy.stack_policy` of the environment file for this one deploy
+    "#]]);
+    assert_eq!(cloud.calls("ExecuteChangeSet"), 2, "nothing was tried");
+    cloud.edit("environments/lab.yaml", "LogicalResourceId/Level", "LogicalResourceId/Target");
+    cloud.run("plan lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        store                                                        changes outside of resources
+          ~ the stack policy of the file is put in force
+        api                                                          modify 1
+          ~ Level  AWS::SSM::Parameter
+              Value  info → debug    environments/lab.yaml:15:14
+          ~ the stack policy of the file is put in force
+
+        0 to add, 1 to modify, 0 to replace, 0 to remove
+    "#]]);
+    cloud.ends("deploy lab --yes", 0);
+    cloud.ends("plan lab --exit-code", 0);
+}
+
+#[test]
+fn a_policy_that_somebody_else_set_is_kept_to() {
+    let mut cloud = deployed();
+    let policy =
+        r#"{"Statement": [{"Effect": "Allow", "Action": "Update:Delete", "Principal": "*", "Resource": "*"}]}"#;
+    cloud.by_hand("SetStackPolicy", &[("StackName", "demo-lab-api"), ("StackPolicyBody", policy)]);
+    cloud.ends("deploy lab --yes", 0);
+    cloud.edit("environments/lab.yaml", "level: info", "level: debug");
+    cloud.run("deploy lab --yes").expect(expect![[r#"
+        exit 3
+        -- stderr
+        lab · local cloud, nothing is real · eu-west-1
+        error: the deployment of `lab` is refused
+          `api/Level` may not be changed: no statement of the stack policy allows Update:Modify
+
+        hint: the policy of `api` is not from the file: put one that allows it under `deploy.stack_policy`
+    "#]]);
+}
+
+// The local cloud judges policies by code of its own: what it lets happen is what we say it will.
+#[test]
+fn what_is_said_of_a_policy_is_what_happens() {
+    let deny = |rest: &str| {
+        format!(
+            r#"{{"Statement": [{{"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}}, {{"Effect": "Deny", "Principal": "*", {rest}}}]}}"#
+        )
+    };
+    let policies = [
+        ("{}".to_owned(), true),
+        (r#"{"Statement": []}"#.to_owned(), false),
+        (deny(r#""Action": "Update:Delete", "Resource": "*""#), true),
+        (deny(r#""Action": "Update:Modify", "Resource": "LogicalResourceId/L*l""#), false),
+        (deny(r#""Action": "Update:Modify", "Resource": ["LogicalResourceId/Target", "LogicalResourceId/Lev"]"#), true),
+        (deny(r#""NotAction": ["Update:Delete", "Update:Replace"], "Resource": "*""#), false),
+        (deny(r#""Action": "Update:*", "NotResource": "LogicalResourceId/Level""#), true),
+        (deny(r#""Action": "*", "Condition": {"StringLike": {"ResourceType": "AWS::SSM::*"}}"#), false),
+        (deny(r#""Action": "*", "Condition": {"StringEquals": {"ResourceType": ["AWS::SNS::Topic"]}}"#), true),
+    ];
+    for (policy, is_allowed) in policies {
+        let mut cloud = deployed();
+        cloud.by_hand("SetStackPolicy", &[("StackName", "demo-lab-api"), ("StackPolicyBody", &policy)]);
+        cloud.edit("environments/lab.yaml", "level: info", "level: debug");
+        let said = cloud.ends("plan lab --format json", 0).stdout_only();
+        let said = !said.stdout().contains("denied_by_policy");
+        let rendered = cloud.scenario.run(["render", "lab", "api"]);
+        let parameters = [
+            ("StackName", "demo-lab-api"),
+            ("TemplateBody", rendered.stdout()),
+            ("Parameters.member.1.ParameterKey", "TopicArn"),
+            ("Parameters.member.1.UsePreviousValue", "true"),
+        ];
+        cloud.by_hand("UpdateStack", &parameters);
+        cloud.come_to_rest();
+        let stacks = cloud.by_hand("DescribeStacks", &[("StackName", "demo-lab-api")]);
+        let happened = stacks.contains("<StackStatus>UPDATE_COMPLETE<");
+        assert_eq!([said, happened], [is_allowed; 2], "{policy}");
+    }
+}

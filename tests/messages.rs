@@ -131,6 +131,30 @@ fn a_file_of_another_ending() {
 }
 
 #[test]
+fn a_stack_policy_that_cloudformation_would_not_take() {
+    let lab = lab_and(
+        "deploy: {stack_policy: {Statement: [{Effect: Deny, Action: Update, Principal: '*', Resource: Topic}]}}",
+    );
+    check_says(&lab, expect![[r#"
+        exit 2
+        -- stderr
+        error: an action is `Update:Modify`, `Update:Replace`, `Update:Delete` or `Update:*`, not `Update`
+         --> environments/lab.yaml:7:60
+          |
+        7 | deploy: {stack_policy: {Statement: [{Effect: Deny, Action: Update, Principal: '*', Resource: Topic}]}}
+          |                                                            ^^^^^^
+
+        error: a resource is `*` or `LogicalResourceId/NAME`, not `Topic`
+         --> environments/lab.yaml:7:94
+          |
+        7 | deploy: {stack_policy: {Statement: [{Effect: Deny, Action: Update, Principal: '*', Resource: Topic}]}}
+          |                                                                                              ^^^^^
+
+        2 mistakes
+    "#]]);
+}
+
+#[test]
 fn an_empty_file() {
     check_says(
         &Scenario::small().file("environments/new.yaml", "# nothing yet\n"),

@@ -13,7 +13,7 @@ use greenroom::deploy::marks::Mark;
 use greenroom::deploy::plan::plan;
 use greenroom::deploy::world::{ChangeSet, ChangeSetStatus, Execution};
 use greenroom::deploy::{Desired, DesiredStack, Given, Kind, LiveStack, Phase, Reason, StackStatus, Step, World};
-use greenroom::environment::Reference;
+use greenroom::environment::{Reference, StackPolicy};
 use greenroom::operation::{Fault, Operation, Outcome, Pace, Plan, drive};
 use greenroom::template::{Parameter, ParameterValue};
 use tokio::task::yield_now;
@@ -64,9 +64,16 @@ fn stack(name: &str, outputs: &[(&str, &str)], needs: &[&str]) -> DesiredStack {
         parameters: outputs.iter().map(parameter).collect(),
         tags: [mark("project", "sync"), mark("environment", "model"), mark("stack", name)].into(),
         needs: outputs.iter().map(|(_, from)| *from).chain(needs.iter().copied()).map(str::to_owned).collect(),
+        // Dropping the database takes a second look by somebody else.
+        stack_policy: (name == "database").then(|| StackPolicy::parse(POLICY)).flatten(),
         ..DesiredStack::default()
     }
 }
+
+const POLICY: &str = r#"{"Statement": [
+    {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"},
+    {"Effect": "Deny", "Action": "Update:Delete", "Principal": "*", "Resource": "LogicalResourceId/Database"}
+]}"#;
 
 /// A stack of the model, and what the planner cannot see of it.
 #[derive(Clone, Debug, Default)]
@@ -152,6 +159,12 @@ impl Cloud {
                 let Some(model) = self.stacks.get_mut(stack) else { return };
                 model.live.is_termination_protected = true;
             }
+            Step::SetStackPolicy { stack } => {
+                let policy = desired.stack(stack).and_then(|stack| stack.stack_policy.clone());
+                let Some(model) = self.stacks.get_mut(stack) else { return };
+                assert_eq!(model.live.status.phase(), Phase::Steady, "{stack} was given a policy before it was there");
+                model.live.policy = policy;
+            }
             Step::DeleteFailedStack { .. } | Step::DeleteStack { .. } => panic!("nobody asked to delete: {step}"),
         }
     }
@@ -178,6 +191,10 @@ impl Cloud {
     fn check_execution(&self, desired: &Desired, name: &str, digest: &str, given: &BTreeMap<String, String>) {
         let stack = desired.stack(name).expect("only what is wanted is executed");
         assert!(self.stacks[name].live.is_termination_protected, "{name} was changed before it was guarded");
+        let is_there = self.stacks[name].live.status.phase() == Phase::Steady;
+        if is_there && stack.stack_policy.is_some() {
+            assert_eq!(self.stacks[name].live.policy, stack.stack_policy, "{name} was changed before its policy held");
+        }
         for needed in &stack.needs {
             let upstream = &self.stacks[needed];
             assert!(upstream.coming.is_none(), "{name} was changed while {needed} was changing");

@@ -39,6 +39,12 @@ pub async fn apply(clients: &Clients, desired: &Desired, step: &Step) -> Result<
             let call = call.stack_name(&stack.stack_name).enable_termination_protection(true);
             call.send().await.map(drop).map_err(Fault::from)
         }
+        Step::SetStackPolicy { stack } => {
+            let stack = find(desired, stack)?;
+            let policy = stack.stack_policy.as_ref().map(|policy| policy.document.to_string());
+            let call = client(clients, stack).await.set_stack_policy();
+            call.stack_name(&stack.stack_name).set_stack_policy_body(policy).send().await.map(drop).map_err(Fault::from)
+        }
         Step::DeleteFailedStack { stack, id, token } => {
             let stack = find(desired, stack)?;
             delete_stack(&client(clients, stack).await, id, token).await

@@ -12,7 +12,8 @@ use serde_json::Value as Json;
 
 use super::DesiredStack;
 use super::world::{Detail, LiveResource, PolicyAction, Replacement, Row, RowAction};
-use crate::environment::Place;
+use crate::environment::stack_policy::{Denial, UpdateAction};
+use crate::environment::{Place, StackPolicy};
 use crate::operation::{Effect, ResourceChange, StackChange};
 use crate::template::resource_types::{Replaces, ResourceTypes};
 use crate::template::rules::holds_data;
@@ -36,6 +37,9 @@ pub struct Change {
     /// The resource that is removed by the same change and looks like this one under its old name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<String>,
+    /// Why the stack policy lets it not be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denial: Option<Denial>,
 }
 
 /// What happens to a resource.
@@ -159,6 +163,24 @@ pub fn read(rows: &[Row], template: &Json) -> Vec<Change> {
     changes
 }
 
+/// Asks a stack policy about each change: what may be replaced must be allowed to be changed and to be replaced.
+pub fn judge(changes: &mut [Change], policy: Option<&StackPolicy>) {
+    for change in changes {
+        let denial = |action| policy?.denial(&change.resource, &change.kind, action);
+        change.denial = match change.action {
+            // A policy is about updates of what is there.
+            Action::Add | Action::Import => None,
+            Action::Modify => denial(UpdateAction::Modify),
+            Action::Replace => denial(UpdateAction::Replace),
+            Action::Remove => denial(UpdateAction::Delete),
+            // Either may come of it.
+            Action::MayReplace | Action::Unknown => {
+                denial(UpdateAction::Modify).or_else(|| denial(UpdateAction::Replace))
+            }
+        };
+    }
+}
+
 /// Every resource of a template as an addition: what a stack that does not exist will have.
 pub fn additions(template: &Json) -> Vec<Change> {
     let resources = template.get("Resources").and_then(Json::as_object);
@@ -169,6 +191,7 @@ pub fn additions(template: &Json) -> Vec<Change> {
         verdict: None,
         properties: Vec::new(),
         renamed_from: None,
+        denial: None,
     };
     resources.into_iter().flatten().map(addition).collect()
 }
@@ -186,7 +209,8 @@ fn change(row: &Row, template: &Json) -> Change {
         Action::Modify | Action::MayReplace | Action::Replace | Action::Unknown => properties(&row.details),
     };
     let verdict = verdict(row, action, template);
-    Change { resource: row.logical_id.clone(), kind: row.kind.clone(), action, verdict, properties, renamed_from: None }
+    let (resource, kind) = (row.logical_id.clone(), row.kind.clone());
+    Change { resource, kind, action, verdict, properties, renamed_from: None, denial: None }
 }
 
 /// Whether a changed resource stays. What no rule decides counts as replaced where data is at stake.
@@ -459,6 +483,7 @@ pub fn possible(template: &Json, parameters: &[&str]) -> Vec<Change> {
             verdict: verdict(&row, action, template),
             properties: Vec::new(),
             renamed_from: None,
+            denial: None,
         });
         if replaces == Replaces::Always {
             change.action = Action::Replace;

@@ -82,6 +82,7 @@ fn stack(
         service_role: stack.deploy.service_role.clone(),
         notify: stack.deploy.notify.clone(),
         rollback_alarms: stack.deploy.rollback_alarms.clone(),
+        stack_policy: stack.deploy.stack_policy.clone(),
         needs: needed.filter(|needed| is_deployed(needed)).cloned().collect(),
         template,
     }

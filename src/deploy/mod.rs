@@ -22,6 +22,8 @@ use serde_json::Value as Json;
 pub use changes::{Action, Change, Verdict};
 pub use world::{LiveStack, Phase, Progress, StackStatus, Stuck, World};
 
+use crate::environment::StackPolicy;
+use crate::environment::stack_policy::{Denial, UpdateAction};
 use crate::operation::{About, Approval, Excess, Subject};
 use crate::template::{Parameter, ParameterValue};
 
@@ -118,6 +120,8 @@ pub struct DesiredStack {
     pub notify: Vec<String>,
     /// Alarms that roll an update back: their names, or their ARNs.
     pub rollback_alarms: Vec<String>,
+    /// The stack policy it is to have; without one, whatever is in force stays so.
+    pub stack_policy: Option<StackPolicy>,
     /// The labels of the stacks that must be as wanted first: of this environment, and deployed with it.
     pub needs: BTreeSet<String>,
 }
@@ -219,6 +223,11 @@ pub enum Step {
         /// The stack.
         stack: String,
     },
+    /// Put the stack policy of the file in force.
+    SetStackPolicy {
+        /// The stack.
+        stack: String,
+    },
     /// Delete what is left of a stack whose creation failed, so that it can be created anew.
     DeleteFailedStack {
         /// The stack.
@@ -251,6 +260,7 @@ impl Step {
             | Self::ExecuteChangeSet { stack, .. }
             | Self::DeleteChangeSet { stack, .. }
             | Self::ProtectStack { stack }
+            | Self::SetStackPolicy { stack }
             | Self::DeleteFailedStack { stack, .. }
             | Self::DeleteStack { stack, .. } => stack,
         }
@@ -269,6 +279,7 @@ impl fmt::Display for Step {
             Self::ExecuteChangeSet { stack, name, .. } => write!(f, "execute change set `{name}` of stack `{stack}`"),
             Self::DeleteChangeSet { stack, name } => write!(f, "delete change set `{name}` of stack `{stack}`"),
             Self::ProtectStack { stack } => write!(f, "set termination protection of stack `{stack}`"),
+            Self::SetStackPolicy { stack } => write!(f, "set the stack policy of stack `{stack}`"),
             Self::DeleteFailedStack { stack, .. } => {
                 write!(f, "delete stack `{stack}`, whose creation failed, to create it anew")
             }
@@ -364,6 +375,23 @@ pub enum Reason {
         kind: String,
         /// What would become of it.
         verdict: Verdict,
+    },
+    /// The stack policy that will be in force denies what would be done.
+    #[error("`{stack}/{resource}` may not be {}: {denial}", match denial.action {
+        UpdateAction::Modify => "changed",
+        UpdateAction::Replace => "replaced",
+        UpdateAction::Delete => "removed",
+    })]
+    DeniedByPolicy {
+        /// The stack.
+        stack: String,
+        /// The logical id.
+        resource: String,
+        /// What denies it.
+        #[serde(flatten)]
+        denial: Denial,
+        /// Whether the policy is the file's; otherwise the stack has it from somebody else.
+        is_declared: bool,
     },
     /// The stack is in a state that no update leads out of.
     #[error("stack `{stack}` is {status}: {}", stuck(status))]
@@ -496,6 +524,12 @@ impl Reason {
             Self::HoldsData { stack, resource, .. } => {
                 Some(format!("undo that change, or allow it: `--allow-replacement {stack}/{resource}`"))
             }
+            Self::DeniedByPolicy { is_declared: true, .. } => {
+                Some("allow it in `deploy.stack_policy` of the environment file for this one deploy".to_owned())
+            }
+            Self::DeniedByPolicy { stack, is_declared: false, .. } => Some(format!(
+                "the policy of `{stack}` is not from the file: put one that allows it under `deploy.stack_policy`"
+            )),
             Self::Stuck { stack, status } => way_out(stack, status),
             Self::CapabilityNotAllowed { capability, .. } => {
                 Some(format!("allow it in the environment file: `deploy.capabilities: [{capability}]`"))
@@ -535,7 +569,9 @@ impl About for Reason {
             | Self::BeyondApproval { stack, .. }
             | Self::StrayIsProtected { stack }
             | Self::ChangeSetFailed { stack, .. } => (stack, None),
-            Self::HoldsData { stack, resource, .. } => (stack, Some(resource.clone())),
+            Self::HoldsData { stack, resource, .. } | Self::DeniedByPolicy { stack, resource, .. } => {
+                (stack, Some(resource.clone()))
+            }
             Self::EndedBadly { stack, failure, .. } => (stack, failure.resource.clone()),
         };
         Subject { stack: Some(stack.clone()), resource }
@@ -550,6 +586,7 @@ impl About for Reason {
             | Self::Clearing { .. }
             | Self::NotOurs { .. }
             | Self::HoldsData { .. }
+            | Self::DeniedByPolicy { .. }
             | Self::Stuck { .. }
             | Self::CapabilityNotAllowed { .. }
             | Self::NothingToRefer { .. }

@@ -18,8 +18,9 @@ use super::world::{
     ChangeSet, ChangeSetStatus, Detail, Execution, LiveResource, LiveStack, Phase, PolicyAction, Replacement, Row,
     RowAction, StackEvent, Stray, Wish, World,
 };
-use super::{Desired, Place};
+use super::{Desired, DesiredStack, Place};
 use crate::aws::{Clients, Fault, Page, Target, pages};
+use crate::environment::StackPolicy;
 
 /// Calls about single stacks that are under way at the same time. Accounts share their limits with everybody in them.
 const CALLS_AT_ONCE: usize = 4;
@@ -41,6 +42,8 @@ struct Memory {
     computed: HashMap<String, Vec<ChangeSet>>,
     /// By the stack's ARN: the events of its last operation, oldest first.
     events: HashMap<String, Vec<StackEvent>>,
+    /// By the stack's ARN: its stack policy, where it is as wanted.
+    policies: HashMap<String, Option<StackPolicy>>,
     /// By the stack's ARN: what its template says about deletion.
     deletion_policies: HashMap<String, BTreeMap<String, String>>,
 }
@@ -80,6 +83,7 @@ impl<'clients> Observer<'clients> {
         let details = stream::iter(open).map(|wish| self.detailed(wish, world.stacks.get(&wish.label)));
         let detailed: Vec<Option<(String, LiveStack)>> = details.buffered(CALLS_AT_ONCE).try_collect().await?;
         world.stacks.extend(detailed.into_iter().flatten());
+        self.look_at_policies(desired, &mut world).await?;
         if desired.allowed.prunes {
             for stray in &mut world.strays {
                 self.look_into(&stray.place, &mut stray.stack, Depth::Resources).await?;
@@ -225,6 +229,37 @@ impl<'clients> Observer<'clients> {
         let events = events.split_off(begin);
         self.memory().events.insert(live.id.clone(), events.clone());
         Ok(events)
+    }
+
+    /// The policies of stacks that should have one or are about to change; of all others nobody asks.
+    async fn look_at_policies(&self, desired: &Desired, world: &mut World) -> Result<(), Fault> {
+        for stack in &desired.stacks {
+            let Some(live) = world.stacks.get_mut(&stack.name) else { continue };
+            let is_about_to_change = live.computed.iter().any(|computed| computed.status == ChangeSetStatus::Complete);
+            if live.status.phase() == Phase::Steady && (stack.stack_policy.is_some() || is_about_to_change) {
+                live.policy = self.policy(stack, live).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A policy that is as wanted is not asked for twice in a run.
+    async fn policy(&self, stack: &DesiredStack, live: &LiveStack) -> Result<Option<StackPolicy>, Fault> {
+        let known = self.memory().policies.get(&live.id).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let call = self.client(&stack.place).await.get_stack_policy().stack_name(&live.id).send();
+        let text = match call.await.map_err(Fault::from) {
+            Ok(answer) => answer.stack_policy_body,
+            Err(Fault::Missing { .. }) => None,
+            Err(fault) => return Err(fault),
+        };
+        let policy = text.as_deref().and_then(StackPolicy::parse);
+        if stack.stack_policy.is_none() || stack.stack_policy == policy {
+            self.memory().policies.insert(live.id.clone(), policy.clone());
+        }
+        Ok(policy)
     }
 
     async fn change_sets(&self, client: &Client, live: &LiveStack) -> Result<Vec<ChangeSet>, Fault> {

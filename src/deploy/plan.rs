@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::changes::{self, Change};
 use super::marks::{self, CHANGE_SET_PREFIX, Mark, Owner};
@@ -14,7 +15,7 @@ use super::world::{ChangeSet, ChangeSetStatus, Execution, HIDDEN, Stray};
 use super::{
     Desired, DesiredStack, Given, Goal, Kind, LiveStack, Missing, Phase, Reason, Step, Stuck, Upstream, World,
 };
-use crate::environment::Reference;
+use crate::environment::{Reference, StackPolicy};
 use crate::operation::{About, Coverage, Plan};
 use crate::template::ParameterValue;
 use crate::template::rules::allows;
@@ -154,6 +155,7 @@ fn execution_after(step: &Step) -> Option<Step> {
         Step::ExecuteChangeSet { .. }
         | Step::DeleteChangeSet { .. }
         | Step::ProtectStack { .. }
+        | Step::SetStackPolicy { .. }
         | Step::DeleteFailedStack { .. }
         | Step::DeleteStack { .. } => None,
     }
@@ -235,14 +237,23 @@ impl Look<'_> {
     }
 
     fn as_wanted(&self, live: &LiveStack, tidy: Option<Step>) -> Standing {
-        if tidy.is_none() && self.is_asked_to_deploy() && self.lacks_protection(live) {
-            return Standing::Change(Step::ProtectStack { stack: self.name() });
+        if tidy.is_none()
+            && self.is_asked_to_deploy()
+            && let Some(step) = self.guarding(live)
+        {
+            return Standing::Change(step);
         }
         Standing::Done { tidy }
     }
 
-    fn lacks_protection(&self, live: &LiveStack) -> bool {
-        self.desired.is_protected && !live.is_termination_protected
+    /// What guards a stack is no part of a change set: it comes before a change, and worth nothing after.
+    fn guarding(&self, live: &LiveStack) -> Option<Step> {
+        let stack = self.name();
+        let guard = guards(self.desired, self.stack, live).into_iter().next()?;
+        Some(match guard {
+            Guard::TerminationProtection => Step::ProtectStack { stack },
+            Guard::StackPolicy => Step::SetStackPolicy { stack },
+        })
     }
 
     fn by_change_set(&self, wanted: &Wanted) -> Standing {
@@ -310,16 +321,16 @@ impl Look<'_> {
 
     /// A change set that could be executed: may it be?
     fn execute(&self, wanted: &Wanted, change_set: &ChangeSet) -> Standing {
-        let changes = changes::read(&change_set.rows, &self.stack.template);
+        let mut changes = changes::read(&change_set.rows, &self.stack.template);
+        changes::judge(&mut changes, policy_in_force(self.stack, self.live));
         let mut because = objections(self.desired, self.stack, self.live);
         because.extend(dangers(self.desired, self.stack, &changes));
         because.extend(beyond_approval(self.desired, self.stack, &changes, &change_set.name));
         if !because.is_empty() {
             return Standing::Refuse(because);
         }
-        // Not a part of the change set, and worth nothing once the change has begun.
-        if self.live.is_some_and(|live| self.lacks_protection(live)) {
-            return Standing::Change(Step::ProtectStack { stack: self.name() });
+        if let Some(step) = self.live.and_then(|live| self.guarding(live)) {
+            return Standing::Change(step);
         }
         let last_operation = self.live.map(|live| live.last_operation.as_str()).unwrap_or_default();
         let token = marks::digest([change_set.id.as_str(), last_operation]);
@@ -557,8 +568,41 @@ fn not_ours(desired: &Desired, stack: &DesiredStack, live: &LiveStack) -> Option
     Some(Reason::NotOurs { stack: stack.name.clone(), stack_name: live.name.clone(), owner })
 }
 
-/// The data that a change would put at risk without having been allowed to.
+/// What guards a stack against people, and lies outside of its template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// Nobody deletes it.
+    TerminationProtection,
+    /// Updates may not do everything.
+    StackPolicy,
+}
+
+/// The guards that a stack should have and does not.
+pub fn guards(desired: &Desired, stack: &DesiredStack, live: &LiveStack) -> Vec<Guard> {
+    let lacks_protection = desired.is_protected && !live.is_termination_protected;
+    // An empty stack takes none (?): it gets its policy when it is there, and until then nothing of it is updated.
+    let lacks_policy =
+        stack.stack_policy.is_some() && stack.stack_policy != live.policy && live.status.phase() == Phase::Steady;
+    let protection = lacks_protection.then_some(Guard::TerminationProtection);
+    protection.into_iter().chain(lacks_policy.then_some(Guard::StackPolicy)).collect()
+}
+
+/// The policy that will be in force when a change is carried out: the file's is set first.
+pub fn policy_in_force<'a>(stack: &'a DesiredStack, live: Option<&'a LiveStack>) -> Option<&'a StackPolicy> {
+    stack.stack_policy.as_ref().or_else(|| live?.policy.as_ref())
+}
+
+/// What stands against single changes: data put at risk without having been allowed to, and what the stack policy denies.
 pub fn dangers(desired: &Desired, stack: &DesiredStack, changes: &[Change]) -> Vec<Reason> {
+    let denied = changes.iter().filter_map(|change| {
+        Some(Reason::DeniedByPolicy {
+            stack: stack.name.clone(),
+            resource: change.resource.clone(),
+            denial: change.denial?,
+            is_declared: stack.stack_policy.is_some(),
+        })
+    });
     let allowed = &desired.allowed.replacements;
     let danger = |change: &Change| {
         let verdict = change.verdict?;
@@ -570,7 +614,7 @@ pub fn dangers(desired: &Desired, stack: &DesiredStack, changes: &[Change]) -> V
             verdict,
         })
     };
-    changes.iter().filter_map(danger).collect()
+    changes.iter().filter_map(danger).chain(denied).collect()
 }
 
 fn beyond_approval(desired: &Desired, stack: &DesiredStack, changes: &[Change], name: &str) -> Vec<Reason> {
@@ -1222,6 +1266,53 @@ mod tests {
         let words = ["database UPDATE_COMPLETE protected set=available"];
         check(&desired, &words, &["execute change set `r-…` of stack `database`"]);
         check(&desired, &["database UPDATE_COMPLETE protected wanted"], &["done"]);
+    }
+
+    /// A policy that lets one action not be done to the database.
+    fn denying(action: &str) -> Option<StackPolicy> {
+        StackPolicy::parse(&format!(
+            r#"{{"Statement": [
+                {{"Effect": "Allow", "Action": "*", "Principal": "*", "Resource": "*"}},
+                {{"Effect": "Deny", "Action": "{action}", "Principal": "*", "Resource": "LogicalResourceId/Database"}}
+            ]}}"#
+        ))
+    }
+
+    /// What the plan reads for a database that was given a policy by somebody.
+    fn reads_with(desired: &Desired, words: &str, policy: Option<StackPolicy>) -> Vec<String> {
+        let mut now = world(desired, &[words]);
+        now.stacks.values_mut().for_each(|live| live.policy = policy.clone());
+        reads(&plan(desired, &now, &now))
+    }
+
+    #[test]
+    fn the_policy_of_the_file_is_in_force_before_a_change_and_without_one() {
+        let mut desired = wanted(["database"]);
+        desired.stacks[0].stack_policy = denying("Update:Delete");
+        let set = ["set the stack policy of stack `database`"];
+        for words in ["database UPDATE_COMPLETE set=available", "database UPDATE_COMPLETE wanted"] {
+            assert_eq!(reads_with(&desired, words, None), set);
+            assert_eq!(reads_with(&desired, words, denying("Update:Replace")), set);
+        }
+        let policy = denying("Update:Delete");
+        assert_eq!(reads_with(&desired, "database UPDATE_COMPLETE wanted", policy), ["done"]);
+        let execution = ["execute change set `r-…` of stack `database`"];
+        assert_eq!(reads_with(&desired, "database REVIEW_IN_PROGRESS set=available", None), execution);
+    }
+
+    #[test]
+    fn what_a_policy_denies_is_refused_before_it_is_tried() {
+        let mut desired = allowing(wanted(["database"]), |allowed| {
+            allowed.replacements.insert("database/Database".to_owned());
+        });
+        let words = "database UPDATE_COMPLETE set=available gone=Database";
+        let refusal =
+            "refuse: `database/Database` may not be removed: statement 2 of the stack policy denies Update:Delete";
+        assert_eq!(reads_with(&desired, words, denying("Update:Delete")), [refusal]);
+        let execution = ["execute change set `r-…` of stack `database`"];
+        assert_eq!(reads_with(&desired, words, denying("Update:Replace")), execution);
+        desired.stacks[0].stack_policy = denying("Update:Delete");
+        assert_eq!(reads_with(&desired, words, denying("Update:Replace")), [refusal], "the file's will be in force");
     }
 
     #[test]

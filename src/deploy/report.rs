@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::changes::{self, Action, Change};
-use super::plan::{Resolution, Wanted, dangers, has_moved, is_as_wanted, objections, resolve, stray_name};
+use super::plan::{
+    Guard, Resolution, Wanted, dangers, guards, has_moved, is_as_wanted, objections, policy_in_force, resolve,
+    stray_name,
+};
 use super::world::ChangeSetStatus;
 use super::{Desired, DesiredStack, Kind, LiveStack, Phase, Reason, StackStatus, Stuck, Upstream, World};
 use crate::operation::{Approval, StackChange};
@@ -38,6 +41,9 @@ pub struct StackPreview {
     /// Stacks whose change comes first and may change more here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Upstream>,
+    /// What it will be guarded by, and is not yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Guard>,
     /// What a change of their outputs may do here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub possible: Vec<Change>,
@@ -104,7 +110,7 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
     for stack in &desired.stacks {
         let live = now.stacks.get(&stack.name).filter(|live| live.status.phase() != Phase::Gone);
         let resolution = resolve(desired, stack, live, now, &|label| done.contains(label));
-        let seen = preview_of(stack, live, &resolution);
+        let mut seen = preview_of(stack, live, &resolution);
         if seen.outlook == Outlook::Unchanged {
             done.insert(&stack.name);
         } else {
@@ -114,6 +120,14 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
                 None => refusals.extend(objections(desired, stack, live)),
             }
             refusals.extend(dangers(desired, stack, &seen.changes));
+        }
+        if matches!(seen.outlook, Outlook::Unchanged | Outlook::Changed)
+            && let Some(live) = live
+        {
+            seen.guards = guards(desired, stack, live);
+        }
+        if !seen.guards.is_empty() {
+            seen.outlook = Outlook::Changed;
         }
         stacks.push(seen);
     }
@@ -142,6 +156,7 @@ fn preview_of(stack: &DesiredStack, live: Option<&LiveStack>, resolution: &Resol
         outlook,
         changes,
         after: after.clone(),
+        guards: Vec::new(),
         possible: changes::possible(&stack.template, &waiting),
     };
     if !resolution.missing.is_empty() {
@@ -161,7 +176,11 @@ fn preview_of(stack: &DesiredStack, live: Option<&LiveStack>, resolution: &Resol
     let is_unchanged = is_as_wanted(stack, live, &wanted) || changes.is_some_and(|(_, is_nothing, _)| is_nothing);
     match changes {
         _ if is_unchanged && after.is_empty() => seen(Outlook::Unchanged, Vec::new()),
-        Some((ChangeSetStatus::Complete, _, rows)) => seen(Outlook::Changed, changes::read(rows, &stack.template)),
+        Some((ChangeSetStatus::Complete, _, rows)) => {
+            let mut changes = changes::read(rows, &stack.template);
+            changes::judge(&mut changes, policy_in_force(stack, Some(live)));
+            seen(Outlook::Changed, changes)
+        }
         Some(_) | None => seen(Outlook::Open, Vec::new()),
     }
 }

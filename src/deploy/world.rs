@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::Place;
+use crate::environment::StackPolicy;
 
 /// All that was seen in one look.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,6 +72,8 @@ pub struct LiveStack {
     pub tags: BTreeMap<String, String>,
     /// Whether it is guarded against deletion.
     pub is_termination_protected: bool,
+    /// Its stack policy, where one is wanted or something is about to change.
+    pub policy: Option<StackPolicy>,
     /// The change sets that exist, those of ours with their changes.
     pub change_sets: Vec<ChangeSet>,
     /// Change sets of ours whose computation was seen finished in this run; they may be gone by now.

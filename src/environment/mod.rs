@@ -13,6 +13,7 @@ pub mod reference;
 pub mod resolve;
 pub mod shape;
 pub mod source;
+pub mod stack_policy;
 pub mod yaml;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use mistake::{Mistake, Related, Severity, did_you_mean, nearest};
 pub use project::{EnvironmentFile, Project};
 pub use reference::Reference;
 pub use source::{Place, SourceId, Sources, Span};
+pub use stack_policy::StackPolicy;
 pub use yaml::{Content, Entry, Node, Scalar, Style};
 
 /// The name of an environment as it is typed: `production`, `scratch@jane`.
@@ -198,7 +200,7 @@ pub struct Value {
 }
 
 /// How a stack is brought to AWS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeploySettings {
     /// CloudFormation's own role.
     pub service_role: Option<String>,
@@ -212,8 +214,8 @@ pub struct DeploySettings {
     pub notify: Vec<String>,
     /// Alarms that roll an update back.
     pub rollback_alarms: Vec<String>,
-    /// CloudFormation's stack policy.
-    pub stack_policy: Option<Node>,
+    /// CloudFormation's stack policy; without one, whatever is in force stays so.
+    pub stack_policy: Option<StackPolicy>,
 }
 
 /// A difference that is meant, with a reason and an end.

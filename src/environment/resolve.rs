@@ -8,7 +8,7 @@ use crate::environment::layers::{Layer, Merged, layers, lineage, merge, overlay_
 use crate::environment::shape::{Withheld, is_name, parse_date, parse_duration};
 use crate::environment::{
     ClonePolicy, CloneSettings, Content, DeploySettings, Environment, EnvironmentFile, EnvironmentName, Exception,
-    Mistake, Node, Project, SnapshotChoice, Span, Spanned, Stack, Value, Words,
+    Mistake, Node, Project, SnapshotChoice, Span, Spanned, Stack, StackPolicy, Value, Words,
 };
 
 /// How long a stack's name may be (CloudFormation API Reference, `CreateChangeSet`).
@@ -374,7 +374,7 @@ impl Resolver<'_> {
     fn deploy_settings(&mut self, words: &Words) -> DeploySettings {
         let Some(mut node) = self.root().get("deploy").cloned() else { return DeploySettings::default() };
         // A stack policy is a document of CloudFormation's: its `${…}` are not ours.
-        let stack_policy = node.get("stack_policy").cloned();
+        let stack_policy = node.get("stack_policy").map(|policy| StackPolicy::read(policy, &mut self.mistakes));
         if let Content::Mapping(entries) = &mut node.content {
             entries.retain(|entry| entry.key != "stack_policy");
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::deploy::Upstream;
 use crate::deploy::changes::{Action, Change, PropertyChange};
+use crate::deploy::plan::Guard;
 use crate::deploy::report::{Counts, Outcome, Outlook, Preview, Report, StackPreview, StackReport};
 use crate::destroy::report::{Demolition, StackDemolition};
 use crate::operation::{Event, Statement};
@@ -51,6 +52,13 @@ fn stack_preview(stack: &StackPreview) -> String {
     let mut text = format!("{name:<VERDICT_COLUMN$} {}\n", verdict(stack));
     for change in &stack.changes {
         text.push_str(&self::change(change, stack.outlook));
+    }
+    for guard in &stack.guards {
+        let what = match guard {
+            Guard::TerminationProtection => "termination protection is set",
+            Guard::StackPolicy => "the stack policy of the file is put in force",
+        };
+        let _ = writeln!(text, "  ~ {what}");
     }
     text
 }
@@ -110,6 +118,9 @@ fn change(change: &Change, outlook: Outlook) -> String {
             text,
             "      looks like `{old}` under a new name; CloudFormation makes a new one and removes the old"
         );
+    }
+    if let Some(denial) = &change.denial {
+        let _ = writeln!(text, "      {denial}");
     }
     let rows: Vec<Vec<String>> = change.properties.iter().flat_map(properties).collect();
     text.push_str(&columns(&rows, "      "));
@@ -355,11 +366,12 @@ mod tests {
                 ..property_change("StorageEncrypted", "false", "true")
             }],
             renamed_from: None,
+            denial: None,
         }
     }
 
     fn stack(name: &str, outlook: Outlook, changes: Vec<Change>) -> StackPreview {
-        StackPreview { stack: name.to_owned(), outlook, changes, after: vec![], possible: vec![] }
+        StackPreview { stack: name.to_owned(), outlook, changes, after: vec![], guards: vec![], possible: vec![] }
     }
 
     #[test]
