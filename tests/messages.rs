@@ -135,7 +135,9 @@ fn a_stack_policy_that_cloudformation_would_not_take() {
     let lab = lab_and(
         "deploy: {stack_policy: {Statement: [{Effect: Deny, Action: Update, Principal: '*', Resource: Topic}]}}",
     );
-    check_says(&lab, expect![[r#"
+    check_says(
+        &lab,
+        expect![[r#"
         exit 2
         -- stderr
         error: an action is `Update:Modify`, `Update:Replace`, `Update:Delete` or `Update:*`, not `Update`
@@ -151,7 +153,8 @@ fn a_stack_policy_that_cloudformation_would_not_take() {
           |                                                                                              ^^^^^
 
         2 mistakes
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -1279,9 +1279,9 @@ mod tests {
     }
 
     /// What the plan reads for a database that was given a policy by somebody.
-    fn reads_with(desired: &Desired, words: &str, policy: Option<StackPolicy>) -> Vec<String> {
+    fn reads_with(desired: &Desired, words: &str, policy: Option<&StackPolicy>) -> Vec<String> {
         let mut now = world(desired, &[words]);
-        now.stacks.values_mut().for_each(|live| live.policy = policy.clone());
+        now.stacks.values_mut().for_each(|live| live.policy = policy.cloned());
         reads(&plan(desired, &now, &now))
     }
 
@@ -1292,10 +1292,10 @@ mod tests {
         let set = ["set the stack policy of stack `database`"];
         for words in ["database UPDATE_COMPLETE set=available", "database UPDATE_COMPLETE wanted"] {
             assert_eq!(reads_with(&desired, words, None), set);
-            assert_eq!(reads_with(&desired, words, denying("Update:Replace")), set);
+            assert_eq!(reads_with(&desired, words, denying("Update:Replace").as_ref()), set);
         }
         let policy = denying("Update:Delete");
-        assert_eq!(reads_with(&desired, "database UPDATE_COMPLETE wanted", policy), ["done"]);
+        assert_eq!(reads_with(&desired, "database UPDATE_COMPLETE wanted", policy.as_ref()), ["done"]);
         let execution = ["execute change set `r-…` of stack `database`"];
         assert_eq!(reads_with(&desired, "database REVIEW_IN_PROGRESS set=available", None), execution);
     }
@@ -1308,11 +1308,15 @@ mod tests {
         let words = "database UPDATE_COMPLETE set=available gone=Database";
         let refusal =
             "refuse: `database/Database` may not be removed: statement 2 of the stack policy denies Update:Delete";
-        assert_eq!(reads_with(&desired, words, denying("Update:Delete")), [refusal]);
+        assert_eq!(reads_with(&desired, words, denying("Update:Delete").as_ref()), [refusal]);
         let execution = ["execute change set `r-…` of stack `database`"];
-        assert_eq!(reads_with(&desired, words, denying("Update:Replace")), execution);
+        assert_eq!(reads_with(&desired, words, denying("Update:Replace").as_ref()), execution);
         desired.stacks[0].stack_policy = denying("Update:Delete");
-        assert_eq!(reads_with(&desired, words, denying("Update:Replace")), [refusal], "the file's will be in force");
+        assert_eq!(
+            reads_with(&desired, words, denying("Update:Replace").as_ref()),
+            [refusal],
+            "the file's will be in force"
+        );
     }
 
     #[test]

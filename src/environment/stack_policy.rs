@@ -274,27 +274,33 @@ mod tests {
         {"Effect": "Deny", "NotAction": "Update:Modify", "Principal": "*", "NotResource": "LogicalResourceId/Test?"}
     ]}"#;
 
-    fn denied_by(text: &str, logical_id: &str, kind: &str, action: UpdateAction) -> Option<Option<usize>> {
-        StackPolicy::parse(text)?.denial(logical_id, kind, action).map(|denial| denial.statement)
+    /// The statement that denies it, `none allows` or `allowed`.
+    fn verdict(text: &str, logical_id: &str, kind: &str, action: UpdateAction) -> String {
+        let policy = StackPolicy::parse(text).expect("a policy");
+        match policy.denial(logical_id, kind, action) {
+            Some(Denial { statement: Some(number), .. }) => format!("{number} denies"),
+            Some(Denial { statement: None, .. }) => "none allows".to_owned(),
+            None => "allowed".to_owned(),
+        }
     }
 
     #[test]
     fn a_denial_beats_an_allowance() {
         use UpdateAction::{Delete, Modify, Replace};
-        assert_eq!(denied_by(POLICY, "Database", "AWS::RDS::DBInstance", Replace), Some(Some(2)));
-        assert_eq!(denied_by(POLICY, "Database", "AWS::RDS::DBInstance", Modify), None);
-        assert_eq!(denied_by(POLICY, "Topic", "AWS::SNS::Topic", Delete), Some(Some(3)));
-        assert_eq!(denied_by(POLICY, "Test1", "AWS::SNS::Topic", Delete), None);
-        assert_eq!(denied_by(POLICY, "Test12", "AWS::SNS::Topic", Delete), Some(Some(3)));
+        assert_eq!(verdict(POLICY, "Database", "AWS::RDS::DBInstance", Replace), "2 denies");
+        assert_eq!(verdict(POLICY, "Database", "AWS::RDS::DBInstance", Modify), "allowed");
+        assert_eq!(verdict(POLICY, "Topic", "AWS::SNS::Topic", Delete), "3 denies");
+        assert_eq!(verdict(POLICY, "Test1", "AWS::SNS::Topic", Delete), "allowed");
+        assert_eq!(verdict(POLICY, "Test12", "AWS::SNS::Topic", Delete), "3 denies");
     }
 
     #[test]
     fn what_is_not_allowed_is_denied() {
         let policy = r#"{"Statement": [{"Effect": "Allow", "Action": "Update:Modify", "Principal": "*", "Resource": "LogicalResourceId/A*"}]}"#;
-        assert_eq!(denied_by(policy, "Alarm", "T", UpdateAction::Modify), None);
-        assert_eq!(denied_by(policy, "Alarm", "T", UpdateAction::Replace), Some(None));
-        assert_eq!(denied_by(policy, "Queue", "T", UpdateAction::Modify), Some(None));
-        assert_eq!(denied_by("{}", "Queue", "T", UpdateAction::Modify), None);
+        assert_eq!(verdict(policy, "Alarm", "T", UpdateAction::Modify), "allowed");
+        assert_eq!(verdict(policy, "Alarm", "T", UpdateAction::Replace), "none allows");
+        assert_eq!(verdict(policy, "Queue", "T", UpdateAction::Modify), "none allows");
+        assert_eq!(verdict("{}", "Queue", "T", UpdateAction::Modify), "allowed");
     }
 
     #[test]
@@ -304,8 +310,8 @@ mod tests {
                 r#"{{"Statement": [{{"Effect": "{effect}", "Action": "*", "Principal": "*", "Condition": {{"DateLessThan": {{}}}}}}]}}"#
             )
         };
-        assert_eq!(denied_by(&policy("Deny"), "A", "T", UpdateAction::Modify), Some(Some(1)));
-        assert_eq!(denied_by(&policy("Allow"), "A", "T", UpdateAction::Modify), Some(None));
+        assert_eq!(verdict(&policy("Deny"), "A", "T", UpdateAction::Modify), "1 denies");
+        assert_eq!(verdict(&policy("Allow"), "A", "T", UpdateAction::Modify), "none allows");
     }
 
     fn mistakes(text: &str) -> Vec<String> {
