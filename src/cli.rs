@@ -37,6 +37,9 @@ pub struct Common {
     /// Say only what is wrong
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Say every step, each in a line, on a terminal too
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
     /// Use the built-in cloud instead of AWS: no credentials are read, and no call leaves the machine
     #[arg(long, global = true, env = "GREENROOM_LOCAL", value_parser = clap::builder::FalseyValueParser::new())]
     pub local: bool,

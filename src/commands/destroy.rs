@@ -16,7 +16,7 @@ use crate::error::{Exit, Failure};
 use crate::operation::{Operation, Plan};
 use crate::template::Templates;
 use crate::template::wiring::{flows, needs, order};
-use crate::view::{Report, View};
+use crate::view::{Afterwards, Expected, Report, View};
 
 /// A demolition as an operation: the three verbs of `destroy`, with clients.
 struct Demolishing<'a> {
@@ -74,9 +74,15 @@ async fn destroy(doomed: &Doomed, request: &Destroy, clients: &Clients, view: Vi
         what: format!("the destruction of `{}`", doomed.environment),
         hint: &Reason::hint,
         pace: pace(clients),
+        expected: doomed.stacks.iter().map(expected).collect(),
+        afterwards: Afterwards::Stays,
     };
     let reached = drive(&operation, view, &telling).await?;
     Ok(Report::Demolition(demolition(doomed, &reached.first, true)))
+}
+
+fn expected(stack: &DoomedStack) -> Expected {
+    Expected { stack: stack.name.clone(), resources: None }
 }
 
 async fn look(doomed: &Doomed, observer: &DoomedObserver<'_>) -> Result<Demolition, Failure> {

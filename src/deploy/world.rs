@@ -416,6 +416,9 @@ pub struct Progress {
     /// What was last heard of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub news: Option<String>,
+    /// Why it cannot succeed any more, as soon as that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FirstFailure>,
 }
 
 /// Why an operation failed.
@@ -457,6 +460,7 @@ impl LiveStack {
             begun: last.len(),
             resource: open.map(|event| event.resource.clone()),
             news: open.and_then(|event| event.reason.clone()),
+            failure: self.events.iter().any(StackEvent::is_cause).then(|| self.first_failure()),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::deploy::report::{Counts, Outcome, Outlook, Preview, Report, StackPrev
 use crate::destroy::report::{Demolition, StackDemolition};
 use crate::operation::{Event, Statement};
 use crate::status::{StackState, Status};
-use crate::view::human::{columns, plural};
+use crate::view::human::{Occasion, columns, plural};
 
 /// The width of the column of stacks in a line of progress: names are known only one by one.
 const STACK_WIDTH: usize = 12;
@@ -187,6 +187,23 @@ pub(super) fn event(event: &Event) -> Option<String> {
     }
 }
 
+/// What only those want to hear who ask for every step.
+pub(super) fn detail(event: &Event) -> Option<String> {
+    match event {
+        Event::Started { step } => Some(line('→', step, &step.sentence)),
+        Event::Ended { step, error: None } => Some(line('←', step, &format!("{}: done", step.sentence))),
+        Event::Cleared { reason, lasted } => {
+            Some(line('·', reason, &format!("no longer: {} (after {})", reason.sentence, seconds(*lasted))))
+        }
+        Event::Began { .. }
+        | Event::Planned { .. }
+        | Event::Waiting { .. }
+        | Event::Ended { error: Some(_), .. }
+        | Event::Refused { .. }
+        | Event::Failed { .. } => None,
+    }
+}
+
 /// The end of an operation of CloudFormation is news, that of other waits is not.
 fn operation_end(reason: &Statement) -> Option<&'static str> {
     match reason.data.get("reason")?.as_str()? {
@@ -215,10 +232,12 @@ pub(super) fn seconds(duration: Duration) -> String {
     }
 }
 
-pub(super) fn deployed(report: &Report) -> String {
+pub(super) fn deployed(report: &Report, occasion: Occasion) -> String {
     let mut text = String::new();
     if report.has_changes() {
-        let rows: Vec<Vec<String>> = report.stacks.iter().map(stack_row).collect();
+        // What was done stands in the table above; what was not has no row there.
+        let is_new = |stack: &&StackReport| !occasion.is_table_above || stack.outcome == Outcome::Unchanged;
+        let rows: Vec<Vec<String>> = report.stacks.iter().filter(is_new).map(stack_row).collect();
         text.push_str(&columns(&rows, ""));
     } else {
         let _ = writeln!(text, "{} is as its file says; nothing to do", report.environment);
@@ -413,7 +432,13 @@ hint: undo that change, or allow it: `--allow-replacement database/Database`
         let reason = Reason::Busy {
             stack: "elk".to_owned(),
             status: StackStatus::CreateInProgress,
-            progress: Progress { done: 22, begun: 31, resource: Some("DataNodes".to_owned()), news: None },
+            progress: Progress {
+                done: 22,
+                begun: 31,
+                resource: Some("DataNodes".to_owned()),
+                news: None,
+                failure: None,
+            },
         };
         let reason = Statement::of(&reason);
         let lasted = Duration::from_millis(400);
