@@ -265,7 +265,8 @@ pub(super) fn pace(clients: &Clients) -> Pace {
     Pace { shortest_pause, longest_pause, ..Pace::default() }
 }
 
-async fn interrupted() {
+/// Ctrl-C.
+pub(super) async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         // Without the signal there is nothing to wait for, and nobody has interrupted.
         std::future::pending::<()>().await;

@@ -61,6 +61,8 @@ pub struct LiveStack {
     pub created: Option<Timestamp>,
     /// When it was last updated.
     pub updated: Option<Timestamp>,
+    /// When it was deleted.
+    pub deleted: Option<Timestamp>,
     /// What identifies its last operation: another operation has another. Making a change set is none.
     pub last_operation: String,
     /// Its outputs.
@@ -95,6 +97,10 @@ pub struct LiveResource {
     pub kind: String,
     /// Its status: `CREATE_COMPLETE`.
     pub status: String,
+    /// Since when it has that status.
+    pub since: Option<Timestamp>,
+    /// Why it has that status.
+    pub reason: Option<String>,
     /// What the deployed template says of its deletion.
     pub deletion_policy: Option<String>,
 }

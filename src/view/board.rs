@@ -4,6 +4,7 @@
 //! at any moment and leaves whole lines behind.
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use anstream::{AutoStream, ColorChoice};
@@ -95,7 +96,7 @@ impl Board {
 
 impl Live {
     fn draw(&mut self, above: &[String]) {
-        let size = size();
+        let size = size(std::io::stderr());
         let lines = self.table.lines(self.began.elapsed(), size);
         let is_colored = AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
         let text = self.canvas.redraw(above, &lines, size.columns, is_colored);
@@ -115,8 +116,8 @@ pub(super) fn can_redraw(stream: &impl IsTerminal) -> bool {
 }
 
 /// The size of the terminal as it is now: it may be another than a moment ago.
-pub(super) fn size() -> Size {
-    let asked = terminal_size::terminal_size_of(std::io::stderr());
+pub(super) fn size(stream: impl AsFd) -> Size {
+    let asked = terminal_size::terminal_size_of(stream);
     asked.map_or(USUAL, |(Width(columns), Height(rows))| Size { columns: columns.into(), rows: rows.into() })
 }
 

@@ -9,6 +9,7 @@ use crate::deploy::changes::{Action, Change, PropertyChange};
 use crate::deploy::report::{Counts, Outcome, Outlook, Preview, Report, StackPreview, StackReport};
 use crate::destroy::report::{Demolition, StackDemolition};
 use crate::operation::{Event, Statement};
+use crate::status::watch::{Change as Seen, What};
 use crate::status::{StackState, Status};
 use crate::view::human::{Occasion, columns, plural};
 
@@ -325,6 +326,24 @@ fn state_row(stack: &StackState) -> Vec<String> {
     let ownership = if stack.is_ours { "" } else { "not made by greenroom" }.to_owned();
     let revision = stack.revision.clone().unwrap_or_default();
     vec![stack.stack.clone(), status.to_string(), age, revision, progress.unwrap_or_default(), ownership]
+}
+
+/// What has changed, in a line.
+pub(super) fn changed(change: &Seen) -> String {
+    let seen = change.seen.map(|seen| seen.to_string()).unwrap_or_default();
+    let what = match &change.what {
+        What::Stack(state) => {
+            let status = state.status.as_ref().map_or_else(|| "does not exist".to_owned(), ToString::to_string);
+            let progress = state.progress.as_ref().map(|it| {
+                let resource = it.resource.as_ref().map(|resource| format!(", {resource}")).unwrap_or_default();
+                format!("  {} of {} resources{resource}", it.done, it.begun)
+            });
+            format!("{:<STACK_WIDTH$} {status}{}", state.stack, progress.unwrap_or_default())
+        }
+        What::StrayCame { stack } => format!("{stack:<STACK_WIDTH$} is there, and not in the file"),
+        What::StrayWent { stack } => format!("{stack:<STACK_WIDTH$} is gone, as from the file"),
+    };
+    format!("{seen}  {}  {what}", change.environment)
 }
 
 /// A time in its two largest units: `6 h 12 min`.

@@ -6,11 +6,13 @@ mod human;
 mod json;
 mod snippet;
 mod table;
+mod watch;
 
 use std::io::{BufRead, IsTerminal, Write};
 
 pub use board::{Afterwards, Board, End};
 pub use table::Expected;
+pub use watch::Watch;
 
 use crate::check::Findings;
 use crate::deploy::report::{Preview, Report as Deployed};
@@ -191,6 +193,11 @@ impl View {
     /// Where progress is shown while a run goes on.
     pub fn board(&self, expected: &[Expected], afterwards: Afterwards) -> Board {
         Board::new(*self, expected, afterwards)
+    }
+
+    /// Where environments are shown that are looked at again and again.
+    pub fn watch(&self) -> Watch {
+        Watch::new(*self)
     }
 
     fn occasion(&self) -> human::Occasion {
