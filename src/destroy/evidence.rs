@@ -206,7 +206,9 @@ pub fn evidence(doomed: &Doomed, circumstances: &Circumstances, before: &[Trace]
         Ending::Known { because, after: Ok(after), at } => (*after, because.clone(), *at, None),
         Ending::Known { because, after: Err(cause), at } => (before, because.clone(), *at, Some(cause)),
     };
-    let stacks: Vec<StackEvidence> = after.iter().map(|trace| stack(trace, before)).collect();
+    let mut stacks: Vec<StackEvidence> = after.iter().map(|trace| stack(trace, before)).collect();
+    // In the order in which they go: those that the file does not name first.
+    stacks.sort_by_key(|seen| doomed.stacks.iter().position(|it| it.name == seen.stack));
     let is_gone = stacks.iter().all(|stack| stack.status.phase() == Phase::Gone);
     let outcome = match ending {
         Ending::Unknown => Outcome::Begun,

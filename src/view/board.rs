@@ -85,7 +85,7 @@ impl Board {
         let Some(live) = &mut self.live else { return };
         match end {
             End::Stopped { failed } => live.table.stop(failed),
-            End::Reached => live.table.settle(),
+            End::Reached => live.table.settle(live.began.elapsed()),
         }
         if live.afterwards == Afterwards::Goes {
             live.table = Table::default();

@@ -8,6 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::operation::{Event, Statement};
 use crate::view::deployment::{self, seconds};
+use crate::view::human::plural;
 
 /// A stack that may get a row, in the order of work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +68,10 @@ struct Row {
     state: State,
     /// A failure that was told already, so that it is told once.
     failure: Option<String>,
+    /// What it will be when what was begun has ended: a quick end is seen by no look.
+    begun: Option<&'static str>,
+    /// What it will be when what is computed is begun.
+    intended: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +93,7 @@ impl Table {
         match event {
             Event::Began { .. } | Event::Planned { .. } | Event::Ended { error: None, .. } => Vec::new(),
             Event::Started { step } => {
-                self.run(step, step_in_words(step), at);
+                self.start(step, at);
                 Vec::new()
             }
             Event::Waiting { reason, .. } => self.wait(reason, at),
@@ -110,8 +115,15 @@ impl Table {
         }
     }
 
-    /// The goal is reached: what was merely looked into is no news.
-    pub(super) fn settle(&mut self) {
+    /// The goal is reached: what was begun is done, and what was merely looked into is no news.
+    pub(super) fn settle(&mut self, at: Duration) {
+        for row in 0..self.rows.len() {
+            let Row { stack, state, begun, .. } = &self.rows[row];
+            if let (State::Running { since, .. }, Some(what)) = (state, *begun) {
+                let (count, lasted) = (self.count(stack, what), at.saturating_sub(*since));
+                self.rows[row].state = State::Done { what: what.to_owned(), count, lasted };
+            }
+        }
         self.rows.retain(|row| matches!(row.state, State::Done { .. } | State::Failed { .. }));
         self.notice = None;
     }
@@ -123,9 +135,9 @@ impl Table {
         };
         match word(&reason.data, "reason") {
             "busy" | "deleting" => return self.progress(stack, &reason.data, at),
-            "computing" => self.run(reason, "computing its changes", at),
+            "computing" => self.run(reason, COMPUTING, at),
             "beginning" => self.run(reason, "beginning", at),
-            "clearing" => self.run(reason, "clearing away a change set", at),
+            "clearing" => self.run(reason, CLEARING, at),
             "cannot_reach" => self.run(reason, &reason.sentence, at),
             "after" => {
                 let sentence = format!("waiting for {}", reason.sentence.trim_start_matches("after "));
@@ -158,9 +170,26 @@ impl Table {
         told.map(|failure| format!("✗ {stack}  {failure}")).into_iter().collect()
     }
 
+    fn start(&mut self, step: &Statement, at: Duration) {
+        self.run(step, step_in_words(step), at);
+        let Some(stack) = &step.subject.stack else { return };
+        let row = self.row(stack);
+        match word(&step.data, "step") {
+            "create_change_set" if word(&step.data, "kind") == "create" => row.intended = Some("created"),
+            "create_change_set" => row.intended = Some("updated"),
+            "execute_change_set" => row.begun = row.intended.or(Some("updated")),
+            "delete_stack" => row.begun = Some("deleted"),
+            _ => {}
+        }
+    }
+
     fn run(&mut self, about: &Statement, doing: &str, at: Duration) {
         let Some(stack) = &about.subject.stack else { return };
         let row = self.row(stack);
+        // What was done stays done while somebody makes sure of it.
+        if matches!(row.state, State::Done { .. }) && LOOKING.contains(&doing) {
+            return;
+        }
         let since = row.since(at);
         row.state = State::Running { doing: doing.to_owned(), count: String::new(), detail: String::new(), since };
     }
@@ -174,14 +203,20 @@ impl Table {
             return;
         }
         let status = word(&reason.data, "status");
-        let resources = if status == "CREATE_IN_PROGRESS" { self.expected_resources(stack) } else { None };
-        let count = resources.map(|count| crate::view::human::plural(count, "resource")).unwrap_or_default();
+        let count = self.count(stack, done(status).unwrap_or_default());
         let row = self.row(stack);
+        row.begun = None;
         let lasted = at.saturating_sub(row.since(at));
         row.state = match done(status) {
             Some(what) => State::Done { what: what.to_owned(), count, lasted },
             None => State::Failed { doing: "rolled back".to_owned() },
         };
+    }
+
+    /// How much was done, where that is known.
+    fn count(&self, stack: &str, what: &str) -> String {
+        let resources = if what == "created" { self.expected_resources(stack) } else { None };
+        resources.map(|count| plural(count, "resource")).unwrap_or_default()
     }
 
     fn expected_resources(&self, stack: &str) -> Option<usize> {
@@ -196,7 +231,10 @@ impl Table {
             None => {
                 let position = self.rows.partition_point(|row| place(&row.stack) <= place(stack));
                 let state = State::Waiting { sentence: String::new() };
-                self.rows.insert(position, Row { stack: stack.to_owned(), state, failure: None });
+                self.rows.insert(
+                    position,
+                    Row { stack: stack.to_owned(), state, failure: None, begun: None, intended: None },
+                );
                 position
             }
         };
@@ -283,6 +321,12 @@ impl Row {
     }
 }
 
+const COMPUTING: &str = "computing its changes";
+const CLEARING: &str = "clearing away a change set";
+
+/// What changes nothing that runs.
+const LOOKING: [&str; 2] = [COMPUTING, CLEARING];
+
 /// What CloudFormation says of every resource.
 const PLATITUDES: [&str; 2] = ["Resource creation Initiated", "User Initiated"];
 
@@ -299,9 +343,9 @@ fn failure(progress: &Json) -> Option<String> {
 
 fn step_in_words(step: &Statement) -> &str {
     match word(&step.data, "step") {
-        "create_change_set" => "computing its changes",
+        "create_change_set" => COMPUTING,
         "execute_change_set" => "beginning",
-        "delete_change_set" => "clearing away a change set",
+        "delete_change_set" => CLEARING,
         "protect_stack" => "protecting it",
         "delete_stack" | "delete_failed_stack" => "deleting",
         _ => &step.sentence,
@@ -490,9 +534,27 @@ mod tests {
     fn at_a_good_end_only_what_was_done_is_left() {
         let mut table = table();
         let _ = table.hear(&cleared(busy("elk", "CREATE_IN_PROGRESS", &json!({}))), tenths(46));
-        table.settle();
+        table.settle(tenths(50));
         let expectation = ["✔ network  created  11 resources  0.4 s", "✔ elk      created  31 resources  4.0 s"];
         check(&table, 50, WIDE, &expectation);
+    }
+
+    /// Between two looks a small stack may be made or deleted: nobody waited for it.
+    #[test]
+    fn what_ended_unseen_is_done_all_the_same() {
+        let step = |stack: &str, data: Json| Event::Started { step: about(Some(stack), "do it", data) };
+        let mut table = Table::new(&expected());
+        for event in [
+            step("network", json!({"step": "create_change_set", "kind": "create"})),
+            step("network", json!({"step": "execute_change_set"})),
+            step("elk", json!({"step": "create_change_set", "kind": "update"})),
+            step("sync-api", json!({"step": "delete_stack"})),
+        ] {
+            assert_eq!(table.hear(&event, tenths(0)), [""; 0]);
+        }
+        table.settle(tenths(5));
+        let expectation = ["✔ network   created  11 resources  0.5 s", "✔ sync-api  deleted                0.5 s"];
+        check(&table, 9, WIDE, &expectation);
     }
 
     #[test]
