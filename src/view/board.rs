@@ -3,6 +3,7 @@
 //! Nothing of the terminal is changed that would have to be changed back: no cursor is hidden, no mode is set. A run may be killed
 //! at any moment and leaves whole lines behind.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -136,7 +137,7 @@ impl Canvas {
         let up: usize = self.drawn.iter().map(in_rows).sum();
         let mut text = String::from("\r");
         if up > 0 {
-            text.push_str(&format!("\x1b[{up}A"));
+            let _ = write!(text, "\x1b[{up}A");
         }
         // What is said for good may take more than a line, and would leave remains of ours beside it.
         if up != self.drawn.len() || !above.is_empty() {

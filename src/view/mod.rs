@@ -200,10 +200,10 @@ impl View {
         Watch::new(*self)
     }
 
-    fn occasion(&self) -> human::Occasion {
+    fn occasion(self) -> human::Occasion {
         human::Occasion {
             is_quiet: self.volume == Volume::Quiet,
-            is_table_above: board::is_live(*self) && std::io::stdout().is_terminal(),
+            is_table_above: board::is_live(self) && std::io::stdout().is_terminal(),
         }
     }
 
