@@ -37,6 +37,9 @@ pub struct Common {
     /// Say only what is wrong
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Say every step, each in a line, on a terminal too
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
     /// Use the built-in cloud instead of AWS: no credentials are read, and no call leaves the machine
     #[arg(long, global = true, env = "GREENROOM_LOCAL", value_parser = clap::builder::FalseyValueParser::new())]
     pub local: bool,
@@ -224,10 +227,19 @@ pub struct Allow {
 }
 
 /// Show the stacks of environments as they are.
+///
+/// With --watch it looks again and again until it is interrupted, which ends it with 130: on a terminal the picture is redrawn,
+/// anywhere else every change is a line.
 #[derive(Debug, Args)]
 pub struct Status {
     /// The environments [default: all that stand for one]
     pub environments: Vec<String>,
+    /// Look again and again
+    #[arg(long, short)]
+    pub watch: bool,
+    /// Watch, and end once nothing is under way
+    #[arg(long)]
+    pub until_rest: bool,
 }
 
 /// Print the outputs of an environment's stacks, for scripts.
@@ -254,6 +266,9 @@ pub struct Destroy {
     /// Show what would be deleted, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Write evidence of what existed and what became of it, as JSON
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub report: Option<PathBuf>,
 }
 
 /// Draw the stacks and what flows between them.

@@ -27,7 +27,7 @@
 //! - [`operation`] is the loop that every verb which changes something runs: observe, plan, apply, look again. It keeps no state:
 //!   what has been done is read back from the cloud, so a run may be killed anywhere and started again.
 //! - [`deploy`] and [`destroy`] are such verbs, in the same files: nouns in `mod.rs`, `observe.rs` looks, `plan.rs` decides and is
-//!   pure, `apply.rs` acts. [`status`] is one look.
+//!   pure, `apply.rs` acts. [`status`] is one look, or many.
 //! - [`aws`] has the clients, paging and errors, and makes no decision.
 //! - [`simulator`] is the local cloud. It imports nothing of ours and is reached over HTTP only, like the real one: that wall is
 //!   what makes its answers worth believing, and lets other people's clients judge it.
@@ -48,6 +48,7 @@
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
 //! | what exactly was approved | [`operation::Approval`] |
 //! | how long is too long | [`operation::Pace`] |
+//! | what may a certificate of destruction claim | [`destroy::evidence`] |
 //! | how does a run end | [`error::Exit`] |
 //!
 //! # Who may import whom

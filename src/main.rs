@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use greenroom::cli::{Cli, Color, Format};
+use greenroom::cli::{Cli, Color, Common, Format};
 use greenroom::commands;
 use greenroom::error::{Exit, Failure};
-use greenroom::view::{Style, View};
+use greenroom::view::{Style, View, Volume};
 
 fn main() -> ExitCode {
-    let view = View { style: asked_style(), is_quiet: false };
+    let view = View { style: asked_style(), volume: Volume::Usual };
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error, view),
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Color::Always => anstream::ColorChoice::Always.write_global(),
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
-    let view = View { style: style(cli.common.format), is_quiet: cli.common.quiet };
+    let view = View { style: style(cli.common.format), volume: volume(&cli.common) };
     let exit = match commands::run(cli, view) {
         Ok(done) => match view.report(&done.report, &done.sources) {
             Ok(()) => done.exit,
@@ -39,6 +39,14 @@ fn style(format: Format) -> Style {
     match format {
         Format::Human => Style::Human,
         Format::Json => Style::Json,
+    }
+}
+
+fn volume(common: &Common) -> Volume {
+    match (common.quiet, common.verbose) {
+        (true, _) => Volume::Quiet,
+        (false, true) => Volume::Verbose,
+        (false, false) => Volume::Usual,
     }
 }
 

@@ -809,3 +809,140 @@ fn what_is_said_of_a_policy_is_what_happens() {
         assert_eq!([said, happened], [is_allowed; 2], "{policy}");
     }
 }
+
+fn evidence(cloud: &Cloud) -> serde_json::Value {
+    serde_json::from_str(&cloud.scenario.read("evidence.json")).unwrap()
+}
+
+/// Outcome, and of each stack its status before and after, and what became of its resources.
+fn told(evidence: &serde_json::Value) -> String {
+    let stacks = evidence["stacks"].as_array().unwrap().iter().map(|stack| {
+        let resources = stack["resources"].as_array().unwrap().iter();
+        let fates: Vec<String> =
+            resources.map(|it| format!("{} {}", it["resource"], it["fate"]).replace('"', "")).collect();
+        format!("{}: {} → {}: {}\n", stack["stack"], stack["status_before"], stack["status"], fates.join(", "))
+    });
+    let left = evidence["left"].as_array().unwrap().iter().map(|left| format!("left: {left}\n"));
+    format!("{}\n", evidence["outcome"]) + &stacks.chain(left).collect::<String>().replace('"', "")
+}
+
+#[test]
+fn evidence_tells_what_existed_and_what_became_of_it() {
+    let keeps = "Queue:\n    Type: AWS::SQS::Queue\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain";
+    let scenario = pair().edit("templates/store/stack.yaml", "Queue:\n    Type: AWS::SQS::Queue", keeps);
+    let cloud = Cloud::of(scenario);
+    cloud.ends("deploy lab --yes", 0);
+    let ran = cloud.ends("destroy lab --yes --report evidence.json", 0);
+    assert!(ran.stderr.ends_with("the evidence is in evidence.json\n"), "{ran}");
+    let evidence = evidence(&cloud);
+    let text = crate::support::cloud::redacted(Ran { code: None, stdout: told(&evidence), stderr: String::new() });
+    expect![[r#"
+        "destroyed"
+        api: CREATE_COMPLETE → DELETE_COMPLETE: Level deleted, Target deleted
+        store: CREATE_COMPLETE → DELETE_COMPLETE: Queue retained, Topic deleted
+        left: {left:resource,resource:store/Queue,kind:AWS::SQS::Queue,physical_id:https://sqs.eu-west-1.amazonaws.com/111111111111/demo-lab-store-Queue-[id]}
+    "#]]
+    .assert_eq(&text.stdout);
+    assert_eq!(evidence["callers"], json!(["arn:aws:iam::111111111111:user/local"]));
+    assert!(evidence["began"].as_str() < evidence["ended"].as_str(), "by the cloud's clock");
+}
+
+#[test]
+fn evidence_of_a_run_that_fails_says_what_is_left_and_that_of_the_next_is_whole() {
+    let cloud = deployed();
+    cloud.faults(&json!([{"logical_id": "Topic", "times": 1, "effect": {"fail_resource": {"during": "delete", "reason": "it is locked"}}}]));
+    cloud.ends("destroy lab --yes --report evidence.json", 1);
+    let failed = evidence(&cloud);
+    expect![[r#"
+        "incomplete"
+        api: CREATE_COMPLETE → DELETE_COMPLETE: Level deleted, Target deleted
+        store: CREATE_COMPLETE → DELETE_FAILED: Queue deleted, Topic not_deleted
+        left: {left:stack,id:[id],status:DELETE_FAILED}
+        left: {left:resource,resource:store/Topic,kind:AWS::SNS::Topic,physical_id:[id]}
+    "#]]
+    .assert_eq(&without_arns(&told(&failed)));
+    assert!(failed["because"].as_str().unwrap().contains("it is locked"), "{failed}");
+    cloud.faults(&json!([]));
+    cloud.ends("destroy lab --yes --report evidence.json", 0);
+    let whole = evidence(&cloud);
+    expect![[r#"
+        "destroyed"
+        api: DELETE_COMPLETE → DELETE_COMPLETE: Level deleted, Target deleted
+        store: DELETE_FAILED → DELETE_COMPLETE: Queue deleted, Topic deleted
+    "#]]
+    .assert_eq(&without_arns(&told(&whole)));
+    assert_eq!(whole["not_known"][0], "who deleted `api`: it was gone when this run began; CloudTrail knows");
+}
+
+fn without_arns(text: &str) -> String {
+    regex::Regex::new(r"arn:aws:[^,}]*").unwrap().replace_all(text, "[id]").into_owned()
+}
+
+/// The file is there before the first step: a run that is killed has said what existed, and that it does not know the end.
+#[test]
+fn evidence_of_a_run_that_is_killed_claims_nothing() {
+    let mut cloud = deployed();
+    // Time stands still, so that the run does not come to its end.
+    let saved = cloud.saved();
+    cloud.choose(&["--pace", "manual"]);
+    cloud.restore(&saved);
+    let mut command = cloud.command("destroy lab --yes --report evidence.json");
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while cloud.calls("DeleteStack") == 0 && run.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let begun = evidence(&cloud);
+    assert_eq!(begun["outcome"], "begun");
+    let saved = cloud.saved();
+    cloud.choose(&["--page-size", "2"]);
+    cloud.restore(&saved);
+    cloud.ends("destroy lab --yes --report evidence.json", 0);
+    assert_eq!(evidence(&cloud)["outcome"], "destroyed");
+}
+
+#[test]
+fn evidence_that_cannot_be_written_is_refused_before_anything_is_deleted() {
+    let cloud = deployed();
+    let before = cloud.state();
+    cloud.run("destroy lab --yes --report environments").expect(expect![[r#"
+        exit 3
+        -- stderr
+        lab · local cloud, nothing is real · eu-west-1
+        error: cannot write `environments`
+          because is a directory
+
+        hint: nothing was deleted; name a file that can be written
+    "#]]);
+    assert_eq!(cloud.state(), before);
+}
+
+#[test]
+fn a_watch_tells_each_change_in_a_line_and_ends_at_rest() {
+    let mut cloud = Cloud::with(pair(), &["--pace", "manual"]);
+    let mut deploy = cloud.command("deploy lab --yes").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while cloud.calls("CreateChangeSet") == 0 && deploy.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mut watch = cloud.command("status lab --watch --format json").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let status = |line: String| {
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        format!("{} {}", line["changed"]["stack"], line["changed"]["status"]).replace('"', "")
+    };
+    assert_eq!([(); 2].map(|()| status(lines.next().unwrap())), ["store REVIEW_IN_PROGRESS", "api null"]);
+    cloud.control("advance", r#"{"seconds": 5}"#);
+    assert_eq!(status(lines.next().unwrap()), "store CREATE_IN_PROGRESS");
+    let signalled = Command::new("kill").args(["-INT", &watch.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    assert_eq!(watch.wait().unwrap().code(), Some(130));
+    deploy.kill().unwrap();
+    deploy.wait().unwrap();
+    let saved = cloud.saved();
+    cloud.choose(&["--page-size", "2"]);
+    cloud.restore(&saved);
+    let rest = cloud.ends("status lab --until-rest", 0);
+    let last = rest.stdout.lines().map(|line| line.split("  ").skip(1).collect::<Vec<_>>().join("  ")).next_back();
+    assert_eq!(last.as_deref(), Some("lab  store        CREATE_COMPLETE"), "{rest}");
+}

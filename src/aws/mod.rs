@@ -125,6 +125,16 @@ impl Clients {
         identity.account.ok_or(Fault::Incomplete { what: "the caller's account" })
     }
 
+    /// Who calls for this target, as AWS sees it: an ARN.
+    ///
+    /// # Errors
+    /// When there are no credentials, or the role cannot be assumed, or the call fails.
+    pub async fn caller_arn(&self, target: Target<'_>) -> Result<String, Fault> {
+        let shared = self.shared(target).await;
+        let identity = aws_sdk_sts::Client::new(&shared).get_caller_identity().send().await?;
+        identity.arn.ok_or(Fault::Incomplete { what: "the caller's ARN" })
+    }
+
     /// What all services of a target share. Two callers at once may both make it; either is as good.
     async fn shared(&self, target: Target<'_>) -> SdkConfig {
         let key = format!("{}/{}/{}", target.account, target.region, target.role.unwrap_or_default());

@@ -1,5 +1,6 @@
 //! What the verbs that reach the cloud share: whose account, which clients, and how a run is driven and ends.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::Path;
@@ -12,7 +13,7 @@ use crate::deploy::Place;
 use crate::deploy::observe::target;
 use crate::error::{Exit, Failure};
 use crate::operation::{self, About, Cause, Hold, Operation, Outcome, Pace};
-use crate::view::View;
+use crate::view::{Afterwards, Board, End, Expected, View};
 
 impl operation::Fault for aws::Fault {
     fn is_momentary(&self) -> bool {
@@ -163,6 +164,41 @@ pub(super) struct Telling<'a, Reason> {
     pub(super) hint: &'a dyn Fn(&Reason) -> Option<String>,
     /// Its tempo.
     pub(super) pace: Pace,
+    /// The stacks that it may be about, in the order of work.
+    pub(super) expected: Vec<Expected>,
+    /// Whether its progress is of interest when it is over.
+    pub(super) afterwards: Afterwards,
+}
+
+/// How often what moves by itself is drawn: as often as its picture changes.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Waits for the work while the time that passes is shown.
+async fn ticking<F: Future + Unpin>(mut work: F, board: &RefCell<Board>) -> F::Output {
+    loop {
+        let is_live = board.borrow().is_live();
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(TICK), if is_live => board.borrow_mut().tick(),
+        }
+    }
+}
+
+/// How a run ended, as far as a table shows it.
+fn end<World, Step: About, Reason: About, Fault>(outcome: &Outcome<World, Step, Reason, Fault>) -> End {
+    let stack = |cause: &Cause<Step, Reason, Fault>| match cause {
+        Cause::Seen(reason) => reason.subject().stack,
+        Cause::Apply { step, .. } => step.subject().stack,
+        Cause::Observe { .. } | Cause::Flaw(_) => None,
+    };
+    match outcome {
+        Outcome::Converged { .. } => End::Reached,
+        Outcome::Failed { causes, .. } => End::Stopped { failed: causes.iter().filter_map(stack).collect() },
+        Outcome::Refused { .. } | Outcome::Unfinished { .. } | Outcome::Interrupted { .. } => {
+            End::Stopped { failed: Vec::new() }
+        }
+    }
 }
 
 /// Drives an operation to its goal, telling what happens.
@@ -180,7 +216,10 @@ where
     O::Reason: Send + Sync + 'static,
 {
     // The SDK's calls are tens of kilobytes each, and would otherwise lie on the stack of every caller above.
-    let outcome = Box::pin(operation::drive(operation, telling.pace, interrupted(), |event| view.event(&event))).await;
+    let board = RefCell::new(view.board(&telling.expected, telling.afterwards));
+    let report = |event| board.borrow_mut().event(&event);
+    let outcome = ticking(Box::pin(operation::drive(operation, telling.pace, interrupted(), report)), &board).await;
+    board.into_inner().close(&end(&outcome));
     let Telling { what, hint, .. } = telling;
     match outcome {
         Outcome::Converged { first, now } => Ok(Reached { first, now }),
@@ -226,7 +265,8 @@ pub(super) fn pace(clients: &Clients) -> Pace {
     Pace { shortest_pause, longest_pause, ..Pace::default() }
 }
 
-async fn interrupted() {
+/// Ctrl-C.
+pub(super) async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         // Without the signal there is nothing to wait for, and nobody has interrupted.
         std::future::pending::<()>().await;

@@ -12,12 +12,12 @@ use crate::commands::{Done, Ended, Stop, discreet, environment, mistakes, name, 
 use crate::deploy::desired::{Others, desired};
 use crate::deploy::observe::Observer;
 use crate::deploy::report::{Preview, approval, preview, report};
-use crate::deploy::{Allowed, Desired, Goal, Place, Reason, Step, World, apply, plan};
+use crate::deploy::{Allowed, Desired, DesiredStack, Goal, Place, Reason, Step, World, apply, plan};
 use crate::environment::{Environment, Project, Reference, Stack};
 use crate::error::{Exit, Failure};
 use crate::operation::{Operation, Plan};
 use crate::template::{ParameterValue, Rendered, Templates};
-use crate::view::{Report, View};
+use crate::view::{Afterwards, Expected, Report, View};
 
 /// A deployment as an operation: the three verbs of `deploy`, with clients.
 struct Deployment<'a> {
@@ -134,6 +134,8 @@ impl Run<'_> {
             what: format!("{what} of `{}`", desired.environment),
             hint: &|reason| self.hint(desired, reason),
             pace: pace(self.clients),
+            expected: desired.stacks.iter().map(expected).collect(),
+            afterwards: if desired.goal == Goal::Deployed { Afterwards::Stays } else { Afterwards::Goes },
         };
         drive(&operation, self.view, &telling).await
     }
@@ -174,6 +176,13 @@ impl Run<'_> {
         let desired = Desired { approval: Some(approval(&desired, &shown)), ..desired };
         self.deploy(&desired).await
     }
+}
+
+/// A stack as a table of progress knows it. What a condition decides is known to CloudFormation alone.
+fn expected(stack: &DesiredStack) -> Expected {
+    let resources = stack.template.get("Resources").and_then(serde_json::Value::as_object);
+    let certain = resources.filter(|all| all.values().all(|resource| resource.get("Condition").is_none()));
+    Expected { stack: stack.name.clone(), resources: certain.map(serde_json::Map::len) }
 }
 
 fn agreed(desired: &Desired, view: View) -> Result<(), Failure> {

@@ -1,14 +1,18 @@
 //! `destroy`: what goes, and its going.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::aws::{self, Clients};
 use crate::cli::{Common, Destroy};
-use crate::commands::cloud::{Telling, arrive, ask, block_on, drive, failed, pace, settings};
-use crate::commands::{Done, Ended, Stop, environment, mistakes, name, project, templates};
+use crate::commands::cloud::{Telling, arrive, ask, block_on, drive, failed, interrupted, pace, settings};
+use crate::commands::writing::{NewFile, write};
+use crate::commands::{Done, Ended, Stop, display, environment, mistakes, name, project, templates};
 use crate::deploy::World;
 use crate::deploy::desired::{named, place};
-use crate::destroy::observe::DoomedObserver;
+use crate::deploy::observe::target;
+use crate::destroy::evidence::{Circumstances, Ending, Evidence, Trace, evidence};
+use crate::destroy::observe::{DoomedObserver, trace, trace_again};
 use crate::destroy::report::{Demolition, demolition};
 use crate::destroy::{Doomed, DoomedStack, Reason, Step, apply, plan};
 use crate::environment::{Environment, Project, Stack};
@@ -16,7 +20,7 @@ use crate::error::{Exit, Failure};
 use crate::operation::{Operation, Plan};
 use crate::template::Templates;
 use crate::template::wiring::{flows, needs, order};
-use crate::view::{Report, View};
+use crate::view::{Afterwards, Expected, Report, View};
 
 /// A demolition as an operation: the three verbs of `destroy`, with clients.
 struct Demolishing<'a> {
@@ -68,15 +72,96 @@ async fn destroy(doomed: &Doomed, request: &Destroy, clients: &Clients, view: Vi
         let question = format!("Destroy `{0}`? Type its name:", doomed.environment);
         ask(view, &question, &doomed.environment, "--yes")?;
     }
+    // What is refused anyway is no destruction, and leaves no evidence.
+    let file = match request.report.as_ref().filter(|_| !doomed.is_protected) {
+        Some(path) => Some(EvidenceFile::begin(path, doomed, clients).await?),
+        None => None,
+    };
+    let done = demolish(doomed, clients, view).await;
+    match file {
+        Some(file) => file.finish(doomed, clients, view, done).await,
+        None => done,
+    }
+}
+
+async fn demolish(doomed: &Doomed, clients: &Clients, view: View) -> Result<Report, Failure> {
     let observer = DoomedObserver::new(clients);
     let operation = Demolishing { doomed, clients, observer: &observer };
     let telling = Telling {
         what: format!("the destruction of `{}`", doomed.environment),
         hint: &Reason::hint,
         pace: pace(clients),
+        expected: doomed.stacks.iter().map(expected).collect(),
+        afterwards: Afterwards::Stays,
     };
     let reached = drive(&operation, view, &telling).await?;
     Ok(Report::Demolition(demolition(doomed, &reached.first, true)))
+}
+
+/// The file of `--report`. It is there before the first step, so that a run that is killed has left the truth behind.
+struct EvidenceFile<'a> {
+    path: &'a Path,
+    circumstances: Circumstances,
+    before: Vec<Trace>,
+}
+
+impl<'a> EvidenceFile<'a> {
+    /// Writes what exists. A file that cannot be written ends the run here, before anything is deleted.
+    async fn begin(path: &'a Path, doomed: &Doomed, clients: &Clients) -> Result<Self, Failure> {
+        let unseen = |fault| failed(fault, format!("`{}` could not be looked at", doomed.environment));
+        let mut callers = BTreeSet::new();
+        for stack in &doomed.stacks {
+            callers.insert(clients.caller_arn(target(&stack.place)).await.map_err(unseen)?);
+        }
+        let before = trace(clients, doomed).await.map_err(unseen)?;
+        let callers = callers.into_iter().collect();
+        let circumstances = Circumstances { is_rehearsal: clients.is_local(), callers, began: clients.now() };
+        let file = Self { path, circumstances, before };
+        file.write(&evidence(doomed, &file.circumstances, &file.before, &Ending::Unknown)).map_err(|failure| {
+            let refused = Failure { exit: Exit::Refused, ..failure };
+            refused.hint("nothing was deleted; name a file that can be written")
+        })?;
+        Ok(file)
+    }
+
+    /// Writes what became of it, however the run ended.
+    async fn finish(
+        &self,
+        doomed: &Doomed,
+        clients: &Clients,
+        view: View,
+        done: Result<Report, Failure>,
+    ) -> Result<Report, Failure> {
+        let ids: Vec<_> =
+            self.before.iter().map(|it| (it.stack.clone(), it.place.clone(), it.live.id.clone())).collect();
+        let after = tokio::select! {
+            after = trace_again(clients, &ids) => after.map_err(|fault| fault.to_string()),
+            () = interrupted() => Err("interrupted".to_owned()),
+        };
+        let because = done.as_ref().err().map(|failure| {
+            let why = failure.reasons.join("; ");
+            if why.is_empty() { failure.what.clone() } else { format!("{}: {why}", failure.what) }
+        });
+        let ending = Ending::Known { because, after: after.as_deref().map_err(Clone::clone), at: clients.now() };
+        let written = self.write(&evidence(doomed, &self.circumstances, &self.before, &ending));
+        if written.is_ok() {
+            view.note(&format!("the evidence is in {}", display(self.path)));
+        }
+        match (done, written) {
+            (Ok(_), Err(failure)) => Err(failure.hint("it is destroyed; run the command again for the evidence")),
+            (done, _) => done,
+        }
+    }
+
+    fn write(&self, evidence: &Evidence) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(evidence)
+            .map_err(|error| Failure::new(Exit::Failed, "the evidence cannot be written").because(error))?;
+        write(&[NewFile { path: self.path.to_owned(), text: text + "\n" }])
+    }
+}
+
+fn expected(stack: &DoomedStack) -> Expected {
+    Expected { stack: stack.name.clone(), resources: None }
 }
 
 async fn look(doomed: &Doomed, observer: &DoomedObserver<'_>) -> Result<Demolition, Failure> {

@@ -218,13 +218,14 @@ impl<'clients> Observer<'clients> {
         let is_known = |event: &StackEvent| known.iter().any(|known| known.id == event.id);
         let read = async |token| events_page(client, &live.id, token).await;
         let is_enough = |page: &[StackEvent]| page.iter().any(|event| event.begins_operation(live) || is_known(event));
-        let mut newest_first = match pages(read, is_enough).await {
+        let newest_first = match pages(read, is_enough).await {
             Err(Fault::Missing { .. }) => Vec::new(),
             read => read?,
         };
+        // Behind what is known stands what was before this operation, as far as the page goes.
+        let fresh: Vec<StackEvent> = newest_first.into_iter().take_while(|event| !is_known(event)).collect();
         let mut events = known.clone();
-        newest_first.retain(|event| !is_known(event));
-        events.extend(newest_first.into_iter().rev());
+        events.extend(fresh.into_iter().rev());
         let begin = events.iter().rposition(|event| event.begins_operation(live)).unwrap_or_default();
         let events = events.split_off(begin);
         self.memory().events.insert(live.id.clone(), events.clone());
@@ -448,6 +449,7 @@ fn live_stack(stack: types::Stack) -> LiveStack {
         description: stack.description,
         created: time(stack.creation_time),
         updated: time(stack.last_updated_time),
+        deleted: time(stack.deletion_time),
         last_operation,
         outputs: pairs(stack.outputs.unwrap_or_default().into_iter().map(|it| (it.output_key, it.output_value))),
         parameters: pairs(
@@ -592,8 +594,51 @@ fn resource(summary: types::StackResourceSummary) -> LiveResource {
         physical_id: summary.physical_resource_id,
         kind: summary.resource_type.unwrap_or_default(),
         status: summary.resource_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+        since: time(summary.last_updated_timestamp),
+        reason: summary.resource_status_reason,
         deletion_policy: None,
     }
+}
+
+/// A stack by its ARN, gone or not, with the resources it has or had: `CloudFormation` shows them for 90 days.
+///
+/// # Errors
+/// What a call ended with.
+pub async fn traced(client: &Client, id: &str) -> Result<Option<LiveStack>, Fault> {
+    let Some(mut live) = described(client, Some(id)).await?.into_iter().next() else { return Ok(None) };
+    if live.status.phase() == Phase::Empty {
+        return Ok(Some(live));
+    }
+    live.resources = pages(async |token| resources_page(client, id, token).await, |_| false).await?;
+    let template = client.get_template().stack_name(id).send().await?.template_body.unwrap_or_default();
+    let policies = deletion_policies(&template);
+    for resource in &mut live.resources {
+        resource.deletion_policy = policies.get(&resource.logical_id).cloned();
+    }
+    Ok(Some(live))
+}
+
+/// The ARNs of the deleted stacks of these names, by name, the last deleted of each first.
+///
+/// # Errors
+/// What a call ended with.
+pub async fn deleted(client: &Client, names: &BTreeSet<&str>) -> Result<BTreeMap<String, Vec<String>>, Fault> {
+    let read = async |token| {
+        let call = client.list_stacks().stack_status_filter(types::StackStatus::DeleteComplete);
+        let answer = call.set_next_token(token).send().await?;
+        Ok(Page { items: answer.stack_summaries.unwrap_or_default(), next: answer.next_token })
+    };
+    let mut all = pages(read, |_| false).await?;
+    all.sort_by_key(|summary| std::cmp::Reverse(time(summary.deletion_time)));
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for summary in all {
+        if let (Some(name), Some(id)) = (summary.stack_name, summary.stack_id)
+            && names.contains(name.as_str())
+        {
+            found.entry(name).or_default().push(id);
+        }
+    }
+    Ok(found)
 }
 
 /// What a deployed template says about the deletion of its resources. It is JSON where we deployed it, and YAML where others did.
@@ -610,6 +655,7 @@ fn deletion_policies(body: &str) -> BTreeMap<String, String> {
 mod tests {
     use super::*;
     use crate::aws::canned;
+    use crate::deploy::world::STACK_TYPE;
 
     fn wish(name: &str) -> Wish {
         let place = Place { account: "333333333333".to_owned(), region: "ap-southeast-2".to_owned(), role: None };
@@ -636,6 +682,36 @@ mod tests {
         let world = world.expect("the answer is good");
         assert_eq!(world.stacks.keys().collect::<Vec<_>>(), ["database", "network"]);
         assert_eq!(canned.asked().len(), 1);
+    }
+
+    /// A page of events holds those of earlier operations too. They were taken for newer than what was known, so that a deletion
+    /// showed the progress of the creation at every second look.
+    #[tokio::test]
+    async fn what_was_before_the_operation_does_not_come_back_at_the_second_look() {
+        let event = |id: &str, kind: &str, resource: &str, status: &str| {
+            let physical = if kind == STACK_TYPE { "<PhysicalResourceId>arn:sync</PhysicalResourceId>" } else { "" };
+            let about = format!("<ResourceType>{kind}</ResourceType><LogicalResourceId>{resource}</LogicalResourceId>");
+            format!(
+                "<member><EventId>{id}</EventId>{about}{physical}<ResourceStatus>{status}</ResourceStatus></member>"
+            )
+        };
+        let deletion = event("3", "AWS::SQS::Queue", "Queue", "DELETE_IN_PROGRESS")
+            + &event("2", STACK_TYPE, "sync", "DELETE_IN_PROGRESS");
+        let creation = event("1", "AWS::SQS::Queue", "Queue", "CREATE_COMPLETE")
+            + &event("0", STACK_TYPE, "sync", "CREATE_IN_PROGRESS");
+        let page =
+            |events: &str| canned::result("DescribeStackEvents", &format!("<StackEvents>{events}</StackEvents>"));
+        let all = deletion + &creation;
+        let newer = event("4", "AWS::SQS::Queue", "Queue", "DELETE_COMPLETE") + &all;
+        let canned = canned::Canned::serve(vec![page(&all), page(&newer)]).await;
+        let observer = Observer::new(&canned.clients);
+        let place = wish("network").place;
+        let status = super::super::StackStatus::DeleteInProgress;
+        let mut live = LiveStack { id: "arn:sync".to_owned(), status, ..LiveStack::default() };
+        for expected in [&["2", "3"][..], &["2", "3", "4"]] {
+            observer.look_into(&place, &mut live, Depth::Events).await.expect("the answers are good");
+            assert_eq!(live.events.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), expected);
+        }
     }
 
     #[tokio::test]

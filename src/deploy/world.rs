@@ -62,6 +62,8 @@ pub struct LiveStack {
     pub created: Option<Timestamp>,
     /// When it was last updated.
     pub updated: Option<Timestamp>,
+    /// When it was deleted.
+    pub deleted: Option<Timestamp>,
     /// What identifies its last operation: another operation has another. Making a change set is none.
     pub last_operation: String,
     /// Its outputs.
@@ -98,6 +100,10 @@ pub struct LiveResource {
     pub kind: String,
     /// Its status: `CREATE_COMPLETE`.
     pub status: String,
+    /// Since when it has that status.
+    pub since: Option<Timestamp>,
+    /// Why it has that status.
+    pub reason: Option<String>,
     /// What the deployed template says of its deletion.
     pub deletion_policy: Option<String>,
 }
@@ -419,6 +425,9 @@ pub struct Progress {
     /// What was last heard of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub news: Option<String>,
+    /// Why it cannot succeed any more, as soon as that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FirstFailure>,
 }
 
 /// Why an operation failed.
@@ -460,6 +469,7 @@ impl LiveStack {
             begun: last.len(),
             resource: open.map(|event| event.resource.clone()),
             news: open.and_then(|event| event.reason.clone()),
+            failure: self.events.iter().any(StackEvent::is_cause).then(|| self.first_failure()),
         }
     }
 

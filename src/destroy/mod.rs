@@ -4,6 +4,7 @@
 //! not bear the environment's marks, and nothing that is guarded. What is lost is said before, in the words of the policies.
 
 pub mod apply;
+pub mod evidence;
 pub mod observe;
 pub mod plan;
 pub mod report;

@@ -1,14 +1,16 @@
 //! Looks at the stacks of an environment that is to go. Once seen, a stack is asked for by its ARN: a deleted one is seen by
 //! nothing else, and another of its name is another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Doomed, World};
+use super::evidence::Trace;
+use super::{Doomed, DoomedStack, World};
 use crate::aws::{Clients, Fault};
 use crate::deploy::Place;
 use crate::deploy::marks;
-use crate::deploy::observe::{Depth, Observer};
+use crate::deploy::observe::{Depth, Observer, deleted, target, traced};
+use crate::deploy::plan::stray_name;
 use crate::deploy::world::{LiveStack, Phase, Wish};
 
 /// Looks, and remembers the ARNs of what it saw.
@@ -60,6 +62,68 @@ impl<'clients> DoomedObserver<'clients> {
         };
         doomed.stacks.iter().map(wish).collect()
     }
+}
+
+/// Looks for every stack of the environment, and for those of them that are gone already.
+///
+/// # Errors
+/// What a call ended with.
+pub async fn trace(clients: &Clients, doomed: &Doomed) -> Result<Vec<Trace>, Fault> {
+    let observer = DoomedObserver::new(clients);
+    let wishes = observer.wishes(doomed);
+    let world = observer.observer.look_at(&wishes, |stack, place| is_stray(doomed, stack, place)).await?;
+    let mut ids: Vec<(String, Place, String)> = Vec::new();
+    for stray in &world.strays {
+        ids.push((stray_name(stray), stray.place.clone(), stray.stack.id.clone()));
+    }
+    let mut gone: BTreeMap<&Place, Vec<&DoomedStack>> = BTreeMap::new();
+    for stack in &doomed.stacks {
+        match world.stacks.get(&stack.name).filter(|live| live.status.phase() != Phase::Gone) {
+            Some(live) => ids.push((stack.name.clone(), stack.place.clone(), live.id.clone())),
+            None => gone.entry(&stack.place).or_default().push(stack),
+        }
+    }
+    let mut traces = trace_again(clients, &ids).await?;
+    for (place, stacks) in gone {
+        traces.extend(trace_gone(clients, doomed, place, &stacks).await?);
+    }
+    Ok(traces)
+}
+
+/// Looks at these stacks: the name in the environment, the place, the ARN of each.
+///
+/// # Errors
+/// What a call ended with.
+pub async fn trace_again(clients: &Clients, ids: &[(String, Place, String)]) -> Result<Vec<Trace>, Fault> {
+    let mut traces = Vec::with_capacity(ids.len());
+    for (stack, place, id) in ids {
+        let found = traced(&clients.cloudformation(target(place)).await, id).await?;
+        traces.extend(found.map(|live| Trace { stack: stack.clone(), place: place.clone(), live }));
+    }
+    Ok(traces)
+}
+
+/// Of each of these names, the stack of this environment that was deleted last.
+async fn trace_gone(
+    clients: &Clients,
+    doomed: &Doomed,
+    place: &Place,
+    stacks: &[&DoomedStack],
+) -> Result<Vec<Trace>, Fault> {
+    let client = clients.cloudformation(target(place)).await;
+    let names: BTreeSet<&str> = stacks.iter().map(|stack| stack.stack_name.as_str()).collect();
+    let ids = deleted(&client, &names).await?;
+    let mut traces = Vec::new();
+    for stack in stacks {
+        for id in ids.get(&stack.stack_name).into_iter().flatten() {
+            let Some(live) = traced(&client, id).await? else { continue };
+            if marks::is_of_environment(&live.tags, &doomed.project, &doomed.environment_word) {
+                traces.push(Trace { stack: stack.name.clone(), place: place.clone(), live });
+                break;
+            }
+        }
+    }
+    Ok(traces)
 }
 
 fn is_stray(doomed: &Doomed, stack: &LiveStack, place: &Place) -> bool {

@@ -1,5 +1,7 @@
 //! `status` and `outputs`: an environment as it is, from one look. Nothing is decided here, and nothing waited for.
 
+pub mod watch;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -14,8 +16,11 @@ use crate::deploy::{LiveStack, Phase, Place, Progress, StackStatus, World};
 use crate::environment::{Environment, Stack};
 
 /// An environment as it is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {
+    /// When it was seen, by the cloud's clock.
+    #[serde(skip)]
+    pub seen: Option<Timestamp>,
     /// The environment.
     pub environment: String,
     /// Its stacks, in the order of the file.
@@ -31,7 +36,7 @@ pub struct Status {
 }
 
 /// A stack as it is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StackState {
     /// Its name in the environment.
     pub stack: String,
@@ -79,6 +84,7 @@ pub fn status(environment: &Environment, world: &World) -> Status {
     let lifetime = environment.lifetime.as_ref().map(|lifetime| lifetime.value);
     let expires = expiry(lifetime, world);
     Status {
+        seen: world.now,
         environment: environment.name.to_string(),
         stacks,
         strays: world.strays.iter().map(stray_name).collect::<BTreeSet<_>>().into_iter().collect(),

@@ -10,8 +10,9 @@ use crate::deploy::plan::Guard;
 use crate::deploy::report::{Counts, Outcome, Outlook, Preview, Report, StackPreview, StackReport};
 use crate::destroy::report::{Demolition, StackDemolition};
 use crate::operation::{Event, Statement};
+use crate::status::watch::{Change as Seen, What};
 use crate::status::{StackState, Status};
-use crate::view::human::{columns, plural};
+use crate::view::human::{Occasion, columns, plural};
 
 /// The width of the column of stacks in a line of progress: names are known only one by one.
 const STACK_WIDTH: usize = 12;
@@ -198,6 +199,23 @@ pub(super) fn event(event: &Event) -> Option<String> {
     }
 }
 
+/// What only those want to hear who ask for every step.
+pub(super) fn detail(event: &Event) -> Option<String> {
+    match event {
+        Event::Started { step } => Some(line('→', step, &step.sentence)),
+        Event::Ended { step, error: None } => Some(line('←', step, &format!("{}: done", step.sentence))),
+        Event::Cleared { reason, lasted } => {
+            Some(line('·', reason, &format!("no longer: {} (after {})", reason.sentence, seconds(*lasted))))
+        }
+        Event::Began { .. }
+        | Event::Planned { .. }
+        | Event::Waiting { .. }
+        | Event::Ended { error: Some(_), .. }
+        | Event::Refused { .. }
+        | Event::Failed { .. } => None,
+    }
+}
+
 /// The end of an operation of CloudFormation is news, that of other waits is not.
 fn operation_end(reason: &Statement) -> Option<&'static str> {
     match reason.data.get("reason")?.as_str()? {
@@ -226,10 +244,12 @@ pub(super) fn seconds(duration: Duration) -> String {
     }
 }
 
-pub(super) fn deployed(report: &Report) -> String {
+pub(super) fn deployed(report: &Report, occasion: Occasion) -> String {
     let mut text = String::new();
     if report.has_changes() {
-        let rows: Vec<Vec<String>> = report.stacks.iter().map(stack_row).collect();
+        // What was done stands in the table above; what was not has no row there.
+        let is_new = |stack: &&StackReport| !occasion.is_table_above || stack.outcome == Outcome::Unchanged;
+        let rows: Vec<Vec<String>> = report.stacks.iter().filter(is_new).map(stack_row).collect();
         text.push_str(&columns(&rows, ""));
     } else {
         let _ = writeln!(text, "{} is as its file says; nothing to do", report.environment);
@@ -317,6 +337,24 @@ fn state_row(stack: &StackState) -> Vec<String> {
     let ownership = if stack.is_ours { "" } else { "not made by greenroom" }.to_owned();
     let revision = stack.revision.clone().unwrap_or_default();
     vec![stack.stack.clone(), status.to_string(), age, revision, progress.unwrap_or_default(), ownership]
+}
+
+/// What has changed, in a line.
+pub(super) fn changed(change: &Seen) -> String {
+    let seen = change.seen.map(|seen| seen.to_string()).unwrap_or_default();
+    let what = match &change.what {
+        What::Stack(state) => {
+            let status = state.status.as_ref().map_or_else(|| "does not exist".to_owned(), ToString::to_string);
+            let progress = state.progress.as_ref().map(|it| {
+                let resource = it.resource.as_ref().map(|resource| format!(", {resource}")).unwrap_or_default();
+                format!("  {} of {} resources{resource}", it.done, it.begun)
+            });
+            format!("{:<STACK_WIDTH$} {status}{}", state.stack, progress.unwrap_or_default())
+        }
+        What::StrayCame { stack } => format!("{stack:<STACK_WIDTH$} is there, and not in the file"),
+        What::StrayWent { stack } => format!("{stack:<STACK_WIDTH$} is gone, as from the file"),
+    };
+    format!("{seen}  {}  {what}", change.environment)
 }
 
 /// A time in its two largest units: `6 h 12 min`.
@@ -425,7 +463,13 @@ hint: undo that change, or allow it: `--allow-replacement database/Database`
         let reason = Reason::Busy {
             stack: "elk".to_owned(),
             status: StackStatus::CreateInProgress,
-            progress: Progress { done: 22, begun: 31, resource: Some("DataNodes".to_owned()), news: None },
+            progress: Progress {
+                done: 22,
+                begun: 31,
+                resource: Some("DataNodes".to_owned()),
+                news: None,
+                failure: None,
+            },
         };
         let reason = Statement::of(&reason);
         let lasted = Duration::from_millis(400);

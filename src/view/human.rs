@@ -16,19 +16,28 @@ use crate::template::landing::Landing;
 use crate::view::snippet::{Redacted, render};
 use crate::view::{Graph, Report, TemplateInputs, deployment, json};
 
-pub(super) fn report(report: &Report, sources: &Sources, is_quiet: bool) -> String {
+/// What else the reader sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Occasion {
+    /// Only what is wrong is to be said.
+    pub(super) is_quiet: bool,
+    /// The table of progress stands above, and says already what was done.
+    pub(super) is_table_above: bool,
+}
+
+pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> String {
     match report {
         Report::Nothing => String::new(),
         Report::Text(text) => text.clone(),
         Report::Findings(findings) => self::findings(findings, sources),
-        Report::Written { .. } if is_quiet => String::new(),
+        Report::Written { .. } if occasion.is_quiet => String::new(),
         Report::Written { files, notes } => written(files, notes),
         Report::Inputs(templates) => templates.iter().map(inputs).collect::<Vec<_>>().join("\n"),
         Report::Explanation(explanation) => self::explanation(explanation),
         Report::Overview(overview) => self::overview(overview),
         Report::Differences(differences) => self::differences(differences),
         Report::Preview(preview) => deployment::preview(preview),
-        Report::Deployed(report) => deployment::deployed(report),
+        Report::Deployed(report) => deployment::deployed(report, occasion),
         Report::Demolition(demolition) => deployment::demolition(demolition),
         Report::Status(environments) => environments.iter().map(deployment::status).collect::<Vec<_>>().join("\n"),
         Report::Graph(graph) if graph.is_dot => dot(graph),

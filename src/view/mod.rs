@@ -1,11 +1,18 @@
 //! The only code that prints. Results go to stdout, once, at the end; everything else goes to stderr.
 
+mod board;
 mod deployment;
 mod human;
 mod json;
 mod snippet;
+mod table;
+mod watch;
 
 use std::io::{BufRead, IsTerminal, Write};
+
+pub use board::{Afterwards, Board, End};
+pub use table::Expected;
+pub use watch::Watch;
 
 use crate::check::Findings;
 use crate::deploy::report::{Preview, Report as Deployed};
@@ -112,13 +119,24 @@ pub enum Style {
     Json,
 }
 
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// Only what is wrong.
+    Quiet,
+    /// What is of interest.
+    Usual,
+    /// Every step.
+    Verbose,
+}
+
 /// Prints.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     /// For whom.
     pub style: Style,
-    /// Whether to say only what is wrong.
-    pub is_quiet: bool,
+    /// How much.
+    pub volume: Volume,
 }
 
 impl View {
@@ -128,7 +146,7 @@ impl View {
     /// When stdout cannot be written. A reader who has gone (`| head`) is no error.
     pub fn report(&self, report: &Report, sources: &Sources) -> std::io::Result<()> {
         let text = match self.style {
-            Style::Human => human::report(report, sources, self.is_quiet),
+            Style::Human => human::report(report, sources, self.occasion()),
             Style::Json => json::report(report, sources),
         };
         match report {
@@ -172,9 +190,26 @@ impl View {
         Some(line.trim().to_owned())
     }
 
+    /// Where progress is shown while a run goes on.
+    pub fn board(&self, expected: &[Expected], afterwards: Afterwards) -> Board {
+        Board::new(*self, expected, afterwards)
+    }
+
+    /// Where environments are shown that are looked at again and again.
+    pub fn watch(&self) -> Watch {
+        Watch::new(*self)
+    }
+
+    fn occasion(self) -> human::Occasion {
+        human::Occasion {
+            is_quiet: self.volume == Volume::Quiet,
+            is_table_above: board::is_live(self) && std::io::stdout().is_terminal(),
+        }
+    }
+
     /// Prints a line about the run itself, for people.
     pub fn note(&self, text: &str) {
-        if self.style == Style::Human && !self.is_quiet {
+        if self.style == Style::Human && self.volume != Volume::Quiet {
             let _ = anstream::stderr().write_all(format!("{text}\n").as_bytes());
         }
     }
@@ -182,8 +217,9 @@ impl View {
     /// Prints news: a line for people, or a line of JSON.
     pub fn event(&self, event: &Event) {
         let line = match self.style {
-            Style::Human if self.is_quiet => None,
-            Style::Human => deployment::event(event),
+            Style::Human if self.volume == Volume::Quiet => None,
+            Style::Human => deployment::event(event)
+                .or_else(|| deployment::detail(event).filter(|_| self.volume == Volume::Verbose)),
             Style::Json => serde_json::to_string(event).ok(),
         };
         if let Some(line) = line {
