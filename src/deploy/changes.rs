@@ -11,12 +11,12 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::DesiredStack;
-use super::world::{Detail, LiveResource, PolicyAction, Replacement, Row, RowAction};
+use super::world::{Detail, HIDDEN, LiveResource, PolicyAction, Replacement, Row, RowAction, STACK_TYPE};
 use crate::environment::stack_policy::{Denial, UpdateAction};
 use crate::environment::{Place, StackPolicy};
 use crate::operation::{Effect, ResourceChange, StackChange};
 use crate::template::resource_types::{Replaces, ResourceTypes};
-use crate::template::rules::holds_data;
+use crate::template::rules;
 use crate::template::{Parameter, ParameterValue};
 
 /// What would happen to one resource.
@@ -157,8 +157,8 @@ impl Change {
 /// Reads all rows of a change set. `template` is the one that would be deployed.
 pub fn read(rows: &[Row], template: &Json) -> Vec<Change> {
     let mut changes: Vec<Change> = rows.iter().map(|row| change(row, template)).collect();
-    for position in 0..changes.len() {
-        changes[position].renamed_from = renamed_from(&rows[position], rows);
+    for (position, former) in renames(rows) {
+        changes[position].renamed_from = Some(former);
     }
     changes
 }
@@ -219,7 +219,8 @@ fn modification(row: &Row, template: &Json) -> Action {
         Replacement::Never => Action::Modify,
         Replacement::Always => Action::Replace,
         Replacement::Conditional => {
-            let open = row.details.iter().filter(|detail| detail.recreation != Replacement::Never);
+            let details = complete(&row.details);
+            let open = details.iter().filter(|detail| detail.recreation != Replacement::Never);
             let worst = open.map(|detail| decide(row, detail, template)).max().unwrap_or(Decision::Open);
             match worst {
                 Decision::InPlace => Action::Modify,
@@ -247,16 +248,68 @@ fn decide(row: &Row, detail: &Detail, template: &Json) -> Decision {
     match row.kind.as_str() {
         "AWS::RDS::DBInstance" => database(row, detail),
         "AWS::AutoScaling::AutoScalingGroup" => group(row, detail, template),
+        "AWS::ElasticLoadBalancing::LoadBalancer" => load_balancer(row, detail),
+        "AWS::EC2::VPC" => network(detail),
         _ => Decision::Open,
     }
+}
+
+/// One value may be listed twice, and only one of the two may hold what it was and will be: each is given what any knows.
+fn complete(details: &[Detail]) -> Vec<Detail> {
+    let known = |detail: &Detail, side: fn(&Detail) -> &Option<String>| {
+        let of_same = details.iter().filter(|other| (&other.path, &other.property) == (&detail.path, &detail.property));
+        side(detail).clone().or_else(|| of_same.filter_map(|other| side(other).clone()).next())
+    };
+    let completed = |detail: &Detail| Detail {
+        before: known(detail, |detail| &detail.before),
+        after: known(detail, |detail| &detail.after),
+        ..detail.clone()
+    };
+    details.iter().map(completed).collect()
+}
+
+/// How a value changes, as far as a change set tells. What cannot be told is never taken for equal: that would be taken for harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn<'a> {
+    Unchanged,
+    Added(&'a str),
+    Changed(&'a str, &'a str),
+    Removed,
+    Unclear,
+}
+
+/// How the beginning of a value reads that is known only once the change has been made (recorded from AWS).
+const KNOWN_AFTERWARDS: &str = "{{changeSet:";
+
+fn turn<'a>(row: &Row, detail: &'a Detail) -> Turn<'a> {
+    let written = |side: &'a Option<String>| side.as_deref().filter(|text| !text.is_empty());
+    let is_told = |text: &str| text != HIDDEN && !text.starts_with(KNOWN_AFTERWARDS);
+    match (written(&detail.before), written(&detail.after)) {
+        (None, None) => Turn::Unclear,
+        (None, Some(after)) => Turn::Added(after),
+        // Long values are left out of a change set, but not because they are gone.
+        (Some(_), None) if stands(row.after.as_ref(), &detail.property) == Some(true) => Turn::Unclear,
+        (Some(_), None) => Turn::Removed,
+        (Some(before), Some(after)) if !is_told(before) || !is_told(after) => Turn::Unclear,
+        (Some(before), Some(after)) if before == after => Turn::Unchanged,
+        (Some(before), Some(after)) => Turn::Changed(before, after),
+    }
+}
+
+/// Whether a resource has a property; nothing where its properties are not known.
+fn stands(context: Option<&Json>, property: &str) -> Option<bool> {
+    let properties = context?.get("Properties")?;
+    Some(match properties.get(property) {
+        None | Some(Json::Null) => false,
+        Some(Json::Array(entries)) => !entries.is_empty(),
+        Some(value) => value != "",
+    })
 }
 
 /// What the handler of databases does (aws-cloudformation-resource-providers-rds, `ImmutabilityHelper`, July 2025), property by
 /// property as the registry lists the conditional ones. What is not listed as in place is a replacement.
 fn database(row: &Row, detail: &Detail) -> Decision {
-    let before = detail.before.as_deref().unwrap_or_default();
-    let after = detail.after.as_deref().unwrap_or_default();
-    let is_equal = before == after;
+    let turn = turn(row, detail);
     let is_in_place = match detail.property.as_str() {
         "AutoMinorVersionUpgrade"
         | "BackupRetentionPeriod"
@@ -269,11 +322,17 @@ fn database(row: &Row, detail: &Detail) -> Decision {
         | "SourceDBInstanceAutomatedBackupsArn"
         | "SourceDbiResourceId"
         | "SourceDBInstanceIdentifier"
-        | "SourceDBClusterIdentifier" => is_equal || after.is_empty(),
-        "UseLatestRestorableTime" => is_equal || after != "true",
-        "AvailabilityZone" => is_equal || (after.is_empty() && is_multi_zone(row)),
-        "PerformanceInsightsKMSKeyId" => is_equal || before.is_empty(),
-        "Engine" => is_equal || is_engine_upgrade(before, after),
+        | "SourceDBClusterIdentifier" => matches!(turn, Turn::Unchanged | Turn::Removed),
+        "UseLatestRestorableTime" => {
+            matches!(turn, Turn::Unchanged | Turn::Removed | Turn::Added("false") | Turn::Changed(_, "false"))
+        }
+        "AvailabilityZone" => turn == Turn::Unchanged || turn == Turn::Removed && is_multi_zone(row),
+        "PerformanceInsightsKMSKeyId" => matches!(turn, Turn::Unchanged | Turn::Added(_)),
+        "Engine" => match turn {
+            Turn::Unchanged => true,
+            Turn::Changed(before, after) => is_engine_upgrade(before, after),
+            Turn::Added(_) | Turn::Removed | Turn::Unclear => false,
+        },
         _ => false,
     };
     if is_in_place { Decision::InPlace } else { Decision::Replaced }
@@ -294,16 +353,41 @@ fn is_engine_upgrade(before: &str, after: &str) -> bool {
     )
 }
 
-/// A group is replaced only where its update policy says so (?).
+/// A group is replaced only where its update policy says so (User Guide, "`UpdatePolicy` attribute").
 fn group(row: &Row, detail: &Detail, template: &Json) -> Decision {
-    if !matches!(detail.property.as_str(), "LaunchTemplate" | "VPCZoneIdentifier") {
+    const BY_POLICY: [&str; 4] =
+        ["LaunchConfigurationName", "LaunchTemplate", "MixedInstancesPolicy", "VPCZoneIdentifier"];
+    if !BY_POLICY.contains(&detail.property.as_str()) {
         return Decision::Open;
     }
-    let policy = resource(template, &row.logical_id).and_then(|resource| resource.get("UpdatePolicy"));
-    if policy.is_some_and(|policy| policy.get("AutoScalingReplacingUpdate").is_some()) {
-        return Decision::Replaced;
+    let policy =
+        resource(template, &row.logical_id).and_then(|it| it.pointer("/UpdatePolicy/AutoScalingReplacingUpdate"));
+    match policy.map(|policy| policy.get("WillReplace")) {
+        None => Decision::InPlace,
+        Some(Some(will)) if will == &Json::Bool(false) || will == "false" => Decision::InPlace,
+        Some(_) => Decision::Replaced,
     }
-    Decision::InPlace
+}
+
+/// A classic load balancer is replaced when it gets its first, or loses its last, of these (Template Reference,
+/// `AWS::ElasticLoadBalancing::LoadBalancer`, "Update requires").
+fn load_balancer(row: &Row, detail: &Detail) -> Decision {
+    let property = detail.property.as_str();
+    let sides = stands(row.before.as_ref(), property).zip(stands(row.after.as_ref(), property));
+    match (property, sides) {
+        ("AvailabilityZones" | "HealthCheck" | "Subnets", Some((true, true))) => Decision::InPlace,
+        ("AvailabilityZones" | "HealthCheck" | "Subnets", Some(_)) => Decision::Replaced,
+        _ => Decision::Open,
+    }
+}
+
+/// Only from dedicated to shared hosts a network stays (Template Reference, `AWS::EC2::VPC`, `InstanceTenancy`).
+fn network(detail: &Detail) -> Decision {
+    match (detail.property.as_str(), detail.before.as_deref(), detail.after.as_deref()) {
+        ("InstanceTenancy", Some("dedicated"), Some("default")) => Decision::InPlace,
+        ("InstanceTenancy", Some("default"), Some("dedicated")) => Decision::Replaced,
+        _ => Decision::Open,
+    }
 }
 
 fn resource<'a>(template: &'a Json, logical_id: &str) -> Option<&'a Json> {
@@ -401,6 +485,11 @@ fn is_restored(row: &Row) -> bool {
         .any(|name| properties.and_then(|properties| properties.get(name)).is_some_and(|value| value != ""))
 }
 
+/// A nested stack may hold anything: nobody has looked into it.
+fn holds_data(kind: &str) -> bool {
+    kind == STACK_TYPE || rules::holds_data(kind)
+}
+
 /// What people call a resource that holds data.
 pub fn noun(kind: &str) -> &'static str {
     match kind {
@@ -410,6 +499,7 @@ pub fn noun(kind: &str) -> &'static str {
         }
         "AWS::DynamoDB::Table" | "AWS::DynamoDB::GlobalTable" => "table",
         "AWS::S3::Bucket" => "bucket",
+        STACK_TYPE => "nested stack",
         "AWS::EC2::Volume" => "volume",
         "AWS::EFS::FileSystem" | "AWS::FSx::FileSystem" => "file system",
         "AWS::KMS::Key" => "key",
@@ -419,21 +509,29 @@ pub fn noun(kind: &str) -> &'static str {
     }
 }
 
-/// A resource that appears as another of its type disappears, with the same properties or as the only pair of that type.
+/// The rows that add what looks like a removed resource under a new name, each with the old one: the same properties, or else the
+/// only pair of its type that is left. No removed resource is taken for the origin of two.
 ///
 /// CloudFormation knows no renaming: the old one goes, with what it holds.
-fn renamed_from(row: &Row, rows: &[Row]) -> Option<String> {
-    if row.action != RowAction::Add {
-        return None;
+fn renames(rows: &[Row]) -> Vec<(usize, String)> {
+    let of = |action: RowAction| rows.iter().enumerate().filter(move |(_, row)| row.action == action);
+    let mut added: Vec<(usize, &Row)> = of(RowAction::Add).collect();
+    let mut removed: Vec<&Row> = of(RowAction::Remove).map(|(_, row)| row).collect();
+    let mut renames = Vec::new();
+    added.retain(|(position, row)| {
+        let is_twin = |gone: &&Row| gone.kind == row.kind && gone.before.is_some() && gone.before == row.after;
+        let Some(twin) = removed.iter().position(is_twin) else { return true };
+        renames.push((*position, removed.remove(twin).logical_id.clone()));
+        false
+    });
+    for (position, row) in &added {
+        let mut gone = removed.iter().filter(|gone| gone.kind == row.kind);
+        let is_only = added.iter().filter(|(_, other)| other.kind == row.kind).count() == 1;
+        if let (Some(only), None, true) = (gone.next(), gone.next(), is_only) {
+            renames.push((*position, only.logical_id.clone()));
+        }
     }
-    let of_kind = |action: RowAction| rows.iter().filter(move |other| other.action == action && other.kind == row.kind);
-    let twin = of_kind(RowAction::Remove).find(|gone| gone.before.is_some() && gone.before == row.after);
-    let mut gone = of_kind(RowAction::Remove);
-    let only_pair = match (gone.next(), gone.next(), of_kind(RowAction::Add).count()) {
-        (Some(gone), None, 1) => Some(gone),
-        _ => None,
-    };
-    twin.or(only_pair).map(|gone| gone.logical_id.clone())
+    renames
 }
 
 /// The change of a stack as an approval sees it.
@@ -538,32 +636,78 @@ mod tests {
         assert_eq!(change(&row, &Json::Null).action, expected, "{property} {before} → {after}");
     }
 
+    /// For each conditional property of a database, two values of it, and whether the database stays when the value is added,
+    /// changed, and removed.
+    #[rustfmt::skip]
+    const CONDITIONAL: [(&str, [&str; 2], [bool; 3]); 16] = [
+        ("AutoMinorVersionUpgrade",             ["true", "false"],        [true,  true,  true]),
+        ("AvailabilityZone",                    ["a", "b"],               [false, false, false]),
+        ("BackupRetentionPeriod",               ["7", "14"],              [true,  true,  true]),
+        ("DBClusterSnapshotIdentifier",         ["snap", "other"],        [false, false, true]),
+        ("DBParameterGroupName",                ["own", "other"],         [true,  true,  true]),
+        ("DBSnapshotIdentifier",                ["snap", "other"],        [false, false, true]),
+        ("Engine",                              ["postgres", "mysql"],    [false, false, false]),
+        ("MultiAZ",                             ["false", "true"],        [true,  true,  true]),
+        ("PerformanceInsightsKMSKeyId",         ["key", "other"],         [true,  false, false]),
+        ("PreferredMaintenanceWindow",          ["sun", "mon"],           [true,  true,  true]),
+        ("RestoreTime",                         ["noon", "midnight"],     [false, false, true]),
+        ("SourceDBClusterIdentifier",           ["main", "other"],        [false, false, true]),
+        ("SourceDBInstanceAutomatedBackupsArn", ["arn:a", "arn:b"],       [false, false, true]),
+        ("SourceDBInstanceIdentifier",          ["main", "other"],        [false, false, true]),
+        ("SourceDbiResourceId",                 ["db-1", "db-2"],         [false, false, true]),
+        ("UseLatestRestorableTime",             ["true", "false"],        [false, true,  true]),
+    ];
+
     #[test]
-    fn ordinary_changes_of_a_database_are_no_replacement() {
-        check("BackupRetentionPeriod", "7", "14", Action::Modify);
-        check("MultiAZ", "false", "true", Action::Modify);
-        check("DBParameterGroupName", "a", "b", Action::Modify);
+    fn every_conditional_property_of_a_database_is_decided_for_every_turn_it_can_take() {
+        for (property, [one, other], [added, changed, removed]) in CONDITIONAL {
+            let action = |stays: bool| if stays { Action::Modify } else { Action::Replace };
+            check(property, one, one, Action::Modify);
+            check(property, "", one, action(added));
+            check(property, one, other, action(changed));
+            check(property, one, "", action(removed));
+        }
     }
 
     #[test]
-    fn a_snapshot_added_to_a_live_database_replaces_it_and_removed_does_not() {
-        check("DBSnapshotIdentifier", "", "snap", Action::Replace);
-        check("DBSnapshotIdentifier", "snap", "other", Action::Replace);
-        check("DBSnapshotIdentifier", "snap", "", Action::Modify);
-        check("SourceDBInstanceIdentifier", "main", "", Action::Modify);
+    fn the_table_holds_what_the_registry_calls_conditional() {
+        let facts = ResourceTypes::shipped().get("AWS::RDS::DBInstance").expect("databases are known");
+        let conditional: Vec<&str> = facts.conditional_create_only.iter().map(String::as_str).collect();
+        assert_eq!(CONDITIONAL.map(|(property, ..)| property).to_vec(), conditional);
     }
 
     #[test]
-    fn the_rest_of_the_table_of_conditional_properties() {
-        check("UseLatestRestorableTime", "true", "false", Action::Modify);
-        check("UseLatestRestorableTime", "", "true", Action::Replace);
-        check("AvailabilityZone", "a", "b", Action::Replace);
-        check("AvailabilityZone", "a", "", Action::Replace);
-        check("PerformanceInsightsKMSKeyId", "", "key", Action::Modify);
-        check("PerformanceInsightsKMSKeyId", "key", "other", Action::Replace);
+    fn the_values_that_turn_a_decision_round() {
+        check("UseLatestRestorableTime", "false", "true", Action::Replace);
+        check("UseLatestRestorableTime", "", "false", Action::Modify);
+        check("Engine", "oracle-se", "oracle-se2", Action::Modify);
         check("Engine", "oracle-se1", "oracle-se2", Action::Modify);
-        check("Engine", "postgres", "mysql", Action::Replace);
+        check("Engine", "oracle-ee", "oracle-ee-cdb", Action::Modify);
+        check("Engine", "oracle-se2", "oracle-se2-cdb", Action::Modify);
+        check("Engine", "aurora", "aurora-mysql", Action::Modify);
         check("SomethingNew", "a", "b", Action::Replace);
+    }
+
+    /// `****` is not equal to `****`, nor is what nobody knows yet, nor what was left out of the answer.
+    #[test]
+    fn a_value_that_cannot_be_told_is_never_taken_for_harmless() {
+        check("DBSnapshotIdentifier", "****", "****", Action::Replace);
+        check("Engine", "postgres", "{{changeSet:KNOWN_AFTER_APPLY}}", Action::Replace);
+        check("UseLatestRestorableTime", "false", "{{changeSet:KNOWN_AFTER_APPLY}}", Action::Replace);
+        check("DBSnapshotIdentifier", "", "", Action::Replace);
+        let left_out = detail("DBSnapshotIdentifier", Replacement::Conditional, "snap", "");
+        let mut row = database_row(Replacement::Conditional, vec![left_out]);
+        row.after = Some(json!({"Properties": {"DBSnapshotIdentifier": "other"}}));
+        assert_eq!(change(&row, &Json::Null).action, Action::Replace);
+    }
+
+    /// Recorded from AWS: a value may be listed twice. Where only one of the two says what it is, the other knows it too.
+    #[test]
+    fn a_value_that_is_listed_twice_is_decided_by_what_both_say() {
+        let full = detail("Engine", Replacement::Conditional, "oracle-se1", "oracle-se2");
+        let bare = Detail { before: None, after: None, is_static: false, ..full.clone() };
+        let row = database_row(Replacement::Conditional, vec![full, bare]);
+        assert_eq!(change(&row, &Json::Null).action, Action::Modify);
     }
 
     #[test]
@@ -572,6 +716,42 @@ mod tests {
             database_row(Replacement::Conditional, vec![detail("AvailabilityZone", Replacement::Conditional, "a", "")]);
         row.after = Some(json!({"Properties": {"MultiAZ": "true"}}));
         assert_eq!(change(&row, &Json::Null).action, Action::Modify);
+    }
+
+    fn conditional_row(kind: &str, property: &str, before: &str, after: &str) -> Row {
+        Row {
+            logical_id: "It".to_owned(),
+            kind: kind.to_owned(),
+            replacement: Replacement::Conditional,
+            details: vec![detail(property, Replacement::Conditional, before, after)],
+            ..Row::default()
+        }
+    }
+
+    #[test]
+    fn a_load_balancer_is_replaced_by_its_first_and_its_last_subnet() {
+        let subnets = |list: &[&str]| Some(json!({"Properties": {"Subnets": list}}));
+        for (before, after, expected) in [
+            (&["a"][..], &["a", "b"][..], Action::Modify),
+            (&["a", "b"], &["a"], Action::Modify),
+            (&[], &["a"], Action::Replace),
+            (&["a"], &[], Action::Replace),
+        ] {
+            let mut row = conditional_row("AWS::ElasticLoadBalancing::LoadBalancer", "Subnets", "", "a");
+            (row.before, row.after) = (subnets(before), subnets(after));
+            assert_eq!(change(&row, &Json::Null).action, expected, "{before:?} → {after:?}");
+        }
+        let unknown = conditional_row("AWS::ElasticLoadBalancing::LoadBalancer", "Subnets", "", "a");
+        assert_eq!(change(&unknown, &Json::Null).action, Action::MayReplace);
+    }
+
+    #[test]
+    fn a_network_stays_only_on_its_way_to_shared_hosts() {
+        let action = |before: &str, after: &str| {
+            change(&conditional_row("AWS::EC2::VPC", "InstanceTenancy", before, after), &Json::Null).action
+        };
+        assert_eq!(action("dedicated", "default"), Action::Modify);
+        assert_eq!(action("default", "dedicated"), Action::Replace);
     }
 
     #[test]
@@ -589,16 +769,15 @@ mod tests {
 
     #[test]
     fn a_group_is_replaced_only_by_its_update_policy() {
-        let row = Row {
-            logical_id: "Group".to_owned(),
-            kind: "AWS::AutoScaling::AutoScalingGroup".to_owned(),
-            replacement: Replacement::Conditional,
-            details: vec![detail("LaunchTemplate", Replacement::Conditional, "1", "2")],
-            ..Row::default()
-        };
-        let template = json!({"Resources": {"Group": {"UpdatePolicy": {"AutoScalingReplacingUpdate": {}}}}});
-        assert_eq!(change(&row, &template).action, Action::Replace);
-        assert_eq!(change(&row, &Json::Null).action, Action::Modify);
+        for property in ["LaunchConfigurationName", "LaunchTemplate", "MixedInstancesPolicy", "VPCZoneIdentifier"] {
+            let row = conditional_row("AWS::AutoScaling::AutoScalingGroup", property, "1", "2");
+            let action = |policy: Json| change(&row, &json!({"Resources": {"It": {"UpdatePolicy": policy}}})).action;
+            assert_eq!(action(json!({"AutoScalingReplacingUpdate": {"WillReplace": true}})), Action::Replace);
+            assert_eq!(action(json!({"AutoScalingReplacingUpdate": {}})), Action::Replace, "the worse is assumed");
+            assert_eq!(action(json!({"AutoScalingReplacingUpdate": {"WillReplace": false}})), Action::Modify);
+            assert_eq!(action(json!({"AutoScalingRollingUpdate": {}})), Action::Modify);
+            assert_eq!(action(Json::Null), Action::Modify);
+        }
     }
 
     #[test]
@@ -626,6 +805,21 @@ mod tests {
             verdict(&row, &template).as_deref(),
             Some("replaced by a database made from a snapshot; the old one is kept outside of the stack")
         );
+    }
+
+    #[test]
+    fn a_nested_stack_that_goes_may_take_data_with_it() {
+        let nested = |replacement, action| Row {
+            logical_id: "Workers".to_owned(),
+            kind: STACK_TYPE.to_owned(),
+            action,
+            replacement,
+            ..Row::default()
+        };
+        let gone = change(&nested(Replacement::Never, RowAction::Remove), &Json::Null);
+        assert_eq!(gone.verdict.map(|it| it.to_string()).as_deref(), Some("DELETED with all it holds"));
+        let changed = change(&nested(Replacement::Never, RowAction::Modify), &Json::Null);
+        assert_eq!((changed.action, changed.verdict), (Action::Modify, None));
     }
 
     #[test]
@@ -666,6 +860,40 @@ mod tests {
         let changes = read(&[row("Old", RowAction::Remove), row("New", RowAction::Add)], &Json::Null);
         assert_eq!(changes[1].renamed_from.as_deref(), Some("Old"));
         assert_eq!(changes[0].renamed_from, None);
+    }
+
+    #[test]
+    fn of_two_new_names_each_has_an_origin_of_its_own() {
+        let row = |id: &str, action: RowAction, size: &str| {
+            let context = Some(json!({"Properties": {"AllocatedStorage": size}}));
+            let (before, after) = if action == RowAction::Remove { (context, None) } else { (None, context) };
+            Row { logical_id: id.to_owned(), action, before, after, ..database_row(Replacement::Never, vec![]) }
+        };
+        let rows = [
+            row("OldSmall", RowAction::Remove, "20"),
+            row("OldLarge", RowAction::Remove, "800"),
+            row("NewLarge", RowAction::Add, "800"),
+            row("NewSmall", RowAction::Add, "20"),
+        ];
+        let origins =
+            |rows: &[Row]| read(rows, &Json::Null).into_iter().filter_map(|it| it.renamed_from).collect::<Vec<_>>();
+        assert_eq!(origins(&rows), ["OldLarge", "OldSmall"]);
+        let twins = [
+            row("One", RowAction::Remove, "20"),
+            row("Two", RowAction::Remove, "20"),
+            row("Three", RowAction::Add, "20"),
+            row("Four", RowAction::Add, "20"),
+        ];
+        assert_eq!(origins(&twins), ["One", "Two"]);
+        assert_eq!(
+            origins(&[
+                row("Gone", RowAction::Remove, "20"),
+                row("A", RowAction::Add, "1"),
+                row("B", RowAction::Add, "2")
+            ])
+            .len(),
+            0
+        );
     }
 
     #[test]
