@@ -142,7 +142,7 @@ impl Run<'_> {
 
     fn hint(&self, desired: &Desired, reason: &Reason) -> Option<String> {
         let Reason::EndedBadly { stack, failure, .. } = reason else { return reason.hint(&desired.environment) };
-        let resource = failure.resource.as_ref()?;
+        let resource = failure.own_resource()?;
         let place = self.written.resource(stack, resource)?;
         Some(format!("`{resource}` is written in {place}"))
     }

@@ -572,7 +572,7 @@ impl About for Reason {
             Self::HoldsData { stack, resource, .. } | Self::DeniedByPolicy { stack, resource, .. } => {
                 (stack, Some(resource.clone()))
             }
-            Self::EndedBadly { stack, failure, .. } => (stack, failure.resource.clone()),
+            Self::EndedBadly { stack, failure, .. } => (stack, failure.own_resource().cloned()),
         };
         Subject { stack: Some(stack.clone()), resource }
     }
@@ -685,6 +685,6 @@ fn way_out(stack: &str, status: &StackStatus) -> Option<String> {
 
 fn cause_of(failure: &world::FirstFailure) -> String {
     let reason = failure.reason.as_deref().map(|reason| format!(": {}", reason.trim_end_matches('.')));
-    let resource = failure.resource.as_deref().map(|resource| format!(" because of `{resource}`"));
+    let resource = failure.path().map(|path| format!(" because of `{path}`"));
     format!("{}{}", resource.unwrap_or_default(), reason.unwrap_or_default())
 }

@@ -15,8 +15,8 @@ use serde_json::Value as Json;
 use super::marks::{self, CHANGE_SET_PREFIX};
 use super::plan::seems_as_wanted;
 use super::world::{
-    ChangeSet, ChangeSetStatus, Detail, Execution, LiveResource, LiveStack, Phase, PolicyAction, Replacement, Row,
-    RowAction, StackEvent, Stray, Wish, World,
+    ChangeSet, ChangeSetStatus, Detail, Execution, LiveResource, LiveStack, NestedStack, Phase, PolicyAction,
+    Replacement, Row, RowAction, StackEvent, Stray, Wish, World,
 };
 use super::{Desired, DesiredStack, Place};
 use crate::aws::{Clients, Fault, Page, Target, pages};
@@ -24,6 +24,10 @@ use crate::environment::StackPolicy;
 
 /// Calls about single stacks that are under way at the same time. Accounts share their limits with everybody in them.
 const CALLS_AT_ONCE: usize = 4;
+
+/// How deep a cause is followed into nested stacks. Deeper nesting than a handful is unheard of; a circle is impossible, but its
+/// end would be CloudFormation's word alone.
+const NESTING_MAX: usize = 16;
 
 /// Looks, and remembers what cannot change any more. One for each run.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ struct Memory {
     events: HashMap<String, Vec<StackEvent>>,
     /// By the stack's ARN: its stack policy, where it is as wanted.
     policies: HashMap<String, Option<StackPolicy>>,
+    /// By the ARN of a nested stack and the event that says it failed: its events up to then, oldest first.
+    nested: HashMap<(String, String), Vec<StackEvent>>,
     /// By the stack's ARN: what its template says about deletion.
     deletion_policies: HashMap<String, BTreeMap<String, String>>,
 }
@@ -112,7 +118,9 @@ impl<'clients> Observer<'clients> {
                     world.stacks.insert(wish.label.clone(), live.clone());
                 }
                 let is_known = world.strays.iter().any(|known| known.stack.id == live.id);
-                if live.status.phase() != Phase::Gone && !is_known && is_stray(&live, place) {
+                // Tags reach the resources of a stack, and nested stacks are resources: ours alone may touch them.
+                let is_on_its_own = live.status.phase() != Phase::Gone && !live.is_nested;
+                if is_on_its_own && !is_known && is_stray(&live, place) {
                     world.strays.push(Stray { place: place.clone(), stack: live });
                 }
             }
@@ -133,7 +141,7 @@ impl<'clients> Observer<'clients> {
     /// What a call ended with.
     pub async fn look_into(&self, place: &Place, live: &mut LiveStack, depth: Depth) -> Result<(), Fault> {
         let client = self.client(place).await;
-        live.events = self.events(&client, live).await?;
+        self.look_at_events(&client, live).await?;
         if depth == Depth::Resources {
             live.resources = self.resources(&client, live).await?;
         }
@@ -150,7 +158,7 @@ impl<'clients> Observer<'clients> {
     pub async fn look_at_progress(&self, wishes: &[Wish], world: &mut World) -> Result<(), Fault> {
         for wish in wishes {
             if let Some(live) = world.stacks.get_mut(&wish.label) {
-                live.events = self.events(&self.client(&wish.place).await, live).await?;
+                self.look_at_events(&self.client(&wish.place).await, live).await?;
             }
         }
         Ok(())
@@ -200,12 +208,58 @@ impl<'clients> Observer<'clients> {
         let Some(live) = live else { return Ok(None) };
         let client = self.client(&wish.place).await;
         let mut live = live.clone();
-        live.events = self.events(&client, &live).await?;
+        self.look_at_events(&client, &mut live).await?;
         if matches!(live.status.phase(), Phase::Steady | Phase::Empty) {
             live.change_sets = self.change_sets(&client, &live).await?;
         }
         live.computed = self.memory().computed.get(&live.id).cloned().unwrap_or_default();
         Ok(Some((wish.label.clone(), live)))
+    }
+
+    async fn look_at_events(&self, client: &Client, live: &mut LiveStack) -> Result<(), Fault> {
+        live.events = self.events(client, live).await?;
+        live.nested = self.nested(client, live).await?;
+        Ok(())
+    }
+
+    /// Follows the first failure into the nested stacks that it came from, by their own ids: they may be deleted by now.
+    async fn nested(&self, client: &Client, live: &LiveStack) -> Result<Vec<NestedStack>, Fault> {
+        let began = live.events.first().and_then(|event| event.time);
+        let mut path: Vec<NestedStack> = Vec::new();
+        let mut cause = live.first_cause().cloned();
+        while let Some(failed) = cause.take().filter(|_| path.len() < NESTING_MAX) {
+            let Some(id) = failed.nested_stack() else { break };
+            let nested =
+                NestedStack { id: id.to_owned(), events: self.nested_events(client, id, &failed.id, began).await? };
+            cause = nested.first_cause().cloned();
+            path.push(nested);
+        }
+        Ok(path)
+    }
+
+    /// What happened in a nested stack since an operation began. Its failure is over once the stack around it tells of it.
+    async fn nested_events(
+        &self,
+        client: &Client,
+        id: &str,
+        failed: &str,
+        began: Option<Timestamp>,
+    ) -> Result<Vec<StackEvent>, Fault> {
+        let key = (id.to_owned(), failed.to_owned());
+        let known = self.memory().nested.get(&key).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let is_older = |event: &StackEvent| event.time.zip(began).is_some_and(|(time, began)| time < began);
+        let read = async |token| events_page(client, id, token).await;
+        let mut events = match pages(read, |page| page.iter().any(is_older)).await {
+            Err(Fault::Missing { .. }) => Vec::new(),
+            read => read?,
+        };
+        events.retain(|event| !is_older(event));
+        events.reverse();
+        self.memory().nested.insert(key, events.clone());
+        Ok(events)
     }
 
     /// The events of the last operation, where it runs or ended badly; of all others nobody asks.
@@ -457,6 +511,7 @@ fn live_stack(stack: types::Stack) -> LiveStack {
         ),
         tags: pairs(stack.tags.unwrap_or_default().into_iter().map(|it| (it.key, it.value))),
         is_termination_protected: stack.enable_termination_protection.unwrap_or_default(),
+        is_nested: stack.parent_id.is_some(),
         ..LiveStack::default()
     }
 }
@@ -655,6 +710,7 @@ fn deletion_policies(body: &str) -> BTreeMap<String, String> {
 mod tests {
     use super::*;
     use crate::aws::canned;
+    use crate::deploy::StackStatus;
     use crate::deploy::world::STACK_TYPE;
 
     fn wish(name: &str) -> Wish {
@@ -772,6 +828,70 @@ mod tests {
         let world = Observer::new(&canned.clients).observe(&desired).await.expect("the answer is good");
         assert_eq!(world.strays.len(), 1);
         assert_eq!(super::super::plan::stray_name(&world.strays[0]), "cache");
+    }
+
+    /// Stack tags reach nested stacks, our marks among them: deleting one by itself would tear a hole into a stack that is in use.
+    #[tokio::test]
+    async fn a_nested_stack_is_no_stray() {
+        let nested = stack_xml("workers", "").replace("<Tags>", "<ParentId>arn:network</ParentId><Tags>");
+        let canned = canned::Canned::serve(vec![stacks_page(&(stack_xml("network", "") + &nested), None)]).await;
+        let observer = Observer::new(&canned.clients);
+        let world = observer.look_at(&[wish("network")], |stack, _| stack.name != "sync-network").await;
+        assert_eq!(world.expect("the answer is good").strays, []);
+    }
+
+    /// An event as CloudFormation tells it, at that minute.
+    fn event_xml(resource: &str, physical_id: &str, status: &str, minute: u8) -> String {
+        let kind = if physical_id.starts_with("arn:") { STACK_TYPE } else { "AWS::SQS::Queue" };
+        let about = format!("<LogicalResourceId>{resource}</LogicalResourceId><ResourceType>{kind}</ResourceType>");
+        let what = format!("<ResourceStatus>{status}</ResourceStatus><EventId>{resource}-{minute}</EventId>");
+        let when = format!("<Timestamp>2026-11-25T08:{minute:02}:00Z</Timestamp>");
+        format!("<member>{about}<PhysicalResourceId>{physical_id}</PhysicalResourceId>{what}{when}</member>")
+    }
+
+    fn events_answer(newest_first: &[String], next: Option<&str>) -> canned::Answer {
+        let next = next.map(|next| format!("<NextToken>{next}</NextToken>")).unwrap_or_default();
+        canned::result("DescribeStackEvents", &format!("<StackEvents>{}</StackEvents>{next}", newest_first.concat()))
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_followed_into_the_nested_stacks_it_came_from() {
+        let answers = vec![
+            events_answer(
+                &[
+                    event_xml("Workers", "arn:workers", "UPDATE_FAILED", 9),
+                    event_xml("sync-api", "arn:api", "UPDATE_IN_PROGRESS", 5),
+                ],
+                None,
+            ),
+            events_answer(
+                &[
+                    // The rollback of the outer stack has deleted it since.
+                    event_xml("sync-workers", "arn:workers", "DELETE_IN_PROGRESS", 10),
+                    event_xml("Inner", "arn:inner", "CREATE_FAILED", 8),
+                    event_xml("sync-workers", "arn:workers", "UPDATE_IN_PROGRESS", 6),
+                    event_xml("Before", "old", "CREATE_FAILED", 1),
+                ],
+                Some("nobody asks for it"),
+            ),
+            events_answer(&[event_xml("Queue", "", "CREATE_FAILED", 7)], None),
+        ];
+        let canned = canned::Canned::serve(answers).await;
+        let observer = Observer::new(&canned.clients);
+        let mut live =
+            LiveStack { id: "arn:api".to_owned(), status: StackStatus::UpdateRollbackComplete, ..LiveStack::default() };
+        for _ in 0..2 {
+            let looked = observer.look_into(&wish("api").place, &mut live, Depth::Events).await;
+            assert_eq!(looked, Ok(()));
+            assert_eq!(live.first_failure().path().as_deref(), Some("Workers/Inner/Queue"));
+        }
+        let about: Vec<String> = canned.asked().iter().map(|body| asked_about(body)).collect();
+        assert_eq!(about, ["arn:api", "arn:workers", "arn:inner", "arn:api"], "what is over is asked for once");
+    }
+
+    fn asked_about(body: &str) -> String {
+        let name = body.split('&').find_map(|pair| pair.strip_prefix("StackName=")).unwrap_or_default();
+        name.replace("%3A", ":")
     }
 
     #[test]

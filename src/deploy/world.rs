@@ -80,8 +80,12 @@ pub struct LiveStack {
     pub change_sets: Vec<ChangeSet>,
     /// Change sets of ours whose computation was seen finished in this run; they may be gone by now.
     pub computed: Vec<ChangeSet>,
+    /// Whether it is a resource of another stack, which alone may touch it.
+    pub is_nested: bool,
     /// The events of the last operation, oldest first, as far as they were asked for.
     pub events: Vec<StackEvent>,
+    /// The nested stacks on the way to what failed first, outermost first, as far as they were asked for.
+    pub nested: Vec<NestedStack>,
     /// Its resources, as far as they were asked for.
     pub resources: Vec<LiveResource>,
 }
@@ -387,13 +391,43 @@ pub struct StackEvent {
     pub reason: Option<String>,
 }
 
-/// The type of the row that stands for the stack itself.
+/// A stack that is a resource of another, as far as it tells why that one failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NestedStack {
+    /// Its ARN.
+    pub id: String,
+    /// Its events since the outermost stack's operation began, oldest first.
+    pub events: Vec<StackEvent>,
+}
+
+impl NestedStack {
+    /// The first failure in it that is not an echo.
+    pub fn first_cause(&self) -> Option<&StackEvent> {
+        first_cause(&self.events, &self.id)
+    }
+}
+
+/// The first failure in time of a resource is the cause, the others are its echo.
+fn first_cause<'a>(events: &'a [StackEvent], stack_id: &str) -> Option<&'a StackEvent> {
+    events.iter().find(|event| event.is_cause() && !event.is_about_id(stack_id))
+}
+
+/// The type of the row that stands for the stack itself, and of those that stand for stacks nested in it.
 pub const STACK_TYPE: &str = "AWS::CloudFormation::Stack";
 
 impl StackEvent {
     /// Whether it is about the stack and not about one of its resources.
     pub fn is_about(&self, stack: &LiveStack) -> bool {
-        self.kind == STACK_TYPE && self.physical_id.as_deref() == Some(stack.id.as_str())
+        self.is_about_id(&stack.id)
+    }
+
+    fn is_about_id(&self, stack_id: &str) -> bool {
+        self.kind == STACK_TYPE && self.physical_id.as_deref() == Some(stack_id)
+    }
+
+    /// The ARN of the nested stack that it is about, where it is about one that came into being.
+    pub fn nested_stack(&self) -> Option<&str> {
+        self.physical_id.as_deref().filter(|id| self.kind == STACK_TYPE && id.starts_with("arn:"))
     }
 
     /// Whether an operation that a user asked for begins with it.
@@ -431,8 +465,11 @@ pub struct Progress {
 }
 
 /// Why an operation failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FirstFailure {
+    /// The logical ids of the nested stacks that it lies in, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<String>,
     /// The resource that failed first; none where the stack itself is all that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
@@ -442,6 +479,19 @@ pub struct FirstFailure {
     /// In CloudFormation's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl FirstFailure {
+    /// The resource with the nested stacks that it lies in: `Workers/Queue`.
+    pub fn path(&self) -> Option<String> {
+        let resource = self.resource.as_deref()?;
+        Some(self.within.iter().map(String::as_str).chain([resource]).collect::<Vec<_>>().join("/"))
+    }
+
+    /// The resource of the stack's own template that failed, be it a nested stack.
+    pub fn own_resource(&self) -> Option<&String> {
+        self.within.first().or(self.resource.as_ref())
+    }
 }
 
 impl LiveStack {
@@ -473,23 +523,35 @@ impl LiveStack {
         }
     }
 
-    /// Why the last operation failed: the first failure in time is the cause, the others are its echo.
+    /// The first failure of one of its resources that is not an echo.
+    pub fn first_cause(&self) -> Option<&StackEvent> {
+        first_cause(&self.events, &self.id)
+    }
+
+    /// Why the last operation failed. What a stack says of a nested one is an echo, too: the cause lies in there.
     pub fn first_failure(&self) -> FirstFailure {
-        let of_resource = self.events.iter().find(|event| event.is_cause() && !event.is_about(self));
-        match of_resource {
-            Some(event) => FirstFailure {
-                resource: Some(event.resource.clone()),
-                kind: Some(event.kind.clone()),
-                reason: event.reason.clone(),
-            },
-            None => {
-                let about_stack = self.events.iter().filter(|event| event.is_about(self));
-                let told = about_stack
-                    .filter(|event| event.status.contains("ROLLBACK") || event.is_cause())
-                    .find_map(|event| event.reason.clone());
-                FirstFailure { resource: None, kind: None, reason: told.or_else(|| self.status_reason.clone()) }
-            }
+        let Some(mut cause) = self.first_cause() else { return self.own_failure() };
+        let mut within = Vec::new();
+        for nested in self.nested.iter() {
+            let Some(inner) = nested.first_cause().filter(|_| cause.nested_stack() == Some(&nested.id)) else { break };
+            within.push(cause.resource.clone());
+            cause = inner;
         }
+        FirstFailure {
+            within,
+            resource: Some(cause.resource.clone()),
+            kind: Some(cause.kind.clone()),
+            reason: cause.reason.clone(),
+        }
+    }
+
+    /// What the stack says where no resource has failed.
+    fn own_failure(&self) -> FirstFailure {
+        let about_stack = self.events.iter().filter(|event| event.is_about(self));
+        let told = about_stack
+            .filter(|event| event.status.contains("ROLLBACK") || event.is_cause())
+            .find_map(|event| event.reason.clone());
+        FirstFailure { reason: told.or_else(|| self.status_reason.clone()), ..FirstFailure::default() }
     }
 }
 
@@ -536,6 +598,46 @@ mod tests {
         ]);
         let failure = stack.first_failure();
         assert_eq!((failure.resource.as_deref(), failure.reason.as_deref()), (Some("Queue"), Some("name taken")));
+    }
+
+    fn of_nested(resource: &str, id: &str, status: &str, reason: &str) -> StackEvent {
+        StackEvent {
+            kind: STACK_TYPE.to_owned(),
+            physical_id: Some(id.to_owned()),
+            ..event(resource, status, Some(reason))
+        }
+    }
+
+    #[test]
+    fn the_cause_lies_in_the_innermost_stack_that_tells_one() {
+        let mut stack = stack(vec![
+            of_nested(
+                "Workers",
+                "arn:workers",
+                "CREATE_FAILED",
+                "Embedded stack arn:workers was not successfully created",
+            ),
+            event("Other", "CREATE_FAILED", Some("Resource creation cancelled")),
+        ]);
+        let told = |stack: &LiveStack| {
+            let failure = stack.first_failure();
+            (failure.path(), failure.reason.clone(), failure.own_resource().cloned())
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let embedded = text("Embedded stack arn:workers was not successfully created");
+        assert_eq!(told(&stack), (text("Workers"), embedded.clone(), text("Workers")), "nobody has looked into it");
+
+        let inner = of_nested("Inner", "arn:inner", "CREATE_FAILED", "Embedded stack arn:inner was not created");
+        let own = of_nested("sync-Workers", "arn:workers", "CREATE_FAILED", "The following resource(s) failed");
+        stack.nested = vec![NestedStack { id: "arn:workers".to_owned(), events: vec![own.clone(), inner] }];
+        stack.nested.push(NestedStack {
+            id: "arn:inner".to_owned(),
+            events: vec![event("Queue", "CREATE_FAILED", Some("name taken"))],
+        });
+        assert_eq!(told(&stack), (text("Workers/Inner/Queue"), text("name taken"), text("Workers")));
+
+        stack.nested = vec![NestedStack { id: "arn:workers".to_owned(), events: vec![own] }];
+        assert_eq!(told(&stack), (text("Workers"), embedded, text("Workers")), "no resource in it has failed");
     }
 
     #[test]

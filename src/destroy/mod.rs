@@ -145,7 +145,7 @@ fn doing(status: &StackStatus, progress: &Progress) -> String {
 }
 
 fn because(failure: &FirstFailure) -> String {
-    let resource = failure.resource.as_ref().map(|resource| format!(" because of `{resource}`")).unwrap_or_default();
+    let resource = failure.path().map(|path| format!(" because of `{path}`")).unwrap_or_default();
     let reason = failure.reason.as_ref().map(|reason| format!(": {}", reason.trim_end_matches(['.', ' '])));
     format!("{resource}{}", reason.unwrap_or_default())
 }
