@@ -7,6 +7,7 @@ use super::moment::Moment;
 use super::refusal::Refusal;
 use super::wire::{Call, Delivery, Protocol, Service};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The plan, and what of it has happened.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,17 @@ struct Rule {
     seen: u64,
     #[serde(default)]
     fired: u64,
+    /// What is left to each account, Region and operation of a rule that limits calls.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    buckets: BTreeMap<String, Bucket>,
+}
+
+/// A token bucket: it fills with virtual time, and every call takes a token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Bucket {
+    /// Thousandths of tokens, so that a bucket that fills slowly loses nothing by being looked at often.
+    thousandths: u64,
+    at: Moment,
 }
 
 /// One rule, as it is written. What is left out matches everything.
@@ -54,6 +66,11 @@ pub(crate) struct FaultRule {
 pub(crate) enum Effect {
     #[default]
     Throttle,
+    /// Throttles what goes beyond so many calls in so many virtual seconds, for each account, Region and operation.
+    Limit {
+        calls: u64,
+        seconds: u64,
+    },
     Error {
         code: String,
         #[serde(default)]
@@ -75,8 +92,19 @@ pub(crate) enum Effect {
         /// `create`, `update`, `delete`, `rollback`.
         during: Work,
         reason: String,
+        /// So many virtual seconds after the work has begun; at once when left out.
+        #[serde(default)]
+        after_seconds: u64,
     },
     Unreadable,
+    /// A stack whose resources have drifted is said to be in sync; its resources tell the truth (roadmap#2283).
+    HideDrift,
+    /// A change set against drift shows a change of a resource that is in sync (roadmap#2505, #2559).
+    PhantomChange {
+        /// Whether it is shown as a replacement.
+        #[serde(default)]
+        replaces: bool,
+    },
     /// A database that is created or restored ends in this status instead of `available`; `logical_id` names its
     /// identifier here.
     DatabaseStatus {
@@ -92,6 +120,14 @@ pub(crate) enum Work {
     Update,
     Delete,
     Rollback,
+}
+
+/// A failure of a resource that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Doom {
+    pub(crate) reason: String,
+    /// How long the work goes on before.
+    pub(crate) after_seconds: u64,
 }
 
 /// A rule that took effect.
@@ -137,7 +173,7 @@ impl Faults {
     pub fn plan(text: &str) -> Result<Self, String> {
         let rules: Vec<FaultRule> =
             serde_json::from_value(yaml::parse(text)?).map_err(|error| format!("the fault plan is wrong: {error}"))?;
-        let rules = rules.into_iter().map(|wanted| Rule { wanted, seen: 0, fired: 0 }).collect();
+        let rules = rules.into_iter().map(Rule::new).collect();
         Ok(Self { rules, fired: Vec::new() })
     }
 
@@ -160,7 +196,7 @@ impl Faults {
                     .stack
                     .as_deref()
                     .is_none_or(|wanted| stack.is_some_and(|stack| names_stack(stack, wanted)));
-            if matches && rule.fires(now, dice) {
+            if matches && rule.is_used_up(call, now) && rule.fires(now, dice) {
                 let verdict = rule.wanted.effect.verdict(call.service);
                 self.note(place, now, &call.operation);
                 return verdict;
@@ -175,15 +211,15 @@ impl Faults {
         work: &ResourceWork<'_>,
         now: Moment,
         dice: &mut Identifiers,
-    ) -> Option<String> {
+    ) -> Option<Doom> {
         for place in 0..self.rules.len() {
             let rule = self.rules.get_mut(place)?;
-            let Effect::FailResource { during, reason } = rule.wanted.effect.clone() else {
+            let Effect::FailResource { during, reason, after_seconds } = rule.wanted.effect.clone() else {
                 continue;
             };
             if during == work.during && rule.is_about(work) && rule.fires(now, dice) {
                 self.note(place, now, work.logical_id);
-                return Some(reason);
+                return Some(Doom { reason, after_seconds });
             }
         }
         None
@@ -204,16 +240,51 @@ impl Faults {
 
     /// Whether drift detection must not be able to read a resource.
     pub(crate) fn is_unreadable(&mut self, work: &ResourceWork<'_>, now: Moment, dice: &mut Identifiers) -> bool {
+        let is_meant = |effect: &Effect| matches!(effect, Effect::Unreadable).then_some(());
+        self.first_about(work, now, dice, is_meant).is_some()
+    }
+
+    /// Whether a change set against drift shows a change of a resource that is in sync, and whether as a replacement.
+    pub(crate) fn phantom_change(
+        &mut self,
+        work: &ResourceWork<'_>,
+        now: Moment,
+        dice: &mut Identifiers,
+    ) -> Option<bool> {
+        self.first_about(work, now, dice, |effect| match effect {
+            Effect::PhantomChange { replaces } => Some(*replaces),
+            _ => None,
+        })
+    }
+
+    fn first_about<Meant>(
+        &mut self,
+        work: &ResourceWork<'_>,
+        now: Moment,
+        dice: &mut Identifiers,
+        meant: impl Fn(&Effect) -> Option<Meant>,
+    ) -> Option<Meant> {
         for place in 0..self.rules.len() {
-            let Some(rule) = self.rules.get_mut(place) else {
-                break;
-            };
-            if rule.wanted.effect == Effect::Unreadable && rule.is_about(work) && rule.fires(now, dice) {
+            let rule = self.rules.get_mut(place)?;
+            let Some(found) = meant(&rule.wanted.effect) else { continue };
+            if rule.is_about(work) && rule.fires(now, dice) {
                 self.note(place, now, work.logical_id);
-                return true;
+                return Some(found);
             }
         }
-        false
+        None
+    }
+
+    /// Whether a stack is to be called in sync whatever its resources are.
+    pub(crate) fn hides_drift(&mut self, stack: &str, now: Moment, dice: &mut Identifiers) -> bool {
+        let is_meant =
+            |rule: &Rule| rule.wanted.effect == Effect::HideDrift && agrees(rule.wanted.stack.as_deref(), stack);
+        let Some(place) = self.rules.iter().position(is_meant) else { return false };
+        let fires = self.rules.get_mut(place).is_some_and(|rule| rule.fires(now, dice));
+        if fires {
+            self.note(place, now, stack);
+        }
+        fires
     }
 
     fn note(&mut self, rule: usize, at: Moment, subject: &str) {
@@ -222,6 +293,27 @@ impl Faults {
 }
 
 impl Rule {
+    fn new(wanted: FaultRule) -> Self {
+        Self { wanted, seen: 0, fired: 0, buckets: BTreeMap::new() }
+    }
+
+    /// Whether a call finds nothing left of what the rule allows; a rule without a limit allows nothing.
+    fn is_used_up(&mut self, call: &Call, now: Moment) -> bool {
+        let Effect::Limit { calls, seconds } = self.wanted.effect else { return true };
+        let full = calls.saturating_mul(1000);
+        let key = format!("{}/{}/{}", call.place.account, call.place.region, call.operation);
+        let bucket = self.buckets.entry(key).or_insert(Bucket { thousandths: full, at: now });
+        let milliseconds = now.milliseconds_since(bucket.at);
+        let filled = milliseconds.saturating_mul(calls) / seconds.max(1);
+        bucket.thousandths = bucket.thousandths.saturating_add(filled).min(full);
+        bucket.at = now;
+        if bucket.thousandths < 1000 {
+            return true;
+        }
+        bucket.thousandths -= 1000;
+        false
+    }
+
     fn is_about(&self, work: &ResourceWork<'_>) -> bool {
         agrees(self.wanted.stack.as_deref(), work.stack)
             && agrees(self.wanted.logical_id.as_deref(), work.logical_id)
@@ -255,8 +347,13 @@ fn agrees(wanted: Option<&str>, found: &str) -> bool {
 impl Effect {
     fn is_about_resources(&self) -> bool {
         match self {
-            Self::FailResource { .. } | Self::Unreadable | Self::DatabaseStatus { .. } => true,
+            Self::FailResource { .. }
+            | Self::Unreadable
+            | Self::HideDrift
+            | Self::PhantomChange { .. }
+            | Self::DatabaseStatus { .. } => true,
             Self::Throttle
+            | Self::Limit { .. }
             | Self::Error { .. }
             | Self::LostResponse
             | Self::LostRequest
@@ -270,7 +367,7 @@ impl Effect {
 
     fn verdict(&self, service: Service) -> Verdict {
         match self {
-            Self::Throttle => Verdict::Refuse(throttled(service)),
+            Self::Throttle | Self::Limit { .. } => Verdict::Refuse(throttled(service)),
             Self::Error { code, message, status } => {
                 Verdict::Refuse(Refusal::new(code, message.clone()).with_status(*status))
             }
@@ -281,9 +378,11 @@ impl Effect {
             Self::Hang => Verdict::Deliver(Delivery::Hung),
             Self::ExpiredCredentials => Verdict::Refuse(expired(service)),
             Self::StaleRead { seconds } => Verdict::Stale(*seconds),
-            Self::FailResource { .. } | Self::Unreadable | Self::DatabaseStatus { .. } => {
-                Verdict::Deliver(Delivery::Whole)
-            }
+            Self::FailResource { .. }
+            | Self::Unreadable
+            | Self::HideDrift
+            | Self::PhantomChange { .. }
+            | Self::DatabaseStatus { .. } => Verdict::Deliver(Delivery::Whole),
         }
     }
 }

@@ -24,6 +24,11 @@ impl Moment {
         Self(self.0.saturating_sub(seconds.saturating_mul(MILLISECONDS_A_SECOND)))
     }
 
+    /// The milliseconds from an earlier moment to this one.
+    pub(crate) fn milliseconds_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// Whole seconds since 1970, the form of time in AWS's JSON protocols.
     pub fn epoch_seconds(self) -> u64 {
         self.0 / MILLISECONDS_A_SECOND

@@ -1,11 +1,15 @@
 //! Change sets: made, computed a moment later, described, executed, deleted.
 
 use super::diff;
+use super::drift;
 use super::engine::{self, Wanted};
 use super::stack::{
-    ChangeSet, ChangeSetStatus, Deployment, ExecutionStatus, Kind, Options, Stack, StackStatus, Transition,
+    ChangeSet, ChangeSetStatus, Deployment, ExecutionStatus, Kind, Options, Stack, StackResource, StackStatus,
+    Transition,
 };
 use super::{commands, events, queries};
+use crate::simulator::facts::plain;
+use crate::simulator::faults::Faults;
 use crate::simulator::paging::page;
 use crate::simulator::parameters::Parameters;
 use crate::simulator::refusal::Refusal;
@@ -152,9 +156,17 @@ pub(super) fn end(world: &mut World, place: &Place, stack_id: &str, id: &str) {
     if change_set.execution == ExecutionStatus::Obsolete {
         return;
     }
-    let compared = diff::compare_stack(world, place, stack, &change_set.target, change_set.reverts_drift);
+    let mut compared = diff::compare_stack(world, place, stack, &change_set.target, change_set.reverts_drift);
+    let in_sync: Vec<StackResource> = match &compared {
+        Ok(comparison) if change_set.reverts_drift => unchanged(stack, &comparison.rows),
+        Ok(_) | Err(_) => Vec::new(),
+    };
+    let stack_name = stack.name.clone();
     let outputs_change = has_other_outputs(&stack.deployed.template, &change_set.target.template);
     let is_creation = change_set.is_creation;
+    if let Ok(comparison) = &mut compared {
+        comparison.rows.extend(in_sync.iter().filter_map(|resource| phantom(world, &stack_name, resource)));
+    }
     let Some(change_set) = find_mut(world, place, stack_id, id) else {
         return;
     };
@@ -170,6 +182,47 @@ pub(super) fn end(world: &mut World, place: &Place, stack_id: &str, id: &str) {
             change_set.execution = ExecutionStatus::Available;
         }
     }
+}
+
+/// The resources that rows do not speak of.
+fn unchanged(stack: &Stack, rows: &[Value]) -> Vec<StackResource> {
+    let is_shown = |resource: &&StackResource| {
+        let id = Some(resource.logical_id.as_str());
+        rows.iter().any(|row| row.pointer("/ResourceChange/LogicalResourceId").and_then(Value::as_str) == id)
+    };
+    stack.resources.values().filter(|resource| !is_shown(resource)).cloned().collect()
+}
+
+/// A change that is none, where a fault asks for it (roadmap#2505): the value is what it was. Execution touches nothing.
+fn phantom(world: &mut World, stack: &str, resource: &StackResource) -> Option<Value> {
+    let replaces = drift::faulted(world, stack, resource, Faults::phantom_change)?;
+    let (name, value) = resource.properties.iter().next()?;
+    let shown = plain(value).unwrap_or_else(|| value.to_string());
+    Some(json!({
+        "Type": "Resource",
+        "ResourceChange": {
+            "Action": "Modify",
+            "LogicalResourceId": resource.logical_id,
+            "PhysicalResourceId": resource.physical_id,
+            "ResourceType": resource.type_name,
+            "Replacement": if replaces { "True" } else { "False" },
+            "Scope": ["Properties"],
+            "ResourceDriftStatus": "IN_SYNC",
+            "Details": [{
+                "Evaluation": "Static",
+                "ChangeSource": "DirectModification",
+                "Target": {
+                    "Attribute": "Properties",
+                    "Name": name,
+                    "Path": format!("/Properties/{name}"),
+                    "RequiresRecreation": if replaces { "Always" } else { "Never" },
+                    "BeforeValue": shown,
+                    "AfterValue": shown,
+                    "AttributeChangeType": "Modify",
+                },
+            }],
+        },
+    }))
 }
 
 /// An output change has no row but is a change (?).

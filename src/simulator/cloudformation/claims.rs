@@ -430,3 +430,79 @@ fn reverting_drift_makes_a_deleted_resource_again() {
     let topics = bench.world.services_at(&place).and_then(|services| services.objects.get("AWS::SNS::Topic"));
     assert_eq!(topics.map(std::collections::BTreeMap::len), Some(1));
 }
+
+fn detected(bench: &mut Bench) -> String {
+    let (_, answer) = bench.call("DetectStackDrift", &[("StackName", STACK)]);
+    let id = answer.split("StackDriftDetectionId>").nth(1).and_then(|rest| rest.split('<').next()).expect("an id");
+    let id = id.to_owned();
+    assert!(bench.rest());
+    bench.call("DescribeStackDriftDetectionStatus", &[("StackDriftDetectionId", &id)]).1
+}
+
+// roadmap#2283: the stack is said to be in sync while a resource is not.
+#[test]
+fn a_fault_hides_drift_from_the_stack_and_not_from_its_resources() {
+    let mut bench = settled();
+    let place = Bench::place();
+    let id = bench.stacks()[0]["resources"]["A"]["physical_id"].as_str().expect("an id").to_owned();
+    crate::simulator::resources::vanish(&mut bench.world, &place, "AWS::SNS::Topic", &id);
+    assert!(detected(&mut bench).contains("<StackDriftStatus>DRIFTED</StackDriftStatus>"));
+    bench.plan_faults(&json!([{"effect": "hide_drift"}]));
+    let answer = detected(&mut bench);
+    assert!(answer.contains("<StackDriftStatus>IN_SYNC</StackDriftStatus>"), "{answer}");
+    let (_, drifts) = bench.call("DescribeStackResourceDrifts", &[("StackName", STACK)]);
+    assert!(drifts.contains("<StackResourceDriftStatus>DELETED</StackResourceDriftStatus>"), "{drifts}");
+}
+
+// roadmap#2505, #2559: a change set against drift shows a replacement where nothing has drifted.
+#[test]
+fn a_phantom_change_is_shown_and_touches_nothing() {
+    let mut bench = settled();
+    bench.plan_faults(&json!([{"logical_id": "A", "effect": {"phantom_change": {"replaces": true}}}]));
+    let before = bench.stacks()[0]["resources"]["A"]["physical_id"].clone();
+    let body = template(&json!({"A": topic("one", "x")})).to_string();
+    let make =
+        [("StackName", STACK), ("ChangeSetName", "c"), ("TemplateBody", &body), ("DeploymentMode", "REVERT_DRIFT")];
+    bench.call("CreateChangeSet", &make);
+    bench.advance(10);
+    let describe = [("StackName", STACK), ("ChangeSetName", "c"), ("IncludePropertyValues", "true")];
+    let (_, answer) = bench.call("DescribeChangeSet", &describe);
+    assert!(answer.contains("<Replacement>True</Replacement>"), "{answer}");
+    assert!(answer.contains("<ResourceDriftStatus>IN_SYNC</ResourceDriftStatus>"), "{answer}");
+    bench.call("ExecuteChangeSet", &[("StackName", STACK), ("ChangeSetName", "c")]);
+    assert!(bench.rest());
+    assert_eq!(status(&bench), "UPDATE_COMPLETE");
+    assert_eq!(bench.stacks()[0]["resources"]["A"]["physical_id"], before);
+}
+
+#[test]
+fn a_resource_can_fail_after_its_work_has_begun() {
+    let mut bench = Bench::new(true);
+    bench.plan_faults(&json!([
+        {"logical_id": "A", "effect": {"fail_resource": {"during": "create", "reason": "no", "after_seconds": 300}}}
+    ]));
+    let body = template(&json!({"A": topic("one", "x")})).to_string();
+    bench.call("CreateStack", &[("StackName", STACK), ("TemplateBody", &body)]);
+    bench.advance(200);
+    assert_eq!(status(&bench), "CREATE_IN_PROGRESS");
+    let id = bench.stacks()[0]["resources"]["A"]["physical_id"].clone();
+    assert!(id.is_string(), "the work has begun: {id}");
+    bench.advance(200);
+    assert!(bench.rest());
+    assert_eq!(status(&bench), "ROLLBACK_COMPLETE");
+    let topics = bench.world.services_at(&Bench::place()).and_then(|it| it.objects.get("AWS::SNS::Topic"));
+    assert_eq!(topics.map_or(0, std::collections::BTreeMap::len), 0, "what was begun is cleared away");
+}
+
+#[test]
+fn calls_beyond_a_rate_are_throttled_for_each_region_and_operation() {
+    let mut bench = settled();
+    bench.plan_faults(&json!([{"effect": {"limit": {"calls": 2, "seconds": 10}}}]));
+    let described = |bench: &mut Bench| bench.call("DescribeStacks", &[("StackName", STACK)]).0;
+    assert_eq!([(); 3].map(|()| described(&mut bench)), [200, 200, 400]);
+    assert_eq!(bench.call("ListStacks", &[]).0, 200, "another operation has a bucket of its own");
+    bench.advance(5);
+    assert_eq!([(); 2].map(|()| described(&mut bench)), [200, 400], "it fills with time");
+    bench.advance(1000);
+    assert_eq!([(); 3].map(|()| described(&mut bench)), [200, 200, 400], "and never runs over");
+}

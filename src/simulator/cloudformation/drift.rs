@@ -8,7 +8,9 @@ use super::stack::{
     Transition,
 };
 use crate::simulator::facts::{self, TypeFacts, plain};
-use crate::simulator::faults::{ResourceWork, Work};
+use crate::simulator::faults::{Faults, ResourceWork, Work};
+use crate::simulator::identifiers::Identifiers;
+use crate::simulator::moment::Moment;
 use crate::simulator::paging::page;
 use crate::simulator::parameters::Parameters;
 use crate::simulator::refusal::Refusal;
@@ -102,7 +104,7 @@ fn drift_of(world: &mut World, place: &Place, stack_name: &str, resource: &Stack
         actual: None,
         differences: Vec::new(),
     };
-    if is_unreadable(world, stack_name, resource) {
+    if faulted(world, stack_name, resource, Faults::is_unreadable) {
         return Some(verdict("UNKNOWN"));
     }
     let shown = |properties: &Map<String, Value>| {
@@ -125,14 +127,20 @@ fn drift_of(world: &mut World, place: &Place, stack_name: &str, resource: &Stack
     })
 }
 
-fn is_unreadable(world: &mut World, stack: &str, resource: &StackResource) -> bool {
+/// Asks the faults about a resource.
+pub(super) fn faulted<Answer>(
+    world: &mut World,
+    stack: &str,
+    resource: &StackResource,
+    ask: impl FnOnce(&mut Faults, &ResourceWork<'_>, Moment, &mut Identifiers) -> Answer,
+) -> Answer {
     let now = world.now();
     let mut faults = std::mem::take(&mut world.faults);
     let work =
         ResourceWork { stack, logical_id: &resource.logical_id, type_name: &resource.type_name, during: Work::Update };
-    let is_unreadable = faults.is_unreadable(&work, now, &mut world.identifiers);
+    let answer = ask(&mut faults, &work, now, &mut world.identifiers);
     world.faults = faults;
-    is_unreadable
+    answer
 }
 
 fn as_text(value: &Value) -> Value {
@@ -230,6 +238,9 @@ pub(super) fn end(world: &mut World, place: &Place, id: &str) {
     let found: Vec<(String, Option<ResourceDrift>)> =
         wanted.iter().map(|resource| (resource.logical_id.clone(), drift_of(world, place, &name, resource))).collect();
     let now = world.now();
+    let mut faults = std::mem::take(&mut world.faults);
+    let is_hidden = faults.hides_drift(&name, now, &mut world.identifiers);
+    world.faults = faults;
     let cloudformation = &mut world.services(place).cloudformation;
     let Some(stack) = cloudformation.stacks.get_mut(&detection.stack_id) else {
         return;
@@ -239,7 +250,10 @@ pub(super) fn end(world: &mut World, place: &Place, id: &str) {
             resource.drift = drift;
         }
     }
-    let outcome = summary(stack);
+    let mut outcome = summary(stack);
+    if is_hidden {
+        outcome = DetectionOutcome { status: "IN_SYNC".to_owned(), drifted: 0, ..outcome };
+    }
     stack.drift = Some(StackDrift { status: outcome.status.clone(), at: now });
     if let Some(detection) = cloudformation.detections.get_mut(id) {
         detection.outcome = Some(outcome);

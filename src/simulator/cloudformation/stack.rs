@@ -1,5 +1,6 @@
 //! The nouns of CloudFormation: stacks, their resources, events, change sets and operations, as they are stored.
 
+use crate::simulator::faults::Doom;
 use crate::simulator::moment::Moment;
 use crate::simulator::resources::Doing;
 use serde::{Deserialize, Serialize};
@@ -336,6 +337,9 @@ pub(crate) struct Work {
     pub(crate) replaces: bool,
     /// Whether the handler was called, so that there is something to bring back.
     pub(crate) is_touched: bool,
+    /// A failure on purpose that is still to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) doom: Option<Doom>,
 }
 
 /// How far the work on a resource is.

@@ -82,7 +82,8 @@ impl Run<'_> {
     pub(super) fn call_delete(&mut self, number: usize, resource: &StackResource, farewell: Farewell) {
         let id = resource.physical_id.clone().unwrap_or_default();
         let deleted = match self.injected_failure(resource, FaultedWork::Delete) {
-            Some(reason) => Err(Tried::Failed(reason)),
+            // Nothing is deleted before it fails: when that is told makes no difference to what is there.
+            Some(doom) => Err(Tried::Failed(doom.reason)),
             None => resources::of(&resource.type_name)
                 .ok_or_else(|| Tried::Failed(unknown_type(&resource.type_name)))
                 .and_then(|handler| {

@@ -82,7 +82,14 @@ impl Run<'_> {
                     let needs = needs.intersection(&names).cloned().collect();
                     (
                         logical_id,
-                        Work { needs, state: WorkState::Waiting, before: None, replaces: false, is_touched: false },
+                        Work {
+                            needs,
+                            state: WorkState::Waiting,
+                            before: None,
+                            replaces: false,
+                            is_touched: false,
+                            doom: None,
+                        },
                     )
                 })
                 .collect())

@@ -4,7 +4,7 @@ use super::{Run, SECONDS_TO_BEGIN, SECONDS_TO_RETRY};
 use crate::simulator::cloudformation::stack::{ResourceStatus, StackResource, Transition, WorkState};
 use crate::simulator::cloudformation::values;
 use crate::simulator::facts;
-use crate::simulator::faults::{ResourceWork, Work as FaultedWork};
+use crate::simulator::faults::{Doom, ResourceWork, Work as FaultedWork};
 use crate::simulator::resources::{self, Doing, Failure, Order, Settled};
 use serde_json::{Map, Value};
 
@@ -94,6 +94,8 @@ impl Run<'_> {
             work.state = state;
             work.is_touched = true;
         }
+        let doomed = self.operation().and_then(|operation| operation.work.get(logical_id)?.doom.as_ref());
+        let seconds = doomed.map_or(seconds, |doom| doom.after_seconds);
         let Some(operation) = self.operation().map(|operation| operation.id.clone()) else {
             return;
         };
@@ -110,8 +112,13 @@ impl Run<'_> {
         {
             return Err(violation);
         }
-        if let Some(reason) = self.injected_failure(resource, during) {
-            return Err(reason);
+        match self.injected_failure(resource, during) {
+            Some(doom) if doom.after_seconds == 0 => return Err(doom.reason),
+            doom => {
+                if let Some(work) = self.work_mut(&resource.logical_id) {
+                    work.doom = doom;
+                }
+            }
         }
         let stack = self.stack().ok_or("the stack does nothing")?;
         let (stack_id, stack_name) = (stack.id.clone(), stack.name.clone());
@@ -128,15 +135,15 @@ impl Run<'_> {
         })
     }
 
-    pub(super) fn injected_failure(&mut self, resource: &StackResource, during: FaultedWork) -> Option<String> {
+    pub(super) fn injected_failure(&mut self, resource: &StackResource, during: FaultedWork) -> Option<Doom> {
         let stack = self.stack()?.name.clone();
         let now = self.world.now();
         let mut faults = std::mem::take(&mut self.world.faults);
         let work =
             ResourceWork { stack: &stack, logical_id: &resource.logical_id, type_name: &resource.type_name, during };
-        let reason = faults.resource_failure(&work, now, &mut self.world.identifiers);
+        let doom = faults.resource_failure(&work, now, &mut self.world.identifiers);
         self.world.faults = faults;
-        reason
+        doom
     }
 
     pub(super) fn reason(&mut self, failure: &Failure) -> String {
@@ -154,6 +161,15 @@ impl Run<'_> {
         let Some(resource) = self.stack().and_then(|stack| stack.resources.get(logical_id)).cloned() else {
             return;
         };
+        let doom = self.work_mut(logical_id).and_then(|work| work.doom.take());
+        if let Some(Doom { reason, .. }) = doom {
+            if state == WorkState::Undoing {
+                self.fail_undo(logical_id, &reason);
+            } else {
+                self.fail(logical_id, &reason);
+            }
+            return;
+        }
         let id = resource.physical_id.clone().unwrap_or_default();
         let settled = resources::of(&resource.type_name)
             .map_or(Settled::Ready, |handler| handler.settle(self.world, self.place, &id, doing));
