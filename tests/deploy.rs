@@ -946,3 +946,72 @@ fn a_watch_tells_each_change_in_a_line_and_ends_at_rest() {
     let last = rest.stdout.lines().map(|line| line.split("  ").skip(1).collect::<Vec<_>>().join("  ")).next_back();
     assert_eq!(last.as_deref(), Some("lab  store        CREATE_COMPLETE"), "{rest}");
 }
+
+/// The store is in the environment's own Region, the api in another account, Region and role.
+const SPREAD: &str = r#"project: demo
+account: "111111111111"
+region: eu-west-1
+deploy: {role: deployer}
+stacks:
+  store:
+    values: {topic: papers}
+  api:
+    account: "222222222222"
+    region: us-east-1
+    role: hub
+    values:
+      topic_arn: {output: store.TopicArn}
+      level: info
+"#;
+
+#[test]
+fn an_environment_may_be_spread_over_accounts_and_regions() {
+    let mut cloud = Cloud::of(pair().lab(SPREAD));
+    cloud.run("deploy lab --yes").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        store  created
+        api    created
+
+        store.TopicArn  arn:aws:sns:eu-west-1:111111111111:demo-lab-store-Topic-[id]
+        api.Level       info
+    "#]]);
+    let state = cloud.control("state", "").to_string();
+    assert!(state.contains("arn:aws:cloudformation:us-east-1:222222222222:stack/demo-lab-api/"));
+    cloud.run("status lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab
+          store  CREATE_COMPLETE  [age]
+          api    CREATE_COMPLETE  [age]
+
+          store.TopicArn  arn:aws:sns:eu-west-1:111111111111:demo-lab-store-Topic-[id]
+          api.Level       info
+    "#]]);
+    cloud.run("deploy lab --yes").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab is as its file says; nothing to do
+    "#]]);
+    cloud.edit("environments/lab.yaml", "level: info", "level: debug");
+    cloud.run("plan lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        store                                                        no changes
+        api                                                          modify 1
+          ~ Level  AWS::SSM::Parameter
+              Value  info → debug    environments/lab.yaml:14:14
+
+        0 to add, 1 to modify, 0 to replace, 0 to remove
+    "#]]);
+    cloud.ends("deploy lab --yes", 0);
+    cloud.run("destroy lab --yes").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        api          2 resources
+        store        2 resources
+
+        lab is destroyed: 2 stacks
+    "#]]);
+    assert_eq!(cloud.state(), json!({}));
+}

@@ -143,7 +143,7 @@ impl Cloud {
     fn apply(&mut self, desired: &Desired, step: &Step) {
         let (now, duration) = (self.now, 1 + self.dice.roll(3));
         match step {
-            Step::CreateChangeSet { stack, name, kind, digest, parameters } => {
+            Step::CreateChangeSet { stack, name, kind, digest, parameters, .. } => {
                 let tags = desired.stack(stack).map(|stack| stack.tags.clone()).unwrap_or_default();
                 let count = self.executed.len();
                 let model = self.stacks.entry(stack.clone()).or_insert_with(|| ModelStack::empty(stack, count));

@@ -16,10 +16,10 @@ use crate::aws::{Clients, Fault, partition, role_arn};
 /// What the call ended with, unless somebody was merely faster.
 pub async fn apply(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), Fault> {
     let done = match step {
-        Step::CreateChangeSet { stack, name, kind, digest, parameters } => {
+        Step::CreateChangeSet { stack, name, kind, digest, parameters, clears } => {
             let stack = find(desired, stack)?;
             let client = client(clients, stack).await;
-            let wanted = NewChangeSet { name, kind: *kind, digest, parameters };
+            let wanted = NewChangeSet { name, kind: *kind, digest, parameters, clears: *clears };
             create_change_set(&client, desired, stack, &wanted).await
         }
         Step::ExecuteChangeSet { stack, name, token } => {
@@ -82,6 +82,7 @@ struct NewChangeSet<'a> {
     kind: Kind,
     digest: &'a str,
     parameters: &'a [(String, Given)],
+    clears: bool,
 }
 
 async fn create_change_set(
@@ -106,13 +107,10 @@ async fn create_change_set(
         .set_tags(Some(stack.tags.iter().map(|(key, value)| tag(key, value)).collect()))
         .set_capabilities(stack.capability.as_deref().map(|capability| vec![types::Capability::from(capability)]))
         .set_role_arn(service_role)
-        .set_rollback_configuration(rollback(stack))
+        .set_notification_arns(said(&stack.notify, wanted.clears).map(<[String]>::to_vec))
+        .set_rollback_configuration(said(&stack.rollback_alarms, wanted.clears).map(|alarms| rollback(stack, alarms)))
         // The name says what it is for: the same name is the same call.
         .client_token(wanted.name);
-    let call = match stack.notify.as_slice() {
-        [] => call,
-        topics => call.set_notification_arns(Some(topics.to_vec())),
-    };
     call.send().await?;
     Ok(())
 }
@@ -129,10 +127,12 @@ fn tag(key: &str, value: &str) -> types::Tag {
     types::Tag::builder().key(key).value(value).build()
 }
 
-fn rollback(stack: &DesiredStack) -> Option<types::RollbackConfiguration> {
-    if stack.rollback_alarms.is_empty() {
-        return None;
-    }
+/// A list that is sent. What is left out stays as it is on the stack; only an empty list clears it.
+fn said(list: &[String], clears: bool) -> Option<&[String]> {
+    (clears || !list.is_empty()).then_some(list)
+}
+
+fn rollback(stack: &DesiredStack, alarms: &[String]) -> types::RollbackConfiguration {
     let trigger = |alarm: &String| {
         let arn = if alarm.starts_with("arn:") {
             alarm.clone()
@@ -142,6 +142,46 @@ fn rollback(stack: &DesiredStack) -> Option<types::RollbackConfiguration> {
         };
         types::RollbackTrigger::builder().arn(arn).r#type("AWS::CloudWatch::Alarm").build()
     };
-    let triggers = stack.rollback_alarms.iter().map(trigger).collect();
-    Some(types::RollbackConfiguration::builder().set_rollback_triggers(Some(triggers)).build())
+    let triggers = alarms.iter().map(trigger).collect();
+    types::RollbackConfiguration::builder().set_rollback_triggers(Some(triggers)).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::canned::{Canned, result};
+
+    /// What is said about topics and alarms when a change set is made.
+    async fn said_of_lists(topics: &[&str], clears: bool) -> Vec<String> {
+        let canned = Canned::serve(vec![result("CreateChangeSet", "<Id>arn:set</Id>")]).await;
+        let stack = DesiredStack {
+            name: "api".to_owned(),
+            stack_name: "sync-api".to_owned(),
+            place: Place { account: "333333333333".to_owned(), region: "eu-west-1".to_owned(), role: None },
+            template: serde_json::json!({"Resources": {}}),
+            notify: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            ..DesiredStack::default()
+        };
+        let desired = Desired { stacks: vec![stack], ..Desired::default() };
+        let step = Step::CreateChangeSet {
+            stack: "api".to_owned(),
+            name: "r-1".to_owned(),
+            kind: Kind::Update,
+            digest: "digest".to_owned(),
+            parameters: Vec::new(),
+            clears,
+        };
+        assert_eq!(apply(&canned.clients, &desired, &step).await, Ok(()));
+        let asked = canned.asked().pop().unwrap_or_default();
+        let is_list = |pair: &&str| pair.starts_with("NotificationARNs") || pair.starts_with("RollbackConfiguration");
+        asked.split('&').filter(is_list).map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn topics_that_the_file_no_longer_names_are_cleared_only_from_a_stack_of_ours() {
+        let cleared = ["RollbackConfiguration.RollbackTriggers=", "NotificationARNs="];
+        assert_eq!(said_of_lists(&[], true).await, cleared);
+        assert_eq!(said_of_lists(&[], false).await, Vec::<String>::new());
+        assert_eq!(said_of_lists(&["topic"], false).await, ["NotificationARNs.member.1=topic"]);
+    }
 }

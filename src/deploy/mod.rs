@@ -200,6 +200,9 @@ pub enum Step {
         /// What its parameters are given.
         #[serde(skip)]
         parameters: Vec<(String, Given)>,
+        /// Whether topics and alarms that the file does not name are taken off, which stick to a stack otherwise.
+        #[serde(skip)]
+        clears: bool,
     },
     /// Carry a change out.
     ExecuteChangeSet {

@@ -316,6 +316,7 @@ impl Look<'_> {
             kind: wanted.kind,
             digest: wanted.digest.clone(),
             parameters: wanted.given.clone(),
+            clears: self.live.is_some_and(|live| marks::owner(&live.tags, &self.stack.tags) == Owner::Us),
         })
     }
 
