@@ -2859,6 +2859,36 @@ fn a_capability_that_is_missing() {
     );
 }
 
+#[test]
+fn all_capabilities_that_are_missing() {
+    let role = "  Role: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {}}}\nOutputs:";
+    let store = format!("Transform: AWS::LanguageExtensions\n{}", STORE.replace("Outputs:", role));
+    check_says(
+        &Scenario::small().store(&store),
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: the template of `store` needs CAPABILITY_AUTO_EXPAND
+         --> environments/lab.yaml:5:3
+          |
+        5 |   store:
+          |   ^^^^^
+          |
+          = hint: allow it: `deploy.capabilities: [CAPABILITY_AUTO_EXPAND]`
+
+        error: the template of `store` needs CAPABILITY_IAM
+         --> environments/lab.yaml:5:3
+          |
+        5 |   store:
+          |   ^^^^^
+          |
+          = hint: allow it: `deploy.capabilities: [CAPABILITY_IAM]`
+
+        2 mistakes
+    "#]],
+    );
+}
+
 // ---- plain templates
 
 #[test]

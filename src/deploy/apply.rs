@@ -105,7 +105,7 @@ async fn create_change_set(
         .template_body(marks::marked(&stack.template, &mark))
         .set_parameters(Some(wanted.parameters.iter().map(parameter).collect()))
         .set_tags(Some(stack.tags.iter().map(|(key, value)| tag(key, value)).collect()))
-        .set_capabilities(stack.capability.as_deref().map(|capability| vec![types::Capability::from(capability)]))
+        .set_capabilities(Some(requested(stack)).filter(|requested| !requested.is_empty()))
         .set_role_arn(service_role)
         .set_notification_arns(said(&stack.notify, wanted.clears).map(<[String]>::to_vec))
         .set_rollback_configuration(said(&stack.rollback_alarms, wanted.clears).map(|alarms| rollback(stack, alarms)))
@@ -125,6 +125,13 @@ fn parameter((name, given): &(String, Given)) -> types::Parameter {
 
 fn tag(key: &str, value: &str) -> types::Tag {
     types::Tag::builder().key(key).value(value).build()
+}
+
+/// No more than is needed; where that cannot be told, all that the environment allows.
+fn requested(stack: &DesiredStack) -> Vec<types::Capability> {
+    let extra = if stack.has_hidden_resources { stack.capabilities_allowed.as_slice() } else { &[] };
+    let extra = extra.iter().filter(|extra| !stack.capabilities.contains(extra));
+    stack.capabilities.iter().chain(extra).map(|name| types::Capability::from(name.as_str())).collect()
 }
 
 /// A list that is sent. What is left out stays as it is on the stack; only an empty list clears it.
@@ -175,6 +182,20 @@ mod tests {
         let asked = canned.asked().pop().unwrap_or_default();
         let is_list = |pair: &&str| pair.starts_with("NotificationARNs") || pair.starts_with("RollbackConfiguration");
         asked.split('&').filter(is_list).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn no_more_is_requested_than_needed_where_that_can_be_told() {
+        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let mut stack = DesiredStack {
+            capabilities: words(&["CAPABILITY_AUTO_EXPAND"]),
+            capabilities_allowed: words(&["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]),
+            ..DesiredStack::default()
+        };
+        assert_eq!(requested(&stack), [types::Capability::CapabilityAutoExpand]);
+        stack.has_hidden_resources = true;
+        let all = [types::Capability::CapabilityAutoExpand, types::Capability::CapabilityNamedIam];
+        assert_eq!(requested(&stack), all);
     }
 
     #[tokio::test]

@@ -110,8 +110,10 @@ pub struct DesiredStack {
     pub has_looked_up_parameters: bool,
     /// Its tags, the marks included.
     pub tags: BTreeMap<String, String>,
-    /// The capability that the template needs.
-    pub capability: Option<String>,
+    /// The capabilities that the template needs.
+    pub capabilities: Vec<String>,
+    /// Whether it stands for resources that are not in it and may need more.
+    pub has_hidden_resources: bool,
     /// The capabilities that the environment allows.
     pub capabilities_allowed: Vec<String>,
     /// CloudFormation's own role: its name, or its ARN.

@@ -538,10 +538,9 @@ fn is_given(live: &LiveStack, name: &str, given: &Given) -> bool {
 /// What stands against changing a stack at all, whatever the change.
 pub fn objections(desired: &Desired, stack: &DesiredStack, live: Option<&LiveStack>) -> Vec<Reason> {
     let ownership = live.and_then(|live| not_ours(desired, stack, live));
-    let capability =
-        stack.capability.as_ref().filter(|capability| !allows(&stack.capabilities_allowed, capability)).map(
-            |capability| Reason::CapabilityNotAllowed { stack: stack.name.clone(), capability: capability.clone() },
-        );
+    let needed = stack.capabilities.iter().filter(|needed| !allows(&stack.capabilities_allowed, needed));
+    let capabilities =
+        needed.map(|needed| Reason::CapabilityNotAllowed { stack: stack.name.clone(), capability: needed.clone() });
     let mark = Mark { digest: stack.template_digest.clone(), revision: desired.revision.clone() };
     let bytes = marks::marked(&stack.template, &mark).len();
     let size = (bytes > TEMPLATE_BODY_BYTES_MAX).then(|| Reason::TooLarge {
@@ -549,7 +548,7 @@ pub fn objections(desired: &Desired, stack: &DesiredStack, live: Option<&LiveSta
         bytes,
         max: TEMPLATE_BODY_BYTES_MAX,
     });
-    ownership.into_iter().chain(capability).chain(size).collect()
+    ownership.into_iter().chain(capabilities).chain(size).collect()
 }
 
 fn not_ours(desired: &Desired, stack: &DesiredStack, live: &LiveStack) -> Option<Reason> {
@@ -1353,7 +1352,7 @@ mod tests {
     #[test]
     fn capabilities_are_used_only_as_allowed() {
         let mut desired = wanted(["database"]);
-        desired.stacks[0].capability = Some("CAPABILITY_IAM".to_owned());
+        desired.stacks[0].capabilities = vec!["CAPABILITY_IAM".to_owned()];
         let refusal =
             "refuse: the template of `database` needs CAPABILITY_IAM, which `deploy.capabilities` does not allow";
         check(&desired, &[], &[refusal]);

@@ -509,9 +509,10 @@ fn check_deployment(rendered: &Rendered, stack: &Stack) -> Vec<Mistake> {
         let fault = TemplateFault::NeedsBucket { stack: stack.name.clone(), bytes };
         mistakes.push(Mistake::at(stack.span, &fault).hint("name a bucket for it: `deploy.template_bucket`"));
     }
-    if let Some(capability) = rules::capability(&rendered.document)
-        && !rules::allows(&stack.deploy.capabilities, capability)
-    {
+    for capability in rules::capabilities(&rendered.document) {
+        if rules::allows(&stack.deploy.capabilities, capability) {
+            continue;
+        }
         let fault = TemplateFault::CapabilityMissing { stack: stack.name.clone(), capability };
         mistakes.push(Mistake::at(stack.span, &fault).hint(format!("allow it: `deploy.capabilities: [{capability}]`")));
     }

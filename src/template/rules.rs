@@ -809,22 +809,31 @@ fn expected(types: &[Primitive]) -> String {
     words.collect::<Vec<_>>().join(" or ")
 }
 
-/// The capabilities a template needs (User Guide, "Acknowledging IAM resources in CloudFormation templates").
-pub fn capability(document: &Document) -> Option<&'static str> {
+/// The capabilities that a template needs for certain (User Guide, "Acknowledging IAM resources in CloudFormation templates").
+pub fn capabilities(document: &Document) -> Vec<&'static str> {
     const NAMES: &[&str] = &["RoleName", "UserName", "GroupName", "ManagedPolicyName", "InstanceProfileName"];
-    let types = |entry: &Entry| entry.value.get("Type").and_then(Node::as_text).unwrap_or_default().to_string();
-    let makes_identities = |entry: &&Entry| {
-        let kind = types(entry);
-        kind.starts_with("AWS::IAM::") && kind != "AWS::IAM::ServiceLinkedRole"
-    };
+    let makes_identities =
+        |entry: &&Entry| kind(entry).starts_with("AWS::IAM::") && kind(entry) != "AWS::IAM::ServiceLinkedRole";
     let identities: Vec<&Entry> = document.section("Resources").iter().filter(makes_identities).collect();
     let is_named = |entry: &&Entry| NAMES.iter().any(|name| entry.value.at(["Properties", name]).is_some());
-    match (document.root.get("Transform"), identities.iter().any(is_named), identities.is_empty()) {
-        (Some(_), _, _) => Some("CAPABILITY_AUTO_EXPAND"),
-        (None, true, _) => Some("CAPABILITY_NAMED_IAM"),
-        (None, false, false) => Some("CAPABILITY_IAM"),
-        (None, false, true) => None,
-    }
+    let about_identities = match (identities.iter().any(is_named), identities.is_empty()) {
+        (true, _) => Some("CAPABILITY_NAMED_IAM"),
+        (false, false) => Some("CAPABILITY_IAM"),
+        (false, true) => None,
+    };
+    let about_macros = document.root.get("Transform").map(|_| "CAPABILITY_AUTO_EXPAND");
+    about_identities.into_iter().chain(about_macros).collect()
+}
+
+/// Whether a template stands for resources that are not in it: a macro makes some, a nested stack has some. What those need
+/// cannot be told.
+pub fn has_hidden_resources(document: &Document) -> bool {
+    let is_stack = |entry: &Entry| kind(entry) == "AWS::CloudFormation::Stack";
+    document.root.get("Transform").is_some() || document.section("Resources").iter().any(is_stack)
+}
+
+fn kind(entry: &Entry) -> String {
+    entry.value.get("Type").and_then(Node::as_text).unwrap_or_default().to_string()
 }
 
 /// Whether a list of allowed capabilities covers a needed one.
