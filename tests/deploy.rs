@@ -1015,3 +1015,26 @@ fn an_environment_may_be_spread_over_accounts_and_regions() {
     "#]]);
     assert_eq!(cloud.state(), json!({}));
 }
+
+/// A missing export does not keep a change set from being made: without the warning only the failing deploy would tell.
+#[test]
+fn what_cloudformation_warns_of_is_passed_on() {
+    let mut cloud = deployed();
+    cloud.edit(
+        "templates/api/stack.yaml",
+        "Value: {{ level }}",
+        "Value: !ImportValue nowhere\n      Description: {{ level }}",
+    );
+    cloud.run("plan lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        store                                                        no changes
+        api                                                          modify 1
+          ~ Level  AWS::SSM::Parameter
+              Description  nothing → info                          environments/lab.yaml:10:14
+              Value        info → {"Fn::ImportValue":"nowhere"}
+          ! CloudFormation warns: --include-property-values option can return incomplete ChangeSet data because: ChangeSet prediction failed for certain resources with reason: No export named nowhere found.
+
+        0 to add, 1 to modify, 0 to replace, 0 to remove
+    "#]]);
+}

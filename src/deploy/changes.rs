@@ -257,8 +257,9 @@ fn decide(row: &Row, detail: &Detail, template: &Json) -> Decision {
 /// One value may be listed twice, and only one of the two may hold what it was and will be: each is given what any knows.
 fn complete(details: &[Detail]) -> Vec<Detail> {
     let known = |detail: &Detail, side: fn(&Detail) -> &Option<String>| {
-        let of_same = details.iter().filter(|other| (&other.path, &other.property) == (&detail.path, &detail.property));
-        side(detail).clone().or_else(|| of_same.filter_map(|other| side(other).clone()).next())
+        let mut of_same =
+            details.iter().filter(|other| (&other.path, &other.property) == (&detail.path, &detail.property));
+        side(detail).clone().or_else(|| of_same.find_map(|other| side(other).clone()))
     };
     let completed = |detail: &Detail| Detail {
         before: known(detail, |detail| &detail.before),

@@ -9,7 +9,7 @@ use super::plan::{
     Guard, Resolution, Wanted, dangers, guards, has_moved, is_as_wanted, objections, policy_in_force, resolve,
     stray_name,
 };
-use super::world::ChangeSetStatus;
+use super::world::{ChangeSet, ChangeSetStatus, STACK_TYPE};
 use super::{Desired, DesiredStack, Kind, LiveStack, Phase, Reason, StackStatus, Stuck, Upstream, World};
 use crate::operation::{Approval, StackChange};
 
@@ -47,6 +47,27 @@ pub struct StackPreview {
     /// What a change of their outputs may do here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub possible: Vec<Change>,
+    /// What is not as sure as the rest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+}
+
+/// Why a preview is not all that will happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "warning", rename_all = "snake_case")]
+pub enum Warning {
+    /// CloudFormation says so. Also how it tells of a missing export: the change can be tried, and fails.
+    #[error("CloudFormation warns: {said}")]
+    OfCloudFormation {
+        /// In its own words.
+        said: String,
+    },
+    /// A change set does not look into nested stacks.
+    #[error("what changes inside of the nested stack `{resource}` is known only afterwards")]
+    NestedUnseen {
+        /// Its logical id.
+        resource: String,
+    },
 }
 
 /// What lies before a stack.
@@ -158,6 +179,7 @@ fn preview_of(stack: &DesiredStack, live: Option<&LiveStack>, resolution: &Resol
         after: after.clone(),
         guards: Vec::new(),
         possible: changes::possible(&stack.template, &waiting),
+        warnings: Vec::new(),
     };
     if !resolution.missing.is_empty() {
         return seen(Outlook::Barred, Vec::new());
@@ -171,18 +193,30 @@ fn preview_of(stack: &DesiredStack, live: Option<&LiveStack>, resolution: &Resol
     }
     let Some(given) = resolution.given.clone() else { return seen(Outlook::Open, Vec::new()) };
     let wanted = Wanted::of(stack, Some(live), Kind::Update, given);
-    let changes =
-        live.computed(&wanted.name).map(|computed| (computed.status, computed.changes_nothing(), &computed.rows));
+    let computed = live.computed(&wanted.name);
+    let changes = computed.map(|computed| (computed.status, computed.changes_nothing(), &computed.rows));
     let is_unchanged = is_as_wanted(stack, live, &wanted) || changes.is_some_and(|(_, is_nothing, _)| is_nothing);
     match changes {
         _ if is_unchanged && after.is_empty() => seen(Outlook::Unchanged, Vec::new()),
         Some((ChangeSetStatus::Complete, _, rows)) => {
             let mut changes = changes::read(rows, &stack.template);
             changes::judge(&mut changes, policy_in_force(stack, Some(live)));
-            seen(Outlook::Changed, changes)
+            let warnings = warnings(computed, &changes);
+            StackPreview { warnings, ..seen(Outlook::Changed, changes) }
         }
         Some(_) | None => seen(Outlook::Open, Vec::new()),
     }
+}
+
+fn warnings(computed: Option<&ChangeSet>, changes: &[Change]) -> Vec<Warning> {
+    let said = computed.and_then(|computed| computed.reason.as_deref()).filter(|said| !said.is_empty());
+    let said = said.map(|said| Warning::OfCloudFormation { said: said.trim_start_matches("[WARN] ").to_owned() });
+    let is_unseen = |change: &&Change| {
+        change.kind == STACK_TYPE && matches!(change.action, Action::Modify | Action::MayReplace | Action::Unknown)
+    };
+    let unseen =
+        changes.iter().filter(is_unseen).map(|change| Warning::NestedUnseen { resource: change.resource.clone() });
+    said.into_iter().chain(unseen).collect()
 }
 
 /// What somebody agrees to who agrees to a preview: all that is shown, and what may follow from what is shown.
@@ -296,10 +330,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::deploy::world::{ChangeSet, Detail, Replacement, Row};
+    use crate::deploy::world::{Detail, Replacement, Row};
     use crate::environment::Reference;
     use crate::operation::Effect;
     use crate::template::{Parameter, ParameterValue};
+
+    #[test]
+    fn what_a_change_set_cannot_show_is_said() {
+        let nested = |id: &str, action: Action| Change {
+            resource: id.to_owned(),
+            kind: STACK_TYPE.to_owned(),
+            action,
+            verdict: None,
+            properties: Vec::new(),
+            denial: None,
+            renamed_from: None,
+        };
+        let computed = ChangeSet { reason: Some("[WARN] No export named X found".to_owned()), ..ChangeSet::default() };
+        let changes = [nested("Workers", Action::Modify), nested("New", Action::Add)];
+        let said: Vec<String> = warnings(Some(&computed), &changes).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "CloudFormation warns: No export named X found",
+                "what changes inside of the nested stack `Workers` is known only afterwards",
+            ]
+        );
+        assert_eq!(warnings(Some(&ChangeSet::default()), &[]), []);
+    }
 
     /// `database`, and `api` whose security group hangs on the database's endpoint.
     fn desired() -> Desired {

@@ -532,7 +532,7 @@ impl LiveStack {
     pub fn first_failure(&self) -> FirstFailure {
         let Some(mut cause) = self.first_cause() else { return self.own_failure() };
         let mut within = Vec::new();
-        for nested in self.nested.iter() {
+        for nested in &self.nested {
             let Some(inner) = nested.first_cause().filter(|_| cause.nested_stack() == Some(&nested.id)) else { break };
             within.push(cause.resource.clone());
             cause = inner;

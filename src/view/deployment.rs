@@ -61,6 +61,9 @@ fn stack_preview(stack: &StackPreview) -> String {
         };
         let _ = writeln!(text, "  ~ {what}");
     }
+    for warning in &stack.warnings {
+        let _ = writeln!(text, "  ! {warning}");
+    }
     text
 }
 
@@ -409,7 +412,8 @@ mod tests {
     }
 
     fn stack(name: &str, outlook: Outlook, changes: Vec<Change>) -> StackPreview {
-        StackPreview { stack: name.to_owned(), outlook, changes, after: vec![], guards: vec![], possible: vec![] }
+        let (after, guards, possible, warnings) = (vec![], vec![], vec![], vec![]);
+        StackPreview { stack: name.to_owned(), outlook, changes, after, guards, possible, warnings }
     }
 
     #[test]
