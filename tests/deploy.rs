@@ -197,6 +197,16 @@ fn a_failing_update_ends_once_with_its_cause() {
         hint: `Level` is written in templates/api/stack.yaml:4:3
     "#]]);
     assert_eq!(cloud.calls("ExecuteChangeSet"), 3, "it was tried once");
+    cloud.run("status lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab
+          store  CREATE_COMPLETE           [age]
+          api    UPDATE_ROLLBACK_COMPLETE  [age]  because of `Level`: the parameter is locked
+
+          store.TopicArn  arn:aws:sns:eu-west-1:111111111111:demo-lab-store-Topic-[id]
+          api.Level       info
+    "#]]);
     let rolled_back = |state: serde_json::Value| {
         let text = state.to_string().replace("UPDATE_ROLLBACK_COMPLETE", "CREATE_COMPLETE");
         serde_json::from_str::<serde_json::Value>(&text.replace("UPDATE_COMPLETE", "CREATE_COMPLETE")).unwrap()

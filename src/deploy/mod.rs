@@ -453,7 +453,7 @@ pub enum Reason {
 
     // What has failed.
     /// An operation of this run ended badly.
-    #[error("stack `{stack}` ended in {status}{}", cause_of(failure))]
+    #[error("stack `{stack}` ended in {status}{}", failure.clause())]
     EndedBadly {
         /// The stack.
         stack: String,
@@ -686,10 +686,4 @@ fn way_out(stack: &str, status: &StackStatus) -> Option<String> {
         Phase::Stuck(Stuck::Unheard) => Some("a newer greenroom may know it".to_owned()),
         Phase::Steady | Phase::Empty | Phase::Busy | Phase::Gone => None,
     }
-}
-
-fn cause_of(failure: &world::FirstFailure) -> String {
-    let reason = failure.reason.as_deref().map(|reason| format!(": {}", reason.trim_end_matches('.')));
-    let resource = failure.path().map(|path| format!(" because of `{path}`"));
-    format!("{}{}", resource.unwrap_or_default(), reason.unwrap_or_default())
 }

@@ -488,6 +488,13 @@ impl FirstFailure {
         Some(self.within.iter().map(String::as_str).chain([resource]).collect::<Vec<_>>().join("/"))
     }
 
+    /// What follows "it failed" in a sentence: `` because of `Level`: the parameter is locked``.
+    pub fn clause(&self) -> String {
+        let resource = self.path().map(|path| format!(" because of `{path}`")).unwrap_or_default();
+        let reason = self.reason.as_ref().map(|reason| format!(": {}", reason.trim_end_matches(['.', ' '])));
+        format!("{resource}{}", reason.unwrap_or_default())
+    }
+
     /// The resource of the stack's own template that failed, be it a nested stack.
     pub fn own_resource(&self) -> Option<&String> {
         self.within.first().or(self.resource.as_ref())

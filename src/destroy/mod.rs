@@ -124,7 +124,7 @@ pub enum Reason {
         stack_name: String,
     },
     /// A deletion of this run failed.
-    #[error("stack `{stack}` could not be deleted{}", because(failure))]
+    #[error("stack `{stack}` could not be deleted{}", failure.clause())]
     NotDeleted {
         /// The stack.
         stack: String,
@@ -142,12 +142,6 @@ fn doing(status: &StackStatus, progress: &Progress) -> String {
     };
     let last = progress.resource.as_ref().map(|resource| format!(", {resource}")).unwrap_or_default();
     format!("{doing}{counted}{last}")
-}
-
-fn because(failure: &FirstFailure) -> String {
-    let resource = failure.path().map(|path| format!(" because of `{path}`")).unwrap_or_default();
-    let reason = failure.reason.as_ref().map(|reason| format!(": {}", reason.trim_end_matches(['.', ' '])));
-    format!("{resource}{}", reason.unwrap_or_default())
 }
 
 impl Reason {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::deploy::desired::{named, place};
 use crate::deploy::marks;
 use crate::deploy::plan::stray_name;
-use crate::deploy::world::Wish;
+use crate::deploy::world::{FirstFailure, Wish};
 use crate::deploy::{LiveStack, Phase, Place, Progress, StackStatus, World};
 use crate::environment::{Environment, Stack};
 
@@ -56,6 +56,9 @@ pub struct StackState {
     /// How far the operation is that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// Why its last operation failed, or is failing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FirstFailure>,
     /// What it hands on.
     pub outputs: BTreeMap<String, String>,
 }
@@ -114,8 +117,14 @@ fn state(stack: &Stack, live: Option<&LiveStack>, now: Option<Timestamp>) -> Sta
         revision: mark.and_then(|mark| mark.revision),
         age_seconds: age,
         progress: live.filter(|live| live.status.phase() == Phase::Busy).map(LiveStack::progress),
+        failure: live.and_then(failure),
         outputs: live.map(|live| live.outputs.clone()).unwrap_or_default(),
     }
+}
+
+fn failure(live: &LiveStack) -> Option<FirstFailure> {
+    let has_failed = live.status.is_bad_end() || live.first_cause().is_some();
+    Some(live.first_failure()).filter(|failure| has_failed && *failure != FirstFailure::default())
 }
 
 #[cfg(test)]

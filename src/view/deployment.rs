@@ -336,10 +336,12 @@ pub(super) fn status(status: &Status) -> String {
 fn state_row(stack: &StackState) -> Vec<String> {
     let Some(status) = &stack.status else { return vec![stack.stack.clone(), "does not exist".to_owned()] };
     let age = stack.age_seconds.map(|age| format!("{} old", span(age))).unwrap_or_default();
-    let progress = stack.progress.as_ref().map(|it| format!("{} of {} resources", it.done, it.begun));
-    let ownership = if stack.is_ours { "" } else { "not made by greenroom" }.to_owned();
     let revision = stack.revision.clone().unwrap_or_default();
-    vec![stack.stack.clone(), status.to_string(), age, revision, progress.unwrap_or_default(), ownership]
+    let progress = stack.progress.as_ref().map(|it| format!("{} of {} resources", it.done, it.begun));
+    let ownership = (!stack.is_ours).then(|| "not made by greenroom".to_owned());
+    let failure = stack.failure.as_ref().map(|it| it.clause().trim_start_matches([':', ' ']).to_owned());
+    let remarks: Vec<String> = [progress, ownership, failure].into_iter().flatten().collect();
+    vec![stack.stack.clone(), status.to_string(), age, revision, remarks.join("  ")]
 }
 
 /// What has changed, in a line.

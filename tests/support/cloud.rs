@@ -260,7 +260,9 @@ pub(crate) fn redacted(ran: Ran) -> Ran {
     let clean = |text: String| {
         let text = without_names(&text);
         let text = replaced(&text, r" after [0-9.]+ s\b", " after [time]");
-        let text = replaced(&text, r"[0-9]+ (s|min) old *", "[age]");
+        // As wide as an age is, so is the column.
+        let text = replaced(&text, r"[0-9]+ (s|min) old +", "[age]  ");
+        let text = replaced(&text, r"[0-9]+ (s|min) old", "[age]");
         replaced(&text, r"127\.0\.0\.1:[0-9]+", "127.0.0.1:[port]")
     };
     Ran { code: ran.code, stdout: clean(ran.stdout), stderr: clean(ran.stderr) }
