@@ -1,5 +1,7 @@
 //! EC2's own API, as far as people and tests cause drift with it: security groups and their rules, VPCs and subnets to
-//! look at.
+//! look at, instances and launch templates.
+
+mod instances;
 
 use super::facts::plain;
 use super::paging::page;
@@ -24,6 +26,11 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Option<Reply> {
         "RevokeSecurityGroupEgress" => revoke(world, place, parameters, "SecurityGroupEgress"),
         "DescribeVpcs" => describe_vpcs(world, place, parameters),
         "DescribeSubnets" => describe_subnets(world, place, parameters),
+        "DescribeInstances" => instances::describe_instances(world, place, parameters),
+        "TerminateInstances" => instances::terminate_instances(world, place, parameters),
+        "DescribeLaunchTemplates" => instances::describe_templates(world, place, parameters),
+        "DescribeLaunchTemplateVersions" => instances::describe_versions(world, place, parameters),
+        "CreateLaunchTemplateVersion" => instances::create_version(world, place, parameters),
         _ => return None,
     })
 }

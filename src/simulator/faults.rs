@@ -110,6 +110,17 @@ pub(crate) enum Effect {
     DatabaseStatus {
         status: String,
     },
+    /// An Auto Scaling group can launch nothing.
+    CannotLaunch {
+        #[serde(default = "insufficient")]
+        reason: String,
+    },
+    /// Instances of an Auto Scaling group come up, but never signal and never become healthy.
+    NoSignal,
+}
+
+fn insufficient() -> String {
+    "We currently do not have sufficient capacity in the Availability Zone you requested. Launching EC2 instance failed. (InsufficientInstanceCapacity)".to_owned()
 }
 
 /// What was being done to a resource.
@@ -238,6 +249,19 @@ impl Faults {
         None
     }
 
+    /// Why an Auto Scaling group launches nothing, if a rule says so.
+    pub(crate) fn launch_failure(
+        &mut self,
+        work: &ResourceWork<'_>,
+        now: Moment,
+        dice: &mut Identifiers,
+    ) -> Option<String> {
+        self.first_about(work, now, dice, |effect| match effect {
+            Effect::CannotLaunch { reason } => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
     /// Whether drift detection must not be able to read a resource.
     pub(crate) fn is_unreadable(&mut self, work: &ResourceWork<'_>, now: Moment, dice: &mut Identifiers) -> bool {
         let is_meant = |effect: &Effect| matches!(effect, Effect::Unreadable).then_some(());
@@ -255,6 +279,12 @@ impl Faults {
             Effect::PhantomChange { replaces } => Some(*replaces),
             _ => None,
         })
+    }
+
+    /// Whether an instance of an Auto Scaling group never tells that it is up.
+    pub(crate) fn is_silent(&mut self, work: &ResourceWork<'_>, now: Moment, dice: &mut Identifiers) -> bool {
+        let is_meant = |effect: &Effect| matches!(effect, Effect::NoSignal).then_some(());
+        self.first_about(work, now, dice, is_meant).is_some()
     }
 
     fn first_about<Meant>(
@@ -351,7 +381,9 @@ impl Effect {
             | Self::Unreadable
             | Self::HideDrift
             | Self::PhantomChange { .. }
-            | Self::DatabaseStatus { .. } => true,
+            | Self::DatabaseStatus { .. }
+            | Self::CannotLaunch { .. }
+            | Self::NoSignal => true,
             Self::Throttle
             | Self::Limit { .. }
             | Self::Error { .. }
@@ -382,7 +414,9 @@ impl Effect {
             | Self::Unreadable
             | Self::HideDrift
             | Self::PhantomChange { .. }
-            | Self::DatabaseStatus { .. } => Verdict::Deliver(Delivery::Whole),
+            | Self::DatabaseStatus { .. }
+            | Self::CannotLaunch { .. }
+            | Self::NoSignal => Verdict::Deliver(Delivery::Whole),
         }
     }
 }
@@ -393,9 +427,12 @@ fn throttled(service: Service) -> Refusal {
         Service::Ec2 => Refusal::new("RequestLimitExceeded", "Request limit exceeded.").with_status(503),
         Service::S3 => Refusal::new("SlowDown", "Please reduce your request rate.").with_status(503),
         Service::Ssm | Service::SecretsManager => Refusal::new("ThrottlingException", "Rate exceeded"),
-        Service::CloudFormation | Service::Rds | Service::Sts | Service::Other(_) => {
-            Refusal::new("Throttling", "Rate exceeded")
-        }
+        Service::CloudFormation
+        | Service::Rds
+        | Service::AutoScaling
+        | Service::LoadBalancing
+        | Service::Sts
+        | Service::Other(_) => Refusal::new("Throttling", "Rate exceeded"),
     }
 }
 

@@ -8,6 +8,7 @@
 //! It imports nothing else of greenroom and is reached over HTTP only, so that other people's clients can judge it. It
 //! proves nothing about AWS's latency, limits, prices, IAM or networks: nothing here evaluates them.
 
+mod auto_scaling;
 #[cfg(test)]
 mod bench;
 mod clock;
@@ -17,6 +18,7 @@ mod ec2;
 mod facts;
 mod faults;
 mod identifiers;
+mod load_balancing;
 mod moment;
 mod paging;
 mod parameters;

@@ -111,6 +111,8 @@ pub struct Durations {
     pub database_reboot: u64,
     pub database_delete: u64,
     pub snapshot: u64,
+    pub instance_in_service: u64,
+    pub instance_end: u64,
 }
 
 impl Default for Durations {
@@ -126,6 +128,8 @@ impl Default for Durations {
             database_reboot: 60,
             database_delete: 60,
             snapshot: 180,
+            instance_in_service: 90,
+            instance_end: 45,
         }
     }
 }

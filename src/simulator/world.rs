@@ -1,6 +1,7 @@
 //! The whole simulated world: one serialisable value, changed only by requests and by time. Nothing here knows of
 //! sockets, files or the machine's clock, so that a world can be replayed, killed and compared in tests.
 
+use super::auto_scaling::AutoScaling;
 use super::cloudformation::{self, CloudFormation};
 use super::control;
 use super::faults::{Faults, Verdict};
@@ -12,7 +13,7 @@ use super::resources::Object;
 use super::s3::{self, Objects};
 use super::settings::{Pace, Rules, Settings};
 use super::wire::{self, Answer, Call, Request, Service};
-use super::{ec2, secrets_manager, ssm, sts};
+use super::{auto_scaling, ec2, load_balancing, secrets_manager, ssm, sts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -55,6 +56,8 @@ pub(crate) struct Services {
     /// Live resources as the registry models them: type, then physical id. Direct APIs are views of these.
     pub(crate) objects: BTreeMap<String, BTreeMap<String, Object>>,
     pub(crate) rds: Rds,
+    #[serde(default)]
+    pub(crate) auto_scaling: AutoScaling,
     /// What lies in buckets, by bucket and key.
     pub(crate) buckets: BTreeMap<String, Objects>,
 }
@@ -64,6 +67,7 @@ pub(crate) struct Services {
 pub(crate) enum Transition {
     CloudFormation(Place, cloudformation::Transition),
     Rds(Place, rds::Transition),
+    AutoScaling(Place, auto_scaling::Transition),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -196,6 +200,7 @@ impl World {
             match due.transition {
                 Transition::CloudFormation(place, transition) => cloudformation::run(self, &place, transition),
                 Transition::Rds(place, transition) => rds::run(self, &place, transition),
+                Transition::AutoScaling(place, transition) => auto_scaling::run(self, &place, transition),
             }
         }
         self.now = self.now.max(to);
@@ -232,7 +237,7 @@ impl World {
         let is_read = is_read(&call.operation);
         if self.pace == Pace::Auto
             && is_read
-            && matches!(call.service, Service::CloudFormation | Service::Rds)
+            && matches!(call.service, Service::CloudFormation | Service::Rds | Service::AutoScaling)
             && let Some(next) = self.next_transition()
         {
             self.advance(next);
@@ -258,6 +263,8 @@ impl World {
             Service::CloudFormation => cloudformation::call(self, call),
             Service::Rds => rds::call(self, call),
             Service::Ec2 => ec2::call(self, call),
+            Service::AutoScaling => auto_scaling::call(self, call),
+            Service::LoadBalancing => load_balancing::call(self, call),
             Service::Sts => sts::call(call),
             Service::Ssm => ssm::call(self, call),
             Service::SecretsManager => secrets_manager::call(self, call),

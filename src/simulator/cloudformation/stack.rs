@@ -198,6 +198,10 @@ pub(crate) struct StackResource {
     pub(crate) metadata: Option<Value>,
     pub(crate) deletion_policy: Option<String>,
     pub(crate) replace_policy: Option<String>,
+    #[serde(default)]
+    pub(crate) creation_policy: Option<Value>,
+    #[serde(default)]
+    pub(crate) update_policy: Option<Value>,
     pub(crate) needs: BTreeSet<String>,
     pub(crate) drift: Option<ResourceDrift>,
 }

@@ -1,8 +1,9 @@
 //! Where things are kept, named and watched: S3, SSM, Route 53, Logs, `CloudWatch`, SNS, SQS and RDS's groups.
 
 use super::modelled::{Modelled, made_up, named, named_lower};
-use super::{Failure, object, text};
+use super::{Failure, Order, object, objects, says, text};
 use crate::simulator::rds;
+use crate::simulator::world::World;
 use serde_json::Value;
 
 pub(super) static TYPES: &[Modelled] = &[
@@ -17,6 +18,7 @@ pub(super) static TYPES: &[Modelled] = &[
                 ("WebsiteURL", format!("http://{id}.s3-website-{region}.amazonaws.com").into()),
             ]
         },
+        check: check_notifications,
         check_delete: |world, place, id| {
             let home = place.home_of("AWS::S3::Bucket");
             let is_empty = world
@@ -125,3 +127,31 @@ pub(super) static TYPES: &[Modelled] = &[
         })
     },
 ];
+
+/// A bucket tells a queue only if the queue is there and a policy of its lets S3 send (S3 User Guide, "Granting permissions
+/// to publish event notification messages to a destination"). S3 tries when it is asked to, which is why the policy comes
+/// before the bucket.
+fn check_notifications(world: &World, order: &Order, _: Option<&str>) -> Result<(), Failure> {
+    let notifications = order.properties.get("NotificationConfiguration");
+    let queues = notifications.and_then(|it| it.get("QueueConfigurations")).and_then(Value::as_array);
+    let mut wanted = queues.into_iter().flatten().filter_map(|it| it.get("Queue")?.as_str());
+    let may_send = |arn: &str| {
+        let queue = objects(world, &order.place, "AWS::SQS::Queue")
+            .find(|(_, queue)| text(&queue.attributes, "Arn").as_deref() == Some(arn));
+        queue.is_some_and(|(url, _)| {
+            objects(world, &order.place, "AWS::SQS::QueuePolicy").any(|(_, policy)| {
+                let is_its = policy.properties.get("Queues").is_some_and(|queues| says(queues, url));
+                is_its
+                    && policy
+                        .properties
+                        .get("PolicyDocument")
+                        .is_some_and(|document| says(document, "s3.amazonaws.com"))
+            })
+        })
+    };
+    if wanted.all(may_send) {
+        return Ok(());
+    }
+    let message = "Unable to validate the following destination configurations (Service: S3, Status Code: 400)";
+    Err(Failure::new("InvalidRequest", message))
+}

@@ -2,8 +2,12 @@
 //! Most types are a row of a table (`modelled.rs`): a name, identifiers, attributes. A database has a life of its own
 //! (`database.rs`). Types that are not here are refused by name when a template mentions them.
 
+mod balancing;
+mod compute;
 mod data;
 mod database;
+mod functions;
+mod group;
 mod identity;
 mod modelled;
 mod network;
@@ -14,7 +18,10 @@ use super::world::{Place, World};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub(crate) use network::is_same_rule;
+pub(crate) use balancing::{LISTENER, LOAD_BALANCER, TARGET_GROUP, target_groups};
+pub(crate) use compute::{GROUP, Launch, TEMPLATE, launch_of, push_version, versions};
+pub(crate) use facts::plain;
+pub(crate) use network::{address_range, is_same_rule};
 
 /// A live resource of a type without a life of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +45,9 @@ pub(crate) struct Order {
     pub(crate) physical_id: Option<String>,
     /// Dynamic references resolved, tags of the stack merged.
     pub(crate) properties: Map<String, Value>,
+    /// `CreationPolicy` and `UpdatePolicy` of the template.
+    pub(crate) creation_policy: Option<Value>,
+    pub(crate) update_policy: Option<Value>,
 }
 
 /// Work that was begun.
@@ -64,12 +74,18 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// No handler's code: CloudFormation itself says it.
+    pub(crate) const CLOUDFORMATION: &'static str = "";
+
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
     /// The status reason of the event, as the registry's executor words it.
     pub(crate) fn reason(&self, request_token: &str) -> String {
+        if self.code == Self::CLOUDFORMATION {
+            return self.message.clone();
+        }
         format!(
             "Resource handler returned message: \"{}\" (RequestToken: {request_token}, HandlerErrorCode: {})",
             self.message, self.code
@@ -141,6 +157,9 @@ pub(crate) fn of(type_name: &str) -> Option<&'static dyn ResourceType> {
     if type_name == database::TYPE {
         return Some(&database::Database);
     }
+    if type_name == GROUP {
+        return Some(&group::Group);
+    }
     modelled::of(type_name).map(|modelled| modelled as &dyn ResourceType)
 }
 
@@ -149,6 +168,12 @@ pub(crate) fn vanish(world: &mut World, place: &Place, type_name: &str, id: &str
     if type_name == database::TYPE {
         world.services(place).rds.databases.remove(id);
         return;
+    }
+    if type_name == GROUP {
+        // Its instances end with it.
+        let services = &mut world.services(place).auto_scaling;
+        let members = services.groups.remove(id).map(|life| life.members).unwrap_or_default();
+        services.instances.retain(|instance, _| !members.contains_key(instance));
     }
     let home = place.home_of(type_name);
     if let Some(objects) = world.services(&home).objects.get_mut(type_name) {
@@ -203,6 +228,16 @@ pub(crate) fn objects<'a>(
 /// A property of an order as text.
 pub(crate) fn text(properties: &Map<String, Value>, name: &str) -> Option<String> {
     properties.get(name).and_then(facts::plain)
+}
+
+/// Whether a text stands anywhere in a value.
+fn says(value: &Value, wanted: &str) -> bool {
+    match value {
+        Value::String(text) => text == wanted,
+        Value::Array(entries) => entries.iter().any(|entry| says(entry, wanted)),
+        Value::Object(members) => members.values().any(|member| says(member, wanted)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// Whether two values are the same to CloudFormation, for which `60` and `"60"` are one.

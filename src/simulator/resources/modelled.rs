@@ -1,7 +1,10 @@
 //! Resource types whose whole behaviour is their model: what they are called, what `GetAtt` adds, which names must be
 //! free, what must exist before, and what must be gone before they go.
 
-use super::{Begun, Failure, Farewell, Object, Order, ResourceType, data, identity, network, object, object_mut, text};
+use super::{
+    Begun, Failure, Farewell, Object, Order, ResourceType, balancing, compute, data, functions, identity, network,
+    object, object_mut, text,
+};
 use crate::simulator::identifiers::Identifiers;
 use crate::simulator::world::{Place, World};
 use serde_json::{Map, Value};
@@ -21,6 +24,8 @@ pub(super) struct Modelled {
     pub(super) after_update: fn(&mut World, &Order, &Map<String, Value>),
     /// What must be true before one is deleted.
     pub(super) check_delete: fn(&World, &Place, &str) -> Result<(), Failure>,
+    /// Attributes that may have another value after an update in place.
+    pub(super) volatile: &'static [&'static str],
 }
 
 impl Modelled {
@@ -38,6 +43,7 @@ impl Modelled {
             check: |_, _, _| Ok(()),
             after_update: |_, _, _| {},
             check_delete: |_, _, _| Ok(()),
+            volatile: &[],
         }
     }
 }
@@ -45,11 +51,14 @@ impl Modelled {
 /// The names of all modelled types.
 #[cfg(test)]
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    [network::TYPES, identity::TYPES, data::TYPES].into_iter().flatten().map(|modelled| modelled.name)
+    TABLES.into_iter().flatten().map(|modelled| modelled.name)
 }
 
+static TABLES: [&[Modelled]; 6] =
+    [network::TYPES, identity::TYPES, data::TYPES, compute::TYPES, balancing::TYPES, functions::TYPES];
+
 pub(super) fn of(type_name: &str) -> Option<&'static Modelled> {
-    [network::TYPES, identity::TYPES, data::TYPES].into_iter().flatten().find(|modelled| modelled.name == type_name)
+    TABLES.into_iter().flatten().find(|modelled| modelled.name == type_name)
 }
 
 impl ResourceType for Modelled {
@@ -106,6 +115,10 @@ impl ResourceType for Modelled {
     fn attribute(&self, world: &World, place: &Place, id: &str, name: &str) -> Option<Value> {
         let object = object(world, place, self.name, id)?;
         object.attributes.get(name).or_else(|| object.properties.get(name)).cloned()
+    }
+
+    fn attribute_changes(&self, name: &str) -> bool {
+        self.volatile.contains(&name)
     }
 }
 

@@ -191,7 +191,7 @@ fn short_region(region: &str) -> String {
 }
 
 /// The first and last address of an IPv4 block.
-fn range(block: &str) -> Option<(u32, u32)> {
+pub(crate) fn address_range(block: &str) -> Option<(u32, u32)> {
     let (address, prefix) = block.split_once('/')?;
     let prefix: u32 = prefix.parse().ok().filter(|prefix| *prefix <= 32)?;
     let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
@@ -211,7 +211,7 @@ fn block_of(properties: &Map<String, Value>) -> Result<Option<(u32, u32)>, Failu
             ),
         )
     };
-    range(&block).map(Some).ok_or_else(wrong)
+    address_range(&block).map(Some).ok_or_else(wrong)
 }
 
 /// A subnet lies within its VPC and beside its siblings. This is why replacing a subnet under the same block fails.
@@ -224,7 +224,7 @@ fn check_subnet(world: &World, order: &Order, own_id: Option<&str>) -> Result<()
     let vpc_range = objects(world, &order.place, "AWS::EC2::VPC")
         .find(|(id, _)| **id == vpc)
         .and_then(|(_, object)| text(&object.properties, "CidrBlock"))
-        .and_then(|block| range(&block));
+        .and_then(|block| address_range(&block));
     if vpc_range.is_some_and(|(start, end)| first < start || last > end) {
         return Err(Failure::new(
             "InvalidRequest",
@@ -233,7 +233,7 @@ fn check_subnet(world: &World, order: &Order, own_id: Option<&str>) -> Result<()
     }
     let conflicts = objects(world, &order.place, "AWS::EC2::Subnet")
         .filter(|(id, object)| Some(id.as_str()) != own_id && text(&object.properties, "VpcId").as_ref() == Some(&vpc))
-        .filter_map(|(_, object)| range(&text(&object.properties, "CidrBlock")?))
+        .filter_map(|(_, object)| address_range(&text(&object.properties, "CidrBlock")?))
         .any(|(start, end)| first <= end && start <= last);
     if conflicts {
         return Err(Failure::new(
@@ -403,8 +403,8 @@ mod tests {
 
     #[test]
     fn ranges_know_their_ends() {
-        assert_eq!(range("10.0.1.0/24"), Some((0x0a00_0100, 0x0a00_01ff)));
-        assert_eq!(range("0.0.0.0/0"), Some((0, u32::MAX)));
-        assert_eq!(range("10.0.0.0/33"), None);
+        assert_eq!(address_range("10.0.1.0/24"), Some((0x0a00_0100, 0x0a00_01ff)));
+        assert_eq!(address_range("0.0.0.0/0"), Some((0, u32::MAX)));
+        assert_eq!(address_range("10.0.0.0/33"), None);
     }
 }

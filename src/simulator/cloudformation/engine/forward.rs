@@ -80,6 +80,8 @@ impl Run<'_> {
             metadata: declaration.body.get("Metadata").cloned(),
             deletion_policy: declaration.policy("DeletionPolicy"),
             replace_policy: declaration.policy("UpdateReplacePolicy"),
+            creation_policy: declaration.body.get("CreationPolicy").cloned(),
+            update_policy: declaration.body.get("UpdatePolicy").cloned(),
             needs: template.needs(declaration),
             drift: before.and_then(|before| before.drift.clone()),
         }

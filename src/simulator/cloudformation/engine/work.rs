@@ -132,6 +132,8 @@ impl Run<'_> {
             logical_id: resource.logical_id.clone(),
             physical_id: resource.physical_id.clone(),
             properties,
+            creation_policy: resource.creation_policy.clone(),
+            update_policy: resource.update_policy.clone(),
         })
     }
 
