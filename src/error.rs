@@ -3,6 +3,17 @@
 use std::error::Error;
 
 /// How a run ended, as a pipeline reads it.
+///
+/// | what happened | deploy, plan, destroy | status, outputs |
+/// |---|---|---|
+/// | no credentials, or expired ones; denied; nobody at the endpoint | [`Failed`](Self::Failed) | [`CouldNotCheck`](Self::CouldNotCheck) |
+/// | throttled for longer than patience lasts | [`Unfinished`](Self::Unfinished) | [`CouldNotCheck`](Self::CouldNotCheck) |
+/// | wrong or placeholder account; somebody else's stack | [`Refused`](Self::Refused) | [`Refused`](Self::Refused) |
+/// | mistakes in the files, a template over the limit without a bucket | [`Usage`](Self::Usage) | [`Usage`](Self::Usage) |
+/// | the local cloud's state cannot be read | [`Failed`](Self::Failed) | [`Failed`](Self::Failed) |
+///
+/// Who asks how things are, and gets no answer, must not take that for "all is well" nor for "something is broken": therefore a
+/// code of its own. Who wants something done has not got it: a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done, nothing to do, or shown.
@@ -17,7 +28,7 @@ pub enum Exit {
     Differences,
     /// Unfinished: run it again.
     Unfinished,
-    /// Something could not be checked.
+    /// Something could not be looked at, so nothing is known about it.
     CouldNotCheck,
     /// Ctrl-C.
     Interrupted,
@@ -67,6 +78,16 @@ impl Failure {
             still_running: Vec::new(),
             hints: Vec::new(),
         }
+    }
+
+    /// The same of a verb that only looks: nothing has failed but the looking.
+    #[must_use]
+    pub fn of_looking(self) -> Self {
+        let exit = match self.exit {
+            Exit::Failed | Exit::Unfinished => Exit::CouldNotCheck,
+            exit => exit,
+        };
+        Self { exit, ..self }
     }
 
     /// Adds why.

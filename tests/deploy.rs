@@ -9,7 +9,7 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::cloud::{Cloud, both, pair, redacted, without_idle_change_sets, without_operations};
+use crate::support::cloud::{Cloud, both, pair, redacted, without_operations};
 use crate::support::{Ran, Scenario};
 
 const LEVEL_FAILS: &str = r#"[{"logical_id": "Level", "effect": {"fail_resource": {"during": "update", "reason": "the parameter is locked"}}}]"#;
@@ -226,10 +226,6 @@ fn a_failing_update_ends_once_with_its_cause() {
     "#]]);
 }
 
-/// Dice decide how often a call fails in a row, and only what is asked in a loop is asked again for ever: the question whose account
-/// it is ends a run after the SDK's five attempts.
-const CLOUDFORMATION: &str = "cloudformation";
-
 /// Whatever the network does, the environment comes to what its file says, and no operation is done twice.
 #[track_caller]
 fn weathers(seed: &'static str, faults: &serde_json::Value) {
@@ -242,7 +238,7 @@ fn weathers(seed: &'static str, faults: &serde_json::Value) {
     cloud.edit("environments/lab.yaml", "level: info", "level: debug");
     cloud.ends("deploy lab --yes", 0);
     cloud.come_to_rest();
-    assert_eq!(without_idle_change_sets(cloud.state()), calm.state(), "seed {seed}");
+    assert_eq!(cloud.state(), calm.state(), "seed {seed}");
     let fired = cloud.control("fired", "").as_array().unwrap().len();
     assert!(fired > 0, "nothing went wrong, so nothing was weathered");
     cloud.ends("destroy lab --yes", 0);
@@ -251,7 +247,7 @@ fn weathers(seed: &'static str, faults: &serde_json::Value) {
 
 #[test]
 fn three_calls_in_ten_may_be_throttled() {
-    weathers("3", &json!([{"service": CLOUDFORMATION, "percent": 30, "effect": "throttle"}]));
+    weathers("3", &json!([{"percent": 30, "effect": "throttle"}]));
 }
 
 #[test]
@@ -289,9 +285,9 @@ fn all_of_it_may_happen_at_once_under_many_seeds() {
 
 fn bad_weather() -> serde_json::Value {
     json!([
-        {"service": CLOUDFORMATION, "percent": 30, "effect": "throttle"},
-        {"service": CLOUDFORMATION, "percent": 15, "effect": "lost_response"},
-        {"service": CLOUDFORMATION, "percent": 30, "effect": {"stale_read": {"seconds": 10}}},
+        {"percent": 30, "effect": "throttle"},
+        {"service": "cloudformation", "percent": 15, "effect": "lost_response"},
+        {"service": "cloudformation", "percent": 30, "effect": {"stale_read": {"seconds": 10}}},
     ])
 }
 
@@ -322,7 +318,7 @@ fn two_at_once(seed: &'static str, faults: &serde_json::Value) {
         }
         if line.starts_with("deploy") {
             cloud.come_to_rest();
-            assert_eq!(without_idle_change_sets(cloud.state()), alone.state(), "seed {seed}");
+            assert_eq!(cloud.state(), alone.state(), "seed {seed}");
         }
     }
     assert_eq!(cloud.state(), json!({}));
@@ -453,8 +449,7 @@ fn what_holds_data_is_replaced_only_on_purpose() {
         hint: undo that change, or allow it: `--allow-replacement database/Database`
     "#]]);
     assert_eq!(cloud.calls("ExecuteChangeSet"), 2, "nothing was done");
-    cloud.ends("plan scratch@me database", 0);
-    assert_eq!(cloud.state(), before, "a plan clears away what the refused run had prepared");
+    assert_eq!(cloud.state(), before, "what the refused run had prepared is cleared away");
     cloud.ends("deploy scratch@me database --yes --allow-replacement database/Database", 0);
 }
 
@@ -618,6 +613,76 @@ fn a_placeholder_is_no_account() {
 
 fn real() -> Cloud {
     Cloud::of(Scenario::small().edit("environments/lab.yaml", "111111111111", "210987654321"))
+}
+
+/// The account's authority throttled five times in a row, and a nightly run was over before it began.
+#[test]
+fn the_question_whose_account_it_is_is_asked_until_it_is_answered() {
+    let cloud = Cloud::of(Scenario::small());
+    cloud.faults(&json!(
+        (1..=7)
+            .map(|nth| json!({"operation": "GetCallerIdentity", "nth": nth, "effect": "throttle"}))
+            .collect::<Vec<_>>()
+    ));
+    let ran = cloud.ends("deploy lab --yes", 0);
+    assert!(
+        ran.stderr.contains("out of reach for the moment: AWS takes no more calls for the moment (Throttling)"),
+        "{ran}"
+    );
+    let asked = cloud.operations().iter().filter(|operation| *operation == "GetCallerIdentity").count();
+    assert_eq!(asked, 8);
+}
+
+/// Who asks for something to be done has not got it; who asks how things are knows nothing.
+#[test]
+fn no_answer_has_its_exit_code() {
+    let denied = json!({"error": {"code": "AccessDenied", "message": "you may not", "status": 403}});
+    let nobody = "http://127.0.0.1:9";
+    for (line, code) in
+        [("plan lab", 1), ("deploy lab --yes", 1), ("destroy lab --yes", 1), ("status lab", 6), ("outputs lab", 6)]
+    {
+        let cloud = real();
+        let ended = |url: &str, key: Option<&str>| abroad(&cloud, line, url, key);
+        let mut runs = vec![ended(nobody, Some("210987654321")), ended(&cloud.url(), None)];
+        for (operation, effect) in [
+            ("GetCallerIdentity", json!("expired_credentials")),
+            ("GetCallerIdentity", denied.clone()),
+            ("DescribeStacks", json!("expired_credentials")),
+            ("DescribeStacks", denied.clone()),
+        ] {
+            cloud.faults(&json!([{"operation": operation, "effect": effect}]));
+            runs.push(ended(&cloud.url(), Some("210987654321")));
+        }
+        for ran in runs {
+            assert_eq!(ran.code, Some(code), "{line}: {ran}");
+            assert!(ran.stderr.contains("error: "), "{line}: {ran}");
+        }
+        assert_eq!(cloud.state(), json!({}), "{line}");
+    }
+}
+
+#[test]
+fn what_is_not_confirmed_leaves_nothing_behind() {
+    let mut cloud = deployed();
+    cloud.edit("environments/lab.yaml", "level: info", "level: debug");
+    let before = cloud.state();
+    cloud.ends("deploy lab", 3);
+    assert!(cloud.calls("CreateChangeSet") > 2, "it was shown before it was asked for");
+    assert_eq!(cloud.state(), before);
+}
+
+#[test]
+fn a_change_set_that_cannot_be_made_takes_the_others_with_it() {
+    let cloud = Cloud::of(Scenario::small().edit(
+        "environments/lab.yaml",
+        "stacks:\n",
+        "stacks:\n  second: {template: store, values: {topic: pens}}\n",
+    ));
+    let denied = json!({"error": {"code": "AccessDenied", "message": "you may not", "status": 403}});
+    cloud.faults(&json!([{"operation": "CreateChangeSet", "nth": 2, "effect": denied}]));
+    cloud.ends("deploy lab --yes", 1);
+    assert_eq!(cloud.calls("CreateChangeSet"), 1);
+    assert_eq!(cloud.state(), json!({}));
 }
 
 #[test]

@@ -4,11 +4,12 @@
 //! The model knows what the planner relies on and no more: one operation at a time, change sets computed a moment later, an
 //! executed one clearing away the others. Whether CloudFormation is like that is the business of the local cloud and its judges.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use greenroom::deploy::leftovers::withdraw;
 use greenroom::deploy::marks::Mark;
 use greenroom::deploy::plan::plan;
 use greenroom::deploy::world::{ChangeSet, ChangeSetStatus, Execution};
@@ -139,6 +140,13 @@ impl Cloud {
         world
     }
 
+    /// Whether a change set is there to be deleted, and not in use.
+    fn can_delete(&self, step: &Step) -> bool {
+        let Step::DeleteChangeSet { stack, name } = step else { return false };
+        let is_there = |model: &ModelStack| model.live.change_set(name).is_some();
+        self.stacks.get(stack).is_some_and(|model| is_there(model) && model.live.status.phase() != Phase::Busy)
+    }
+
     /// What takes effect, takes effect whole, and is checked against what must hold.
     fn apply(&mut self, desired: &Desired, step: &Step) {
         let (now, duration) = (self.now, 1 + self.dice.roll(3));
@@ -164,6 +172,11 @@ impl Cloud {
                 let Some(model) = self.stacks.get_mut(stack) else { return };
                 assert_eq!(model.live.status.phase(), Phase::Steady, "{stack} was given a policy before it was there");
                 model.live.policy = policy;
+            }
+            Step::DeleteEmptyStack { stack, .. } => {
+                let Some(model) = self.stacks.get(stack) else { return };
+                assert_eq!(model.live.status.phase(), Phase::Empty, "{stack} was deleted, though it had begun");
+                self.stacks.remove(stack);
             }
             Step::DeleteFailedStack { .. } | Step::DeleteStack { .. } => panic!("nobody asked to delete: {step}"),
         }
@@ -324,13 +337,18 @@ struct Run<'a> {
     desired: &'a Desired,
     cloud: &'a RefCell<Cloud>,
     computed: RefCell<BTreeMap<String, Vec<ChangeSet>>>,
+    emptied: RefCell<BTreeSet<String>>,
+    /// Whoever was killed does nothing more.
+    is_dead: Cell<bool>,
 }
 
 impl Run<'_> {
     fn is_killed(&self) -> bool {
         let mut cloud = self.cloud.borrow_mut();
         let crashes = cloud.crashes;
-        crashes > 0 && cloud.dice.one_in(crashes)
+        let is_killed = self.is_dead.get() || (crashes > 0 && cloud.dice.one_in(crashes));
+        self.is_dead.set(is_killed);
+        is_killed
     }
 }
 
@@ -353,6 +371,7 @@ impl Operation for Run<'_> {
             }
             live.computed.clone_from(known);
         }
+        world.emptied = self.emptied.borrow().clone();
         if self.is_killed() { Err(Killed) } else { Ok(world) }
     }
 
@@ -360,12 +379,26 @@ impl Operation for Run<'_> {
         plan(self.desired, first, now)
     }
 
+    fn withdraw(&self, _first: &World, now: &World) -> Plan<Step, Reason> {
+        withdraw(self.desired, now)
+    }
+
     async fn apply(&self, step: &Step) -> Result<(), Killed> {
         yield_now().await;
         if self.is_killed() {
             return Err(Killed);
         }
+        let has_deleted = self.cloud.borrow().can_delete(step);
         self.cloud.borrow_mut().apply(self.desired, step);
+        match step {
+            Step::DeleteChangeSet { stack, .. } if has_deleted => {
+                self.emptied.borrow_mut().insert(stack.clone());
+            }
+            Step::CreateChangeSet { stack, .. } | Step::ExecuteChangeSet { stack, .. } => {
+                self.emptied.borrow_mut().remove(stack);
+            }
+            _ => {}
+        }
         yield_now().await;
         if self.is_killed() { Err(Killed) } else { Ok(()) }
     }
@@ -381,7 +414,8 @@ fn pace() -> Pace {
 }
 
 async fn run_once(desired: &Desired, cloud: &RefCell<Cloud>) -> Outcome<World, Step, Reason, Killed> {
-    let run = Run { desired, cloud, computed: RefCell::default() };
+    let run =
+        Run { desired, cloud, computed: RefCell::default(), emptied: RefCell::default(), is_dead: Cell::default() };
     drive(&run, pace(), std::future::pending(), |_| ()).await
 }
 

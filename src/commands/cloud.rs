@@ -6,13 +6,15 @@ use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::aws::{self, Clients, Settings};
 use crate::cli::Common;
 use crate::commands::local::find_or_start;
 use crate::deploy::Place;
 use crate::deploy::observe::target;
 use crate::error::{Exit, Failure};
-use crate::operation::{self, About, Cause, Hold, Operation, Outcome, Pace};
+use crate::operation::{self, About, Cause, Event, Hold, Operation, Outcome, Pace, Plan, Subject};
 use crate::view::{Afterwards, Board, End, Expected, View};
 
 impl operation::Fault for aws::Fault {
@@ -41,7 +43,10 @@ pub(super) fn block_on<F: Future>(work: F) -> Result<F::Output, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::new(Exit::Failed, "the network cannot be waited for").because(error))?;
-    Ok(runtime.block_on(work))
+    let done = runtime.block_on(work);
+    // A question that Ctrl-C answered still reads the terminal, and is not waited for.
+    runtime.shutdown_background();
+    Ok(done)
 }
 
 /// The accounts that documentation and examples use: one digit twelve times, or counting up.
@@ -61,7 +66,7 @@ pub(super) async fn arrive(
 ) -> Result<(), Failure> {
     view.note(&whereabouts(environment, places, clients.is_local()));
     for place in places {
-        guard(clients, place).await?;
+        guard(clients, place, view).await?;
     }
     Ok(())
 }
@@ -74,14 +79,74 @@ fn whereabouts(environment: &str, places: &BTreeSet<Place>, is_local: bool) -> S
     format!("{environment} · {accounts} · {}", joined(&|it| &it.region))
 }
 
-async fn guard(clients: &Clients, place: &Place) -> Result<(), Failure> {
+/// The question whose account it is, asked as patiently as all others: an answer of "not now" is waited out. Where nothing
+/// answers at all, nobody has been met there yet, and that is told at once.
+struct Identifying<'a> {
+    clients: &'a Clients,
+    place: &'a Place,
+}
+
+/// There is nothing to do about a question, and no reason not to ask it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+enum Nothing {}
+
+impl Display for Nothing {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {}
+    }
+}
+
+impl About for Nothing {
+    fn subject(&self) -> Subject {
+        match *self {}
+    }
+}
+
+impl Operation for Identifying<'_> {
+    type World = Result<String, aws::Fault>;
+    type Step = Nothing;
+    type Reason = Nothing;
+    type Fault = aws::Fault;
+
+    async fn observe(&self) -> Result<Self::World, aws::Fault> {
+        match self.clients.caller_account(target(self.place)).await {
+            Err(fault @ aws::Fault::Throttled { .. }) => Err(fault),
+            answer => Ok(answer),
+        }
+    }
+
+    fn plan(&self, _first: &Self::World, _now: &Self::World) -> Plan<Nothing, Nothing> {
+        Plan::Converged
+    }
+
+    async fn apply(&self, step: &Nothing) -> Result<(), aws::Fault> {
+        match *step {}
+    }
+}
+
+/// The account that calls for a place reach.
+async fn caller_account(clients: &Clients, place: &Place, view: View) -> Result<Result<String, aws::Fault>, Failure> {
+    let what = format!("the question whether these credentials are for {}", place.account);
+    let telling =
+        Telling { what, hint: &|_| None, pace: pace(clients), expected: Vec::new(), afterwards: Afterwards::Goes };
+    // That a run begins is told by the run that it is asked for.
+    let tell = |event: Event| match event {
+        Event::Began { .. } => {}
+        event => view.event(&event),
+    };
+    let question = Identifying { clients, place };
+    let outcome = Box::pin(operation::drive(&question, telling.pace, interrupted(), tell)).await;
+    Ok(ended(outcome, &telling)?.now)
+}
+
+async fn guard(clients: &Clients, place: &Place, view: View) -> Result<(), Failure> {
     let account = &place.account;
     if !clients.is_local() && is_placeholder(account) {
         let what = format!("{account} is a placeholder, not an account of yours");
         return Err(Failure::new(Exit::Refused, what)
             .hint("put your account's id into the environment file, or rehearse with `--local`"));
     }
-    let seen = clients.caller_account(target(place)).await;
+    let seen = caller_account(clients, place, view).await?;
     if seen.as_deref() == Ok(account) {
         return Ok(());
     }
@@ -95,17 +160,17 @@ async fn guard(clients: &Clients, place: &Place) -> Result<(), Failure> {
     }
     match aws::profiles::of_account(account).as_slice() {
         [] => Err(refused),
-        [profile] => with_profile(clients, place, profile).await,
+        [profile] => with_profile(clients, place, profile, view).await,
         several => Err(Failure::new(Exit::Refused, format!("several profiles are for {account}"))
             .hint(format!("say which: `--profile {}`", several.join("`, `--profile ")))),
     }
 }
 
 /// The only profile for an account is taken without asking, and told.
-async fn with_profile(clients: &Clients, place: &Place, profile: &str) -> Result<(), Failure> {
+async fn with_profile(clients: &Clients, place: &Place, profile: &str, view: View) -> Result<(), Failure> {
     let account = &place.account;
     clients.use_profile(account, profile.to_owned());
-    match clients.caller_account(target(place)).await {
+    match caller_account(clients, place, view).await? {
         Ok(caller) if caller == *account => Ok(()),
         Ok(caller) => Err(wrong_account(&caller, account)),
         Err(aws::Fault::Expired) => {
@@ -189,7 +254,7 @@ async fn ticking<F: Future + Unpin>(mut work: F, board: &RefCell<Board>) -> F::O
 fn end<World, Step: About, Reason: About, Fault>(outcome: &Outcome<World, Step, Reason, Fault>) -> End {
     let stack = |cause: &Cause<Step, Reason, Fault>| match cause {
         Cause::Seen(reason) => reason.subject().stack,
-        Cause::Apply { step, .. } => step.subject().stack,
+        Cause::Apply { step, .. } | Cause::Fruitless { step, .. } => step.subject().stack,
         Cause::Observe { .. } | Cause::Flaw(_) => None,
     };
     match outcome {
@@ -220,6 +285,13 @@ where
     let report = |event| board.borrow_mut().event(&event);
     let outcome = ticking(Box::pin(operation::drive(operation, telling.pace, interrupted(), report)), &board).await;
     board.into_inner().close(&end(&outcome));
+    ended(outcome, telling)
+}
+
+fn ended<World, Step: About, Reason: About>(
+    outcome: Outcome<World, Step, Reason, aws::Fault>,
+    telling: &Telling<'_, Reason>,
+) -> Result<Reached<World>, Failure> {
     let Telling { what, hint, .. } = telling;
     match outcome {
         Outcome::Converged { first, now } => Ok(Reached { first, now }),
@@ -235,6 +307,9 @@ where
                 Cause::Observe { fault } | Cause::Apply { fault, .. } => {
                     failed(fault.clone(), "").hints.into_iter().next()
                 }
+                Cause::Fruitless { .. } => Some(
+                    "does this cloud keep what it is told? run the command again, and look at the stack".to_owned(),
+                ),
                 Cause::Flaw(_) => None,
             });
             failure.hints = hints(seen);
@@ -279,7 +354,7 @@ fn sentence<Step: Display + std::fmt::Debug, Reason: Display + std::fmt::Debug>(
 ) -> String {
     match cause {
         Cause::Observe { fault } | Cause::Apply { fault, .. } => format!("{cause}: {fault}"),
-        Cause::Seen(_) | Cause::Flaw(_) => cause.to_string(),
+        Cause::Seen(_) | Cause::Fruitless { .. } | Cause::Flaw(_) => cause.to_string(),
     }
 }
 
@@ -311,9 +386,16 @@ fn line<Reason: About>(hold: &Hold<Reason>) -> String {
 /// Asks on the terminal; without one nothing is asked, and the flag that answers is named.
 ///
 /// # Errors
-/// When the answer is another, or nobody is there to answer.
-pub(super) fn ask(view: View, question: &str, answer: &str, flag: &str) -> Result<(), Failure> {
-    match view.ask(question) {
+/// When the answer is another, nobody is there to answer, or Ctrl-C is the answer.
+pub(super) async fn ask(view: View, question: &str, answer: &str, flag: &str) -> Result<(), Failure> {
+    let asked = question.to_owned();
+    let answered = tokio::task::spawn_blocking(move || view.ask(&asked));
+    let given = tokio::select! {
+        // After a run Ctrl-C no longer ends the process by itself.
+        () = interrupted() => return Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
+        given = answered => given.ok().flatten(),
+    };
+    match given {
         None => {
             let what = "this needs a confirmation, and there is no terminal to ask on";
             Err(Failure::new(Exit::Refused, what).hint(format!("`{flag}` answers it")))

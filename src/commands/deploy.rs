@@ -10,6 +10,7 @@ use crate::commands::lines::Written;
 use crate::commands::render::Work;
 use crate::commands::{Done, Ended, Stop, discreet, environment, mistakes, name, project, stacks, templates};
 use crate::deploy::desired::{Others, desired};
+use crate::deploy::leftovers::withdraw;
 use crate::deploy::observe::Observer;
 use crate::deploy::report::{Preview, approval, preview, report};
 use crate::deploy::{Allowed, Desired, DesiredStack, Goal, Place, Reason, Step, World, apply, plan};
@@ -40,8 +41,12 @@ impl Operation for Deployment<'_> {
         plan::plan(self.desired, first, now)
     }
 
+    fn withdraw(&self, _first: &World, now: &World) -> Plan<Step, Reason> {
+        withdraw(self.desired, now)
+    }
+
     async fn apply(&self, step: &Step) -> Result<(), aws::Fault> {
-        apply::apply(self.clients, self.desired, step).await
+        apply::apply(self.clients, self.desired, self.observer, step).await
     }
 }
 
@@ -79,7 +84,7 @@ pub(super) fn run_deploy(common: &Common, request: &Deploy, view: View) -> Ended
                 let desired = Desired { goal: Goal::Shown, ..desired };
                 run.show(&desired, &Observer::new(&clients)).await.map(Report::Preview)
             }
-            Consent::Given => run.deploy(&desired).await,
+            Consent::Given => run.deploy(&desired, &Observer::new(&clients)).await,
             Consent::Ask => run.deploy_asking(desired).await,
         }
     })??;
@@ -154,8 +159,8 @@ impl Run<'_> {
         Ok(preview)
     }
 
-    async fn deploy(&self, desired: &Desired) -> Result<Report, Failure> {
-        let reached = self.drive(desired, &Observer::new(self.clients), "the deployment").await?;
+    async fn deploy(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Report, Failure> {
+        let reached = self.drive(desired, observer, "the deployment").await?;
         Ok(Report::Deployed(report(desired, &reached.first, &reached.now)))
     }
 
@@ -165,16 +170,16 @@ impl Run<'_> {
         let known = Desired { goal: Goal::Known, ..desired.clone() };
         let shown = self.show(&known, &observer).await?;
         if !shown.refusals.is_empty() || !shown.has_changes() {
-            return self.deploy(&desired).await;
+            return self.deploy(&desired, &observer).await;
         }
         self.view.preview(&shown);
-        if let Err(refused) = agreed(&desired, self.view) {
-            let shown = Desired { goal: Goal::Shown, ..desired };
-            self.drive(&shown, &observer, "the clearing away").await?;
+        if let Err(refused) = agreed(&desired, self.view).await {
+            let withdrawn = Desired { goal: Goal::Withdrawn, ..desired };
+            self.drive(&withdrawn, &observer, "the clearing away").await?;
             return Err(refused);
         }
         let desired = Desired { approval: Some(approval(&desired, &shown)), ..desired };
-        self.deploy(&desired).await
+        self.deploy(&desired, &observer).await
     }
 }
 
@@ -185,13 +190,13 @@ fn expected(stack: &DesiredStack) -> Expected {
     Expected { stack: stack.name.clone(), resources: certain.map(serde_json::Map::len) }
 }
 
-fn agreed(desired: &Desired, view: View) -> Result<(), Failure> {
+async fn agreed(desired: &Desired, view: View) -> Result<(), Failure> {
     let name = &desired.environment;
     if desired.is_protected {
         let question = format!("`{name}` is protected. Type its name to deploy:");
-        return ask(view, &question, name, &format!("--confirm {name}"));
+        return ask(view, &question, name, &format!("--confirm {name}")).await;
     }
-    ask(view, "Deploy this? Type `yes`:", "yes", "--yes")
+    ask(view, "Deploy this? Type `yes`:", "yes", "--yes").await
 }
 
 fn allowed(allow: &Allow, prunes: bool) -> Allowed {

@@ -70,7 +70,7 @@ async fn destroy(doomed: &Doomed, request: &Destroy, clients: &Clients, view: Vi
         }
         view.demolition(&doom);
         let question = format!("Destroy `{0}`? Type its name:", doomed.environment);
-        ask(view, &question, &doomed.environment, "--yes")?;
+        ask(view, &question, &doomed.environment, "--yes").await?;
     }
     // What is refused anyway is no destruction, and leaves no evidence.
     let file = match request.report.as_ref().filter(|_| !doomed.is_protected) {

@@ -85,5 +85,5 @@ fn refused(error: ServeError) -> Failure {
         ServeError::Store(StoreError::Io { .. }) => "may the project's `.greenroom/` be written, and is there room?",
         ServeError::Listen { .. } => "another port, or none: then the system chooses one",
     };
-    Failure::new(Exit::Refused, "the local cloud cannot be served").because(error).hint(hint)
+    Failure::new(Exit::Failed, "the local cloud cannot be served").because(error).hint(hint)
 }

@@ -24,7 +24,7 @@ pub(super) fn run_status(common: &Common, request: &Request, view: View) -> Ende
         environments.push(environment(&project, name)?);
     }
     if request.watch || request.until_rest {
-        let exit = block_on(watch(&environments, request, &clients, view))??;
+        let exit = block_on(watch(&environments, request, &clients, view))?.map_err(Failure::of_looking)?;
         return Ok(Done { report: Report::Text(String::new()), sources: project.sources, exit });
     }
     let found = block_on(async {
@@ -33,7 +33,8 @@ pub(super) fn run_status(common: &Common, request: &Request, view: View) -> Ende
             found.push(look(environment, &clients, view).await?);
         }
         Ok::<_, Failure>(found)
-    })??;
+    })?
+    .map_err(Failure::of_looking)?;
     Ok(Done { report: Report::Status(found), sources: project.sources, exit: Exit::Done })
 }
 
@@ -41,7 +42,7 @@ pub(super) fn run_outputs(common: &Common, request: &Outputs, view: View) -> End
     let project = project(common)?;
     let environment = environment(&project, &name(&request.environment)?)?;
     let clients = Clients::new(settings(common, &project.root)?);
-    let status = block_on(look(&environment, &clients, view))??;
+    let status = block_on(look(&environment, &clients, view))?.map_err(Failure::of_looking)?;
     let all: Vec<(String, String)> = status
         .stacks
         .iter()

@@ -6,7 +6,7 @@
 use aws_sdk_cloudformation::{Client, types};
 
 use super::marks::{self, Mark};
-use super::observe::target;
+use super::observe::{Observer, target};
 use super::{Desired, DesiredStack, Given, Kind, Place, Step};
 use crate::aws::{Clients, Fault, partition, role_arn};
 
@@ -14,8 +14,18 @@ use crate::aws::{Clients, Fault, partition, role_arn};
 ///
 /// # Errors
 /// What the call ended with, unless somebody was merely faster.
-pub async fn apply(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), Fault> {
-    let done = match step {
+pub async fn apply(clients: &Clients, desired: &Desired, observer: &Observer<'_>, step: &Step) -> Result<(), Fault> {
+    observer.begins(step);
+    let done = call(clients, desired, step).await;
+    observer.ended(step, done.as_ref());
+    match done {
+        Err(fault) if fault.is_overtaken() => Ok(()),
+        done => done,
+    }
+}
+
+async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), Fault> {
+    match step {
         Step::CreateChangeSet { stack, name, kind, digest, parameters, clears } => {
             let stack = find(desired, stack)?;
             let client = client(clients, stack).await;
@@ -45,17 +55,13 @@ pub async fn apply(clients: &Clients, desired: &Desired, step: &Step) -> Result<
             let call = client(clients, stack).await.set_stack_policy();
             call.stack_name(&stack.stack_name).set_stack_policy_body(policy).send().await.map(drop).map_err(Fault::from)
         }
-        Step::DeleteFailedStack { stack, id, token } => {
+        Step::DeleteEmptyStack { stack, id, token } | Step::DeleteFailedStack { stack, id, token } => {
             let stack = find(desired, stack)?;
             delete_stack(&client(clients, stack).await, id, token).await
         }
         Step::DeleteStack { id, place, token, .. } => {
             delete_stack(&clients.cloudformation(target(place)).await, id, token).await
         }
-    };
-    match done {
-        Err(fault) if fault.is_overtaken() => Ok(()),
-        done => done,
     }
 }
 
@@ -178,7 +184,7 @@ mod tests {
             parameters: Vec::new(),
             clears,
         };
-        assert_eq!(apply(&canned.clients, &desired, &step).await, Ok(()));
+        assert_eq!(apply(&canned.clients, &desired, &Observer::new(&canned.clients), &step).await, Ok(()));
         let asked = canned.asked().pop().unwrap_or_default();
         let is_list = |pair: &&str| pair.starts_with("NotificationARNs") || pair.starts_with("RollbackConfiguration");
         asked.split('&').filter(is_list).map(str::to_owned).collect()

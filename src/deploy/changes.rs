@@ -137,11 +137,6 @@ impl fmt::Display for Verdict {
 }
 
 impl Change {
-    /// Whether something that holds data would go.
-    pub fn endangers_data(&self) -> bool {
-        self.verdict.is_some()
-    }
-
     fn effect(&self) -> Effect {
         let is_lost = self.verdict.is_some_and(|verdict| verdict.fate == Fate::Deleted);
         match self.action {

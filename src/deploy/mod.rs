@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod changes;
 pub mod desired;
+pub mod leftovers;
 pub mod marks;
 pub mod observe;
 pub mod plan;
@@ -73,6 +74,8 @@ pub enum Goal {
     Known,
     /// Every change is known, and no change set of ours is left.
     Shown,
+    /// Nothing is left of what was prepared.
+    Withdrawn,
     /// Every stack is as wanted.
     #[default]
     Deployed,
@@ -233,6 +236,16 @@ pub enum Step {
         /// The stack.
         stack: String,
     },
+    /// Delete a stack that was never created, and has no change set any more.
+    DeleteEmptyStack {
+        /// The stack.
+        stack: String,
+        /// Its ARN.
+        id: String,
+        /// What makes a repeated call the same call.
+        #[serde(skip)]
+        token: String,
+    },
     /// Delete what is left of a stack whose creation failed, so that it can be created anew.
     DeleteFailedStack {
         /// The stack.
@@ -266,6 +279,7 @@ impl Step {
             | Self::DeleteChangeSet { stack, .. }
             | Self::ProtectStack { stack }
             | Self::SetStackPolicy { stack }
+            | Self::DeleteEmptyStack { stack, .. }
             | Self::DeleteFailedStack { stack, .. }
             | Self::DeleteStack { stack, .. } => stack,
         }
@@ -285,6 +299,7 @@ impl fmt::Display for Step {
             Self::DeleteChangeSet { stack, name } => write!(f, "delete change set `{name}` of stack `{stack}`"),
             Self::ProtectStack { stack } => write!(f, "set termination protection of stack `{stack}`"),
             Self::SetStackPolicy { stack } => write!(f, "set the stack policy of stack `{stack}`"),
+            Self::DeleteEmptyStack { stack, .. } => write!(f, "delete stack `{stack}`, which was never created"),
             Self::DeleteFailedStack { stack, .. } => {
                 write!(f, "delete stack `{stack}`, whose creation failed, to create it anew")
             }
@@ -463,6 +478,16 @@ pub enum Reason {
         #[serde(flatten)]
         failure: world::FirstFailure,
     },
+    /// A change set was executed, and nothing came of it.
+    #[error("change set `{name}` was executed {minutes} minutes ago, and stack `{stack}` shows nothing of it")]
+    NothingCame {
+        /// The stack.
+        stack: String,
+        /// The change set.
+        name: String,
+        /// For how long it was waited.
+        minutes: i64,
+    },
     /// A change set could not be computed.
     #[error("change set `{name}` of stack `{stack}` could not be computed: {because}")]
     ChangeSetFailed {
@@ -552,6 +577,9 @@ impl Reason {
             Self::StrayIsProtected { stack } => {
                 Some(format!("take the protection off `{stack}` in the AWS console first, if it is meant to go"))
             }
+            Self::NothingCame { .. } => Some(format!(
+                "`greenroom status {environment}` shows the stack as it is; not every emulator tells of updates"
+            )),
             Self::ChangeSetFailed { .. } => Some("mend the template or its values; nothing was changed".to_owned()),
         }
     }
@@ -573,6 +601,7 @@ impl About for Reason {
             | Self::TooLarge { stack, .. }
             | Self::BeyondApproval { stack, .. }
             | Self::StrayIsProtected { stack }
+            | Self::NothingCame { stack, .. }
             | Self::ChangeSetFailed { stack, .. } => (stack, None),
             Self::HoldsData { stack, resource, .. } | Self::DeniedByPolicy { stack, resource, .. } => {
                 (stack, Some(resource.clone()))
@@ -599,6 +628,7 @@ impl About for Reason {
             | Self::BeyondApproval { .. }
             | Self::StrayIsProtected { .. }
             | Self::EndedBadly { .. }
+            | Self::NothingCame { .. }
             | Self::ChangeSetFailed { .. } => false,
         }
     }

@@ -18,7 +18,7 @@ use super::world::{
     ChangeSet, ChangeSetStatus, Detail, Execution, LiveResource, LiveStack, NestedStack, Phase, PolicyAction,
     Replacement, Row, RowAction, StackEvent, Stray, Wish, World,
 };
-use super::{Desired, DesiredStack, Place};
+use super::{Desired, DesiredStack, Place, Step};
 use crate::aws::{Clients, Fault, Page, Target, pages};
 use crate::environment::StackPolicy;
 
@@ -44,6 +44,14 @@ struct Memory {
     strays: HashMap<Place, Vec<String>>,
     /// By the stack's ARN: change sets of ours that were seen computed.
     computed: HashMap<String, Vec<ChangeSet>>,
+    /// By the stack's label: change sets that were asked for, and whose end is not known.
+    made: BTreeMap<String, BTreeSet<String>>,
+    /// The labels of stacks of which a change set was deleted, and none made since.
+    emptied: BTreeSet<String>,
+    /// When a change set of a stack was executed.
+    executed: BTreeMap<String, Timestamp>,
+    /// The labels of stacks that were not as wanted at some look. Looks that are old may have left something there.
+    open: BTreeSet<String>,
     /// By the stack's ARN: the events of its last operation, oldest first.
     events: HashMap<String, Vec<StackEvent>>,
     /// By the stack's ARN: its stack policy, where it is as wanted.
@@ -79,13 +87,13 @@ impl<'clients> Observer<'clients> {
         if desired.asks_for_exports() {
             world.exports = self.exports(&wishes).await?;
         }
-        let open: BTreeSet<&str> = desired
-            .stacks
-            .iter()
-            .filter(|stack| !seems_as_wanted(desired, stack, &world))
-            .map(|stack| stack.name.as_str())
-            .collect();
-        let open: Vec<&Wish> = wishes.iter().filter(|wish| open.contains(wish.label.as_str())).collect();
+        let open = desired.stacks.iter().filter(|stack| !seems_as_wanted(desired, stack, &world));
+        let open: BTreeSet<String> = {
+            let mut memory = self.memory();
+            memory.open.extend(open.map(|stack| stack.name.clone()));
+            memory.open.clone()
+        };
+        let open: Vec<&Wish> = wishes.iter().filter(|wish| open.contains(&wish.label)).collect();
         let details = stream::iter(open).map(|wish| self.detailed(wish, world.stacks.get(&wish.label)));
         let detailed: Vec<Option<(String, LiveStack)>> = details.buffered(CALLS_AT_ONCE).try_collect().await?;
         world.stacks.extend(detailed.into_iter().flatten());
@@ -95,8 +103,58 @@ impl<'clients> Observer<'clients> {
                 self.look_into(&stray.place, &mut stray.stack, Depth::Resources).await?;
             }
         }
+        {
+            let memory = self.memory();
+            (world.made, world.emptied) = (memory.made.clone(), memory.emptied.clone());
+            world.executed.clone_from(&memory.executed);
+        }
         world.now = self.clients.now();
         Ok(world)
+    }
+
+    /// Takes notice of a call that is about to be made: even if it is never answered, it may take effect.
+    pub(super) fn begins(&self, step: &Step) {
+        let mut memory = self.memory();
+        match step {
+            Step::CreateChangeSet { stack, name, .. } => {
+                memory.emptied.remove(stack);
+                memory.made.entry(stack.clone()).or_default().insert(name.clone());
+            }
+            Step::ExecuteChangeSet { stack, .. } => {
+                memory.emptied.remove(stack);
+                memory.executed.extend(self.clients.now().map(|now| (stack.clone(), now)));
+            }
+            Step::DeleteChangeSet { .. }
+            | Step::ProtectStack { .. }
+            | Step::SetStackPolicy { .. }
+            | Step::DeleteEmptyStack { .. }
+            | Step::DeleteFailedStack { .. }
+            | Step::DeleteStack { .. } => {}
+        }
+    }
+
+    /// Takes notice of an answer that says what has become of change sets. Writes are never old, as looks may be.
+    pub(super) fn ended(&self, step: &Step, done: Result<&(), &Fault>) {
+        let mut memory = self.memory();
+        match (step, done) {
+            (Step::DeleteChangeSet { stack, name }, Ok(()) | Err(Fault::Missing { .. })) => {
+                memory.made.entry(stack.clone()).or_default().remove(name);
+                if done.is_ok() {
+                    memory.emptied.insert(stack.clone());
+                }
+            }
+            // Whatever is executed or deleted takes all change sets of its stack with it.
+            (
+                Step::ExecuteChangeSet { stack, .. }
+                | Step::DeleteEmptyStack { stack, .. }
+                | Step::DeleteFailedStack { stack, .. },
+                Ok(()),
+            ) => {
+                memory.made.remove(stack);
+                memory.emptied.remove(stack);
+            }
+            _ => {}
+        }
     }
 
     /// Looks at stacks and at those beside them that are strays: their status, outputs, parameters and tags.

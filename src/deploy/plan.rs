@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::changes::{self, Change};
+use super::leftovers::withdraw;
 use super::marks::{self, CHANGE_SET_PREFIX, Mark, Owner};
 use super::world::{ChangeSet, ChangeSetStatus, Execution, HIDDEN, Stray};
 use super::{
@@ -21,22 +22,33 @@ use crate::template::ParameterValue;
 use crate::template::rules::allows;
 use crate::template::rules::limits::TEMPLATE_BODY_BYTES_MAX;
 
+/// How long an executed change set may be without effect. Chosen, not measured: what CloudFormation has accepted shows within
+/// seconds, and its own reads are a minute old at the very worst.
+const BEGINNING_MINUTES_MAX: i64 = 5;
+
 /// Says all that is left to do.
 pub fn plan(desired: &Desired, first: &World, now: &World) -> Plan<Step, Reason> {
+    if desired.goal == Goal::Withdrawn {
+        return withdraw(desired, now);
+    }
     let mut standings = standings(desired, first, now);
     hold_back(&mut standings);
     let mut all: Vec<Standing> = standings.into_iter().map(|(_, standing)| standing).collect();
     all.extend(strays(desired, first, now, all.iter().all(Standing::is_done)));
-    assemble(all)
+    match (assemble(all), desired.goal) {
+        // Last, so that nobody waits for it.
+        (Plan::Converged, Goal::Shown | Goal::Deployed | Goal::Withdrawn) => withdraw(desired, now),
+        (plan, _) => plan,
+    }
 }
 
 /// What the looks so far say about one stack.
 #[derive(Clone, Debug, PartialEq)]
 enum Standing {
-    /// It is as wanted; something of ours may be left to clear away.
-    Done { tidy: Option<Step> },
+    /// It is as wanted.
+    Done,
     /// Its change is known, and no more was asked for.
-    Known { tidy: Option<Step> },
+    Known,
     /// A step that changes nothing that runs.
     Prepare(Step),
     /// The change itself.
@@ -51,7 +63,7 @@ enum Standing {
 
 impl Standing {
     fn is_done(&self) -> bool {
-        matches!(self, Self::Done { .. })
+        matches!(self, Self::Done)
     }
 
     /// Whether its change will be known by itself, soon.
@@ -59,7 +71,7 @@ impl Standing {
         match self {
             Self::Prepare(_) => true,
             Self::Wait(reason) => matches!(reason, Reason::Computing { .. } | Reason::Clearing { .. }),
-            Self::Done { .. } | Self::Known { .. } | Self::Change(_) | Self::Refuse(_) | Self::Fail(_) => false,
+            Self::Done | Self::Known | Self::Change(_) | Self::Refuse(_) | Self::Fail(_) => false,
         }
     }
 }
@@ -122,7 +134,7 @@ fn assemble(standings: Vec<Standing>) -> Plan<Step, Reason> {
     let (mut now, mut then, mut waiting, mut because, mut causes) = (vec![], vec![], vec![], vec![], vec![]);
     for standing in standings {
         match standing {
-            Standing::Done { tidy } | Standing::Known { tidy } => now.extend(tidy),
+            Standing::Done | Standing::Known => {}
             Standing::Prepare(step) => {
                 then.extend(execution_after(&step));
                 now.push(step);
@@ -156,6 +168,7 @@ fn execution_after(step: &Step) -> Option<Step> {
         | Step::DeleteChangeSet { .. }
         | Step::ProtectStack { .. }
         | Step::SetStackPolicy { .. }
+        | Step::DeleteEmptyStack { .. }
         | Step::DeleteFailedStack { .. }
         | Step::DeleteStack { .. } => None,
     }
@@ -186,7 +199,7 @@ impl Look<'_> {
     fn is_asked_to_deploy(&self) -> bool {
         match self.desired.goal {
             Goal::Deployed => true,
-            Goal::Known | Goal::Shown => false,
+            Goal::Known | Goal::Shown | Goal::Withdrawn => false,
         }
     }
 
@@ -194,7 +207,7 @@ impl Look<'_> {
     fn stuck(&self, live: &LiveStack, stuck: Stuck) -> Standing {
         let is_failed_creation = matches!(stuck, Stuck::CreationUndone | Stuck::CreationFailed);
         if !self.is_asked_to_deploy() {
-            return Standing::Known { tidy: None };
+            return Standing::Known;
         }
         if is_failed_creation && self.desired.allowed.recreate.contains(&self.stack.name) {
             if let Some(reason) = not_ours(self.desired, self.stack, live) {
@@ -214,7 +227,7 @@ impl Look<'_> {
         let resolution = resolve(self.desired, self.stack, self.live, self.now, &|label| self.done.contains(label));
         let is_shown = !self.is_asked_to_deploy();
         if !resolution.missing.is_empty() {
-            return if is_shown { Standing::Known { tidy: None } } else { Standing::Refuse(resolution.missing) };
+            return if is_shown { Standing::Known } else { Standing::Refuse(resolution.missing) };
         }
         let is_after = !resolution.after.is_empty();
         if is_after && !is_shown {
@@ -222,28 +235,27 @@ impl Look<'_> {
         }
         // What a new stack will have stands in its template; a change set would leave an empty stack behind.
         let (Some(given), false) = (resolution.given, is_shown && kind == Kind::Create) else {
-            return Standing::Known { tidy: None };
+            return Standing::Known;
         };
         let wanted = Wanted::of(self.stack, self.live, kind, given);
         let standing = match self.live.filter(|live| is_as_wanted(self.stack, live, &wanted)) {
-            Some(live) => self.as_wanted(live, None),
+            Some(live) => self.as_wanted(live),
             None => self.by_change_set(&wanted),
         };
         match standing {
             // As wanted with what the others have now, but they will change.
-            Standing::Done { tidy } if is_after => Standing::Known { tidy },
+            Standing::Done if is_after => Standing::Known,
             other => other,
         }
     }
 
-    fn as_wanted(&self, live: &LiveStack, tidy: Option<Step>) -> Standing {
-        if tidy.is_none()
-            && self.is_asked_to_deploy()
+    fn as_wanted(&self, live: &LiveStack) -> Standing {
+        if self.is_asked_to_deploy()
             && let Some(step) = self.guarding(live)
         {
             return Standing::Change(step);
         }
-        Standing::Done { tidy }
+        Standing::Done
     }
 
     /// What guards a stack is no part of a change set: it comes before a change, and worth nothing after.
@@ -258,18 +270,16 @@ impl Look<'_> {
 
     fn by_change_set(&self, wanted: &Wanted) -> Standing {
         let existing = self.live.and_then(|live| live.change_set(&wanted.name));
-        let is_deletable = |change_set: &&ChangeSet| change_set.status != ChangeSetStatus::Deleting;
         let delete = || Step::DeleteChangeSet { stack: self.name(), name: wanted.name.clone() };
         let computed = self.live.and_then(|live| live.computed(&wanted.name));
         if let Some(live) = self.live
             && [existing, computed].into_iter().flatten().any(ChangeSet::changes_nothing)
         {
-            return self.as_wanted(live, existing.filter(is_deletable).map(|_| delete()));
+            return self.as_wanted(live);
         }
         let is_known = computed.is_some_and(|computed| computed.status == ChangeSetStatus::Complete);
         if is_known && !self.is_asked_to_deploy() {
-            let may_stay = self.desired.goal == Goal::Known;
-            return Standing::Known { tidy: existing.filter(is_deletable).filter(|_| !may_stay).map(|_| delete()) };
+            return Standing::Known;
         }
         let Some(change_set) = existing else { return self.create(wanted) };
         match (change_set.status, change_set.execution) {
@@ -280,9 +290,7 @@ impl Look<'_> {
                 Standing::Wait(Reason::Clearing { stack: self.name(), name: wanted.name.clone() })
             }
             (ChangeSetStatus::Complete, Execution::Available) => self.execute(wanted, change_set),
-            (ChangeSetStatus::Complete, Execution::Begun) => {
-                Standing::Wait(Reason::Beginning { stack: self.name(), name: wanted.name.clone() })
-            }
+            (ChangeSetStatus::Complete, Execution::Begun) => self.beginning(wanted),
             (ChangeSetStatus::Complete, Execution::Obsolete) => Standing::Prepare(delete()),
             (ChangeSetStatus::Failed, _) | (ChangeSetStatus::Complete, Execution::Failed) => {
                 if self.was_there_before(change_set) {
@@ -291,6 +299,19 @@ impl Look<'_> {
                     self.not_computed(change_set)
                 }
             }
+        }
+    }
+
+    /// A stack shows within seconds that something has begun. Emulators have been met that never do.
+    fn beginning(&self, wanted: &Wanted) -> Standing {
+        let (stack, name) = (self.name(), wanted.name.clone());
+        let since = self.now.executed.get(&self.stack.name).copied().max(self.began);
+        let waited = self.now.now.zip(since).map(|(now, since)| now.duration_since(since).as_mins());
+        match waited {
+            Some(minutes) if minutes >= BEGINNING_MINUTES_MAX => {
+                Standing::Fail(Reason::NothingCame { stack, name, minutes })
+            }
+            _ => Standing::Wait(Reason::Beginning { stack, name }),
         }
     }
 
@@ -1016,7 +1037,7 @@ mod tests {
         check(
             &wanted(["network", "api<network.VpcId"]),
             &["network UPDATE_COMPLETE set=same", "api UPDATE_COMPLETE"],
-            &["delete change set `r-…` of stack `network`", "create change set `r-…` of stack `api`"],
+            &["create change set `r-…` of stack `api`"],
         );
     }
 
@@ -1429,6 +1450,67 @@ mod tests {
         let first = with_stray(&pruning(), "cache UPDATE_COMPLETE");
         let now = with_stray(&pruning(), "cache DELETE_FAILED second");
         assert_eq!(reads(&plan(&pruning(), &first, &now)), ["fail: stack `cache` ended in DELETE_FAILED"]);
+    }
+
+    // What is cleared away when nothing more is done.
+
+    fn withdrawing() -> Desired {
+        Desired { goal: Goal::Withdrawn, ..wanted(["database"]) }
+    }
+
+    #[test]
+    fn a_change_set_of_ours_is_withdrawn_unless_it_is_in_use() {
+        for (words, expectation) in [
+            ("database UPDATE_COMPLETE set=available", "delete change set `r-…` of stack `database`"),
+            ("database UPDATE_COMPLETE set=failed", "delete change set `r-…` of stack `database`"),
+            ("database UPDATE_COMPLETE set=computing", "wait: database: change set `r-…` is being computed"),
+            ("database UPDATE_COMPLETE set=begun", "done"),
+            ("database UPDATE_COMPLETE set=deleting", "done"),
+            ("database UPDATE_COMPLETE theirs", "done"),
+            ("database UPDATE_IN_PROGRESS set=available", "done"),
+            ("database REVIEW_IN_PROGRESS set=available", "delete change set `r-…` of stack `database`"),
+            ("database REVIEW_IN_PROGRESS set=deleting", "wait: database: change set `r-…` is being deleted"),
+        ] {
+            check(&withdrawing(), &[words], &[expectation]);
+        }
+    }
+
+    #[test]
+    fn an_empty_stack_goes_only_after_this_run_has_deleted_what_it_was_for() {
+        let desired = withdrawing();
+        for (words, is_emptied, expectation) in [
+            ("database REVIEW_IN_PROGRESS", true, "delete stack `database`, which was never created"),
+            ("database REVIEW_IN_PROGRESS", false, "done"),
+            ("database REVIEW_IN_PROGRESS theirs", true, "done"),
+            ("database CREATE_COMPLETE", true, "done"),
+        ] {
+            let emptied = is_emptied.then(|| "database".to_owned()).into_iter().collect();
+            let now = World { emptied, ..world(&desired, &[words]) };
+            assert_eq!(reads(&plan(&desired, &now, &now)), [expectation], "{words}");
+        }
+    }
+
+    /// A look that was out of date asked for a change set, and the next saw the stack as wanted and looked no further.
+    #[test]
+    fn what_this_run_made_is_withdrawn_though_no_list_shows_it() {
+        let desired = wanted(["database"]);
+        let made = [("database".to_owned(), ["r-0123456789abcdef".to_owned()].into())].into();
+        let now = World { made, ..world(&desired, &["database UPDATE_COMPLETE wanted"]) };
+        assert_eq!(reads(&plan(&desired, &now, &now)), ["delete change set `r-…` of stack `database`"]);
+    }
+
+    /// An emulator tells neither of operations nor of times, and was waited for.
+    #[test]
+    fn an_executed_change_set_without_effect_is_not_waited_for_without_end() {
+        let desired = wanted(["database"]);
+        let at = |minute: i64| World {
+            now: Timestamp::from_second(minute * 60).ok(),
+            executed: Timestamp::from_second(60).ok().map(|time| ("database".to_owned(), time)).into_iter().collect(),
+            ..world(&desired, &["database UPDATE_COMPLETE set=begun"])
+        };
+        assert_eq!(reads(&plan(&desired, &at(0), &at(5))), ["wait: database: change set `r-…` has begun"]);
+        let nothing = "fail: change set `r-…` was executed 5 minutes ago, and stack `database` shows nothing of it";
+        assert_eq!(reads(&plan(&desired, &at(0), &at(6))), [nothing]);
     }
 
     // Showing without changing.

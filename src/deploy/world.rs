@@ -3,7 +3,7 @@
 //! The names are CloudFormation's own (API Reference, `Stack`, `ChangeSet`, `StackEvent`); what they mean for a deployment is said
 //! by the planner and by [`changes`](super::changes).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,6 +21,13 @@ pub struct World {
     pub stacks: BTreeMap<String, LiveStack>,
     /// Stacks that bear the environment's marks and are not in its file, newest first.
     pub strays: Vec<Stray>,
+    /// The names of the change sets that this run asked for and whose end it has not seen, by the labels of their stacks.
+    pub made: BTreeMap<String, BTreeSet<String>>,
+    /// The labels of stacks of which this run has deleted a change set since it last made one. That the call was answered well
+    /// says more than a look: what is being executed cannot be deleted.
+    pub emptied: BTreeSet<String>,
+    /// When this run executed a change set of a stack, by the cloud's clock.
+    pub executed: BTreeMap<String, Timestamp>,
     /// What is exported, by account, Region and name. Empty unless a parameter asks for an export.
     pub exports: BTreeMap<(String, String, String), String>,
 }

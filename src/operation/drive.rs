@@ -31,14 +31,18 @@ type Flow<O, Next = ()> = ControlFlow<OutcomeOf<O>, Next>;
 ///   whatever becomes of the others. The run pauses only when there was nothing to apply. A step
 ///   that was applied and is asked for again counts as nothing until after the next pause: either
 ///   reads lag behind writes, or the call did not get through, and neither is helped by haste.
-/// - **A refusal** before the first step ends the run at once: nothing has been touched. Later, and
+/// - **A step that bears no fruit**, however often it is done, ends the run: a cloud that forgets what it
+///   was told is not helped by telling it once more.
+/// - **A refusal** before the first step follows nothing: nothing has been touched. Later, and
 ///   likewise when the plan says that something of this run **failed**, nothing more is started,
 ///   but what runs in the cloud is followed to its end, as far as the plan's own `waiting` says
 ///   that it runs. That verdict stands even if a later plan offers steps again, and only a goal
 ///   found reached after all sets it aside.
+/// - **What was only prepared** is cleared away before such a run ends, as the operation's
+///   [`withdraw`](Operation::withdraw) says. What cannot be cleared away is told, and changes nothing about the verdict.
 /// - **A call that fails** for a moment is waited out against patience. One that fails for good
-///   ends the run as soon as the steps in flight are done. Nothing is followed then: the plan still
-///   counts on the failed step, so what it waits for may never come.
+///   ends the run as soon as the steps in flight are done and what was prepared is cleared away. Nothing is followed then: the
+///   plan still counts on the failed step, so what it waits for may never come.
 /// - **Patience** that runs out ends the run without undoing anything.
 /// - **The interruption** is a future that completes when the caller wants to stop (Ctrl-C). No
 ///   step starts after it, and those in flight are awaited. A caller that cannot wait for them may
@@ -75,9 +79,19 @@ struct Run<'operation, O: Operation, Interrupt: Future<Output = ()>, Report> {
     undone: Vec<(O::Step, CannotReach)>,
     /// The steps started since the last pause.
     started: Vec<O::Step>,
+    /// How often each step was done in this run.
+    done: Vec<(O::Step, usize)>,
     has_started_any: bool,
     verdict: Option<Verdict<O::Reason>>,
+    /// The steps that failed for good.
+    broken: Vec<CauseOf<O>>,
+    /// Once nothing is followed any more: what was waited for when the verdict fell.
+    left_waiting: Option<Vec<Hold<O::Reason>>>,
 }
+
+/// How often a step may be done in one run without the plan being content. Answers that are old for seconds ask for a step a
+/// few times again, and at the usual tempo so many times are two minutes; chosen, not measured.
+const FRUITLESS_TIMES_MAX: usize = 30;
 
 /// Why nothing more is started.
 #[derive(PartialEq)]
@@ -103,8 +117,11 @@ where
             unseen: None,
             undone: Vec::new(),
             started: Vec::new(),
+            done: Vec::new(),
             has_started_any: false,
             verdict: None,
+            broken: Vec::new(),
+            left_waiting: None,
         }
     }
 
@@ -114,6 +131,9 @@ where
             return self.pause().await;
         };
         let first = &*first.get_or_insert_with(|| now.clone());
+        if self.left_waiting.is_some() {
+            return self.withdraw(first, &now).await;
+        }
         let plan = self.operation.plan(first, &now);
         if let Some(flaw) = plan.flaw() {
             return self.fail(vec![Cause::Flaw(flaw)]);
@@ -121,9 +141,10 @@ where
         self.hear(&plan);
         match plan {
             Plan::Converged => ControlFlow::Break(Outcome::Converged { first: first.clone(), now }),
-            Plan::Going { now: steps, .. } => self.go_on(steps).await,
-            Plan::Refused { because, .. } => self.wind_down(Verdict::Refused { because }).await,
-            Plan::Failed { causes, .. } => self.wind_down(Verdict::Failed { causes }).await,
+            Plan::Going { now: steps, .. } if self.verdict.is_none() => self.go_on(steps).await,
+            Plan::Going { .. } => self.withdraw(first, &now).await,
+            Plan::Refused { because, .. } => self.wind_down(Verdict::Refused { because }, first, &now).await,
+            Plan::Failed { causes, .. } => self.wind_down(Verdict::Failed { causes }, first, &now).await,
         }
     }
 
@@ -157,14 +178,48 @@ where
     }
 
     async fn go_on(&mut self, mut steps: Vec<O::Step>) -> Flow<O> {
-        if let Some(verdict) = self.verdict.take() {
-            return ControlFlow::Break(self.conclude(verdict));
-        }
         steps.retain(|step| !self.started.contains(step));
         if steps.is_empty() {
             return self.pause().await;
         }
+        if let Some((step, times)) = self.fruitless(&steps) {
+            return self.fail(vec![Cause::Fruitless { step, times }]);
+        }
         self.apply_all(&steps).await
+    }
+
+    fn fruitless(&self, steps: &[O::Step]) -> Option<(O::Step, usize)> {
+        self.done.iter().find(|(step, times)| *times >= FRUITLESS_TIMES_MAX && steps.contains(step)).cloned()
+    }
+
+    fn count(&mut self, step: &O::Step) {
+        match self.done.iter_mut().find(|(done, _)| done == step) {
+            Some((_, times)) => *times += 1,
+            None => self.done.push((step.clone(), 1)),
+        }
+    }
+
+    /// Clears away what was prepared; the verdict has fallen, and what is left of it is to be told.
+    async fn withdraw(&mut self, first: &O::World, now: &O::World) -> Flow<O> {
+        let plan = self.operation.withdraw(first, now);
+        let Plan::Going { now: steps, .. } = &plan else { return self.end() };
+        if plan.flaw().is_some() || self.fruitless(steps).is_some() {
+            return self.end();
+        }
+        self.let_go();
+        self.hear(&plan);
+        self.go_on(steps.clone()).await
+    }
+
+    /// Follows nothing any more.
+    fn let_go(&mut self) {
+        let holds = self.holds();
+        self.left_waiting.get_or_insert(holds);
+    }
+
+    /// Ends a run whose verdict has fallen.
+    fn end<Next>(&mut self) -> Flow<O, Next> {
+        self.stop(|waiting| Outcome::Unfinished { waiting })
     }
 
     /// Applies independent steps at the same time, each awaited, in the order of the plan where
@@ -187,6 +242,9 @@ where
                 break;
             };
             self.teller.ended(step, result.as_ref().err());
+            if result.is_ok() {
+                self.count(step);
+            }
             faults.extend(result.err().map(|fault| (position, step, fault)));
         }
         faults.sort_by_key(|(position, ..)| *position);
@@ -209,15 +267,22 @@ where
         if permanent.is_empty() {
             return ControlFlow::Continue(());
         }
+        if self.left_waiting.is_some() {
+            return self.end();
+        }
         let apply = |(_, step, fault)| Cause::Apply { step: O::Step::clone(step), fault };
-        self.fail(permanent.into_iter().map(apply).collect())
+        self.broken = permanent.into_iter().map(apply).collect();
+        self.verdict = Some(Verdict::Failed { causes: Vec::new() });
+        self.let_go();
+        ControlFlow::Continue(())
     }
 
     /// Starts nothing more, and follows what runs to its end.
-    async fn wind_down(&mut self, verdict: Verdict<O::Reason>) -> Flow<O> {
+    async fn wind_down(&mut self, verdict: Verdict<O::Reason>, first: &O::World, now: &O::World) -> Flow<O> {
         let has_touched_nothing = !self.has_started_any && matches!(verdict, Verdict::Refused { .. });
         if has_touched_nothing || self.waiting.is_empty() {
-            return ControlFlow::Break(self.conclude(verdict));
+            self.verdict = Some(verdict);
+            return self.withdraw(first, now).await;
         }
         if self.verdict.as_ref() != Some(&verdict) {
             self.announce(&verdict);
@@ -261,16 +326,23 @@ where
         })
     }
 
-    fn conclude(&self, verdict: Verdict<O::Reason>) -> OutcomeOf<O> {
-        let waiting = self.holds();
+    fn conclude(&mut self, verdict: Verdict<O::Reason>) -> OutcomeOf<O> {
+        let waiting = self.left_waiting.take().unwrap_or_else(|| self.holds());
         match verdict {
             Verdict::Refused { because } => Outcome::Refused { because, waiting },
-            Verdict::Failed { causes } => Outcome::Failed { causes: seen::<O>(causes), waiting },
+            Verdict::Failed { causes } => {
+                let mut all = seen::<O>(causes);
+                all.append(&mut self.broken);
+                Outcome::Failed { causes: all, waiting }
+            }
         }
     }
 
     /// Ends the run over what went wrong, behind what was known to have failed before.
     fn fail<Next>(&mut self, causes: Vec<CauseOf<O>>) -> Flow<O, Next> {
+        if self.left_waiting.is_some() {
+            return self.end();
+        }
         let mut all = match self.verdict.take() {
             Some(Verdict::Failed { causes }) => seen::<O>(causes),
             Some(Verdict::Refused { .. }) | None => Vec::new(),
@@ -413,6 +485,8 @@ mod tests {
         faults: RefCell<Vec<(&'static str, ModelFault)>>,
         /// How long the steps of a stack take.
         durations: BTreeMap<&'static str, Duration>,
+        /// What is left to clear away, asked after one look after the other, the last for ever.
+        left: RefCell<Vec<SaidPlan>>,
         began: Instant,
         journal: RefCell<Vec<String>>,
     }
@@ -428,6 +502,7 @@ mod tests {
                 looked: Cell::new(0),
                 faults: RefCell::default(),
                 durations: BTreeMap::new(),
+                left: RefCell::new(vec![Plan::Converged]),
                 began: Instant::now(),
                 journal: RefCell::default(),
             }
@@ -436,6 +511,10 @@ mod tests {
         fn fault(self, step: &'static str, fault: ModelFault) -> Self {
             self.faults.borrow_mut().push((step, fault));
             self
+        }
+
+        fn leaves(self, left: impl IntoIterator<Item = SaidPlan>) -> Self {
+            Self { left: RefCell::new(left.into_iter().collect()), ..self }
         }
 
         fn takes(mut self, stack: &'static str, duration: Duration) -> Self {
@@ -503,6 +582,11 @@ mod tests {
 
         fn plan(&self, _first: &usize, now: &usize) -> SaidPlan {
             self.looks[*now].clone().expect("only what was seen is planned for")
+        }
+
+        fn withdraw(&self, _first: &usize, _now: &usize) -> SaidPlan {
+            let mut left = self.left.borrow_mut();
+            if left.len() > 1 { left.remove(0) } else { left[0].clone() }
         }
 
         async fn apply(&self, step: &Said) -> Result<(), ModelFault> {
@@ -593,6 +677,7 @@ mod tests {
             "0s b start",
             "0s ended: b start: access denied",
             "10s ended: a start: access denied",
+            "10s look",
         ]);
     }
 
@@ -604,7 +689,7 @@ mod tests {
         let outcome = script.drive().await;
         let causes = vec![Cause::Apply { step: Said("a start"), fault: ModelFault::Denied }];
         assert_eq!(outcome, Outcome::Failed { causes, waiting: vec![] });
-        script.check(["0s look", "0s a start", "0s b start"]);
+        script.check(["0s look", "0s a start", "0s b start", "5s look"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -703,10 +788,64 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn patience_runs_out_over_a_world_that_goes_round_in_circles() {
-        let circle = [going(["a there"], []), going(["a back"], [])];
+        let circle = ["a there", "a back"].map(|reason| going([], [reason]));
         let script = Script::new(circle.into_iter().cycle().take(1_000));
-        assert_eq!(script.drive().await, Outcome::Unfinished { waiting: vec![] });
+        assert_eq!(script.drive().await, Outcome::Unfinished { waiting: planned(["a there"]) });
         assert_eq!(script.began.elapsed(), seconds(60));
+    }
+
+    /// An emulator forgot what it was told, and was told again for an hour.
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_bears_no_fruit_ends_the_run() {
+        let script = Script::new([going(["a start"], ["b busy"])]);
+        let causes = vec![Cause::Fruitless { step: Said("a start"), times: FRUITLESS_TIMES_MAX }];
+        assert_eq!(script.drive().await, Outcome::Failed { causes, waiting: planned(["b busy"]) });
+        assert_eq!(
+            script.journal.borrow().iter().filter(|line| line.ends_with("a start")).count(),
+            FRUITLESS_TIMES_MAX
+        );
+    }
+
+    // What is cleared away before a run ends.
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_clears_away_what_was_prepared_and_stands() {
+        let script = Script::new([going(["a prepare"], []), refused("a is protected", []), going(["a prepare"], [])])
+            .leaves([going(["a withdraw"], []), going([], ["a going"]), Plan::Converged]);
+        let outcome = script.drive().await;
+        assert_eq!(outcome, Outcome::Refused { because: said(["a is protected"]), waiting: vec![] });
+        script.check(["0s look", "0s a prepare", "0s look", "0s a withdraw", "0s look", "1s look"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_before_the_first_step_clears_away_what_an_earlier_run_has_left() {
+        let script =
+            Script::new([refused("a is protected", ["b busy"])]).leaves([going(["a withdraw"], []), Plan::Converged]);
+        let outcome = script.drive().await;
+        assert_eq!(outcome, Outcome::Refused { because: said(["a is protected"]), waiting: planned(["b busy"]) });
+        script.check(["0s look", "0s a withdraw", "0s look"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_failed_for_good_clears_away_what_others_prepared() {
+        let script = Script::new([going(["a prepare", "b prepare"], [])])
+            .fault("b prepare", ModelFault::Denied)
+            .leaves([going(["a withdraw"], []), Plan::Converged]);
+        let causes = vec![Cause::Apply { step: Said("b prepare"), fault: ModelFault::Denied }];
+        assert_eq!(script.drive().await, Outcome::Failed { causes, waiting: vec![] });
+        script.check(["0s look", "0s a prepare", "0s b prepare", "0s look", "0s a withdraw", "0s look"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_cleared_away_changes_nothing_about_the_verdict() {
+        let because = said(["a is protected"]);
+        for faults in
+            [vec![("a withdraw", ModelFault::Denied)], vec![("a withdraw", ModelFault::Throttled); 100], vec![]]
+        {
+            let mut script = Script::new([refused("a is protected", [])]).leaves([going(["a withdraw"], [])]);
+            script.faults = RefCell::new(faults);
+            assert_eq!(script.drive().await, Outcome::Refused { because: because.clone(), waiting: vec![] });
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -75,6 +75,15 @@ pub trait Operation {
     /// Pure: the same two worlds always give the same plan, in the same order.
     fn plan(&self, first: &Self::World, now: &Self::World) -> Plan<Self::Step, Self::Reason>;
 
+    /// Says what is left to clear away once the run is refused or has failed: what was only prepared, and will not be used.
+    /// Converged where nothing is.
+    ///
+    /// Pure, like [`plan`](Self::plan), and like it read from the world alone: it holds for what a run that was killed has left,
+    /// too.
+    fn withdraw(&self, _first: &Self::World, _now: &Self::World) -> Plan<Self::Step, Self::Reason> {
+        Plan::Converged
+    }
+
     /// Does one step: a single call, or an idempotent handful. Decides nothing and waits for
     /// nothing.
     fn apply(&self, step: &Self::Step) -> impl Future<Output = Result<(), Self::Fault>>;
@@ -269,6 +278,16 @@ pub enum Cause<Step, Reason, Fault> {
         /// What the call ended with.
         #[source]
         fault: Fault,
+    },
+    /// A step was done again and again, and the plan still asks for it.
+    #[error(
+        "could not {step}: it was done {times} times, each call was answered well, and the cloud shows nothing of it"
+    )]
+    Fruitless {
+        /// The step.
+        step: Step,
+        /// How often it was done.
+        times: usize,
     },
     /// The planner made a plan that cannot be followed.
     #[error(transparent)]

@@ -362,17 +362,6 @@ pub(crate) fn without_operations(mut state: Value) -> Value {
     state
 }
 
-/// The same world without change sets that changed nothing. A look that is out of date may make one, and one that is not sees a
-/// stack as wanted and looks no further; `CloudFormation` deletes them with the next change.
-pub(crate) fn without_idle_change_sets(mut state: Value) -> Value {
-    for place in state.as_object_mut().unwrap().values_mut() {
-        for stack in place["stacks"].as_object_mut().unwrap().values_mut() {
-            stack["change sets left"].as_array_mut().unwrap().retain(|it| it["status"] != "FAILED");
-        }
-    }
-    state
-}
-
 /// Runs both at once, and gives how both ended.
 pub(crate) fn both(first: &mut Command, second: &mut Command) -> [std::process::Output; 2] {
     let spawn = |command: &mut Command| command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -1,0 +1,97 @@
+//! What was prepared and is not used: change sets, and the empty stacks that CloudFormation makes for the first of them.
+//!
+//! Ours is a change set that this run asked for, or that bears the very name which this run would give: what a run that was
+//! killed has left is cleared away by the next. All others are somebody's, and stay.
+
+use super::plan::{Wanted, deletion_token, objections, resolve};
+use super::world::{ChangeSet, ChangeSetStatus, Execution};
+use super::{Desired, DesiredStack, Kind, LiveStack, Phase, Reason, Step, World};
+use crate::operation::Plan;
+
+/// Says what is left to clear away. Converged where nothing is.
+pub fn withdraw(desired: &Desired, now: &World) -> Plan<Step, Reason> {
+    let (mut steps, mut waiting) = (Vec::new(), Vec::new());
+    for stack in &desired.stacks {
+        let left = Leftovers::of(desired, stack, now);
+        steps.extend(left.steps);
+        waiting.extend(left.waiting);
+    }
+    if steps.is_empty() && waiting.is_empty() {
+        return Plan::Converged;
+    }
+    Plan::Going { now: steps, waiting, then: Vec::new() }
+}
+
+#[derive(Default)]
+struct Leftovers {
+    steps: Vec<Step>,
+    waiting: Vec<Reason>,
+}
+
+impl Leftovers {
+    fn of(desired: &Desired, stack: &DesiredStack, now: &World) -> Self {
+        let mut left = Self::default();
+        let made = now.made.get(&stack.name).cloned().unwrap_or_default();
+        let live = now.stacks.get(&stack.name).filter(|live| live.status.phase() != Phase::Gone);
+        // What runs takes all change sets with it.
+        if live.is_some_and(|live| live.status.phase() == Phase::Busy) {
+            return left;
+        }
+        let listed = live.map(|live| live.change_sets.as_slice()).unwrap_or_default();
+        let wanted = live.and_then(|live| wanted_name(desired, stack, live, now));
+        for change_set in listed.iter().filter(|it| made.contains(&it.name) || Some(&it.name) == wanted.as_ref()) {
+            left.judge(stack, change_set);
+        }
+        if live.is_some_and(|live| live.status.phase() != Phase::Empty) {
+            // It goes by itself, and nothing hangs on its going.
+            left.waiting.retain(|reason| !matches!(reason, Reason::Clearing { .. }));
+        }
+        // A list may be old. What is asked to be deleted and is not there is answered so.
+        let is_listed = |name: &String| listed.iter().any(|it| &it.name == name);
+        left.steps.extend(made.iter().filter(|name| !is_listed(name)).map(|name| deletion(stack, name)));
+        if let Some(live) = live.filter(|live| left.is_empty() && is_nobodys(desired, stack, live, now)) {
+            let token = deletion_token(live);
+            left.steps.push(Step::DeleteEmptyStack { stack: stack.name.clone(), id: live.id.clone(), token });
+        }
+        left
+    }
+
+    fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.waiting.is_empty()
+    }
+
+    fn judge(&mut self, stack: &DesiredStack, change_set: &ChangeSet) {
+        let (stack_name, name) = (stack.name.clone(), change_set.name.clone());
+        match (change_set.status, change_set.execution) {
+            (ChangeSetStatus::Deleting, _) => self.waiting.push(Reason::Clearing { stack: stack_name, name }),
+            (ChangeSetStatus::Computing, _) | (ChangeSetStatus::Complete, Execution::Unavailable) => {
+                self.waiting.push(Reason::Computing { stack: stack_name, name });
+            }
+            // It is in use, or was: then it is history.
+            (ChangeSetStatus::Complete, Execution::Begun) => {}
+            (ChangeSetStatus::Complete, Execution::Available | Execution::Failed | Execution::Obsolete)
+            | (ChangeSetStatus::Failed, _) => self.steps.push(deletion(stack, &change_set.name)),
+        }
+    }
+}
+
+fn deletion(stack: &DesiredStack, name: &str) -> Step {
+    Step::DeleteChangeSet { stack: stack.name.clone(), name: name.to_owned() }
+}
+
+/// What this run would call its change set, as things are now.
+fn wanted_name(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: &World) -> Option<String> {
+    let kind = if live.status.phase() == Phase::Empty { Kind::Create } else { Kind::Update };
+    let given = resolve(desired, stack, Some(live), now, &|_| true).given?;
+    Some(Wanted::of(stack, Some(live), kind, given).name)
+}
+
+/// An empty stack on which nobody has any plans is of no use to anybody, and a stack of that name to everybody who looks.
+fn is_nobodys(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: &World) -> bool {
+    let is_somebodys = |reason: &Reason| matches!(reason, Reason::NotOurs { .. });
+    live.status.phase() == Phase::Empty
+        // A look that is old shows a stack empty that somebody creates by now; the deletion of its change set would have failed.
+        && now.emptied.contains(&stack.name)
+        && live.change_sets.is_empty()
+        && !objections(desired, stack, Some(live)).iter().any(is_somebodys)
+}
