@@ -45,6 +45,7 @@
 //! | which line of the template made a line of the result | [`template::trace`] |
 //! | may this step be done now, and if not, what is waited for | `plan.rs` of the verb; what can be said is [`deploy::Reason`] |
 //! | would this change lose data | [`deploy::changes`] |
+//! | what is cleared away of a run that is refused or fails | [`deploy::leftovers`] |
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
 //! | what exactly was approved | [`operation::Approval`] |
 //! | how long is too long | [`operation::Pace`] |

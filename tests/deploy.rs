@@ -619,11 +619,7 @@ fn real() -> Cloud {
 #[test]
 fn the_question_whose_account_it_is_is_asked_until_it_is_answered() {
     let cloud = Cloud::of(Scenario::small());
-    cloud.faults(&json!(
-        (1..=7)
-            .map(|nth| json!({"operation": "GetCallerIdentity", "nth": nth, "effect": "throttle"}))
-            .collect::<Vec<_>>()
-    ));
+    cloud.faults(&json!([{"operation": "GetCallerIdentity", "times": 7, "effect": "throttle"}]));
     let ran = cloud.ends("deploy lab --yes", 0);
     assert!(
         ran.stderr.contains("out of reach for the moment: AWS takes no more calls for the moment (Throttling)"),
@@ -643,7 +639,11 @@ fn no_answer_has_its_exit_code() {
     {
         let cloud = real();
         let ended = |url: &str, key: Option<&str>| abroad(&cloud, line, url, key);
-        let mut runs = vec![ended(nobody, Some("210987654321")), ended(&cloud.url(), None)];
+        let mut runs = vec![ended(&cloud.url(), None)];
+        // The SDK takes its time before it gives up, so one of each kind must do.
+        if ["deploy lab --yes", "status lab"].contains(&line) {
+            runs.push(ended(nobody, Some("210987654321")));
+        }
         for (operation, effect) in [
             ("GetCallerIdentity", json!("expired_credentials")),
             ("GetCallerIdentity", denied.clone()),

@@ -123,21 +123,21 @@ fn a_destruction_may_be_killed_at_any_call() {
     ONE.destruction();
 }
 
-/// A log group that would be replaced, and a new stack beside it: both change sets are made before the refusal is known.
+/// A bucket that would be replaced, and a new stack beside it: both change sets are made before the refusal is known.
 #[test]
 fn a_refused_deployment_may_be_killed_at_any_call_and_leaves_nothing() {
-    let keeper = "Resources:\n  Log:\n    Type: AWS::Logs::LogGroup\n    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete\n    Properties: {LogGroupName: {{ name }}}\n";
+    let keeper = "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete\n    Properties: {BucketName: {{ name }}}\n";
     let inputs = "type: object\nrequired: [name]\nproperties: {name: {type: string, description: What it is called}}\n";
     let scenario = Scenario::small()
         .file("templates/keeper/stack.yaml", keeper)
         .file("templates/keeper/inputs.yaml", inputs)
-        .edit("environments/lab.yaml", "stacks:\n", "stacks:\n  keeper: {values: {name: one}}\n")
+        .edit("environments/lab.yaml", "stacks:\n", "stacks:\n  keeper: {values: {name: one-bucket}}\n")
         .edit("environments/lab.yaml", "  store:\n    values: {topic: papers}\n", "");
     let mut cloud = Cloud::of(scenario).watched();
     cloud.ends(CHANGE.command, 0);
     let before = cloud.state();
-    let with_store = "{name: two}}\n  store: {values: {topic: papers}}";
-    cloud.edit("environments/lab.yaml", "{name: one}}", with_store);
+    let with_store = "{name: other-bucket}}\n  store: {values: {topic: papers}}";
+    cloud.edit("environments/lab.yaml", "{name: one-bucket}}", with_store);
     sweep(&mut cloud, &REFUSED);
     assert_eq!(cloud.state(), before, "neither the change set nor the empty stack is left");
 }

@@ -306,8 +306,8 @@ impl Look<'_> {
     fn beginning(&self, wanted: &Wanted) -> Standing {
         let (stack, name) = (self.name(), wanted.name.clone());
         let since = self.now.executed.get(&self.stack.name).copied().max(self.began);
-        let waited = self.now.now.zip(since).map(|(now, since)| now.duration_since(since).as_mins());
-        match waited {
+        let passed = self.now.now.zip(since).map(|(now, since)| now.duration_since(since).as_mins());
+        match passed {
             Some(minutes) if minutes >= BEGINNING_MINUTES_MAX => {
                 Standing::Fail(Reason::NothingCame { stack, name, minutes })
             }
