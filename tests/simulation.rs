@@ -371,7 +371,7 @@ impl Operation for Run<'_> {
             }
             live.computed.clone_from(known);
         }
-        world.emptied = self.emptied.borrow().clone();
+        world.emptied.clone_from(&self.emptied.borrow());
         if self.is_killed() { Err(Killed) } else { Ok(world) }
     }
 
