@@ -272,7 +272,10 @@ fn without_names(text: &str) -> String {
     let text = replaced(text, r"\[greenroom [0-9a-f]{16}\]", "[greenroom …]");
     let text = replaced(&text, r"-[0-9A-Z]{12}\b", "-[id]");
     let text = replaced(&text, r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[id]");
-    let text = replaced(&text, r"(rds!db|secret)-\[id\]-[A-Za-z0-9]{6}\b", "$1-[id]");
+    let text = replaced(&text, r"-\[id\]-[A-Za-z0-9]{6}\b", "-[id]");
+    let text = replaced(&text, r"bucket-[0-9a-z]{12}\b", "bucket-[id]");
+    let text = replaced(&text, r"(targetgroup/[^/]+)/[0-9a-f]{16}\b", "$1/[id]");
+    let text = replaced(&text, r"-[0-9]{9}\.([a-z0-9-]+)\.elb", "-[id].$1.elb");
     let text = replaced(&text, r"\bdb-[0-9A-Z]{26}\b", "db-[id]");
     let text = replaced(&text, r"database-[0-9a-z]{12}\b", "database-[id]");
     let text = replaced(&text, r"\.[0-9a-z]{12}\.([a-z0-9-]+)\.rds", ".[id].$1.rds");
@@ -358,6 +361,15 @@ pub(crate) fn without_operations(mut state: Value) -> Value {
         for stack in place["stacks"].as_object_mut().unwrap().values_mut() {
             stack["operations"] = Value::Null;
         }
+    }
+    state
+}
+
+/// The same world without stacks that were never created and on which nobody has any plans.
+pub(crate) fn without_empty_stacks(mut state: Value) -> Value {
+    for place in state.as_object_mut().unwrap().values_mut() {
+        let stacks = place["stacks"].as_object_mut().unwrap();
+        stacks.retain(|_, stack| stack["status"] != "REVIEW_IN_PROGRESS" || stack["change sets left"] != json!([]));
     }
     state
 }
