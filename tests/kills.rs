@@ -43,11 +43,9 @@ fn sweep(cloud: &mut Cloud, case: &Case) {
         for fate in [Fate::DiesBefore(number), Fate::DiesAfter(number)] {
             cloud.restore(&start);
             let (_, killed) = run(cloud, case, fate);
-            // Two calls that are made at once may come in another order, and the last may not be made at all.
-            assert!(
-                killed.is_none() || number + 2 > calls,
-                "{fate:?} of {calls}: not killed, but ended with {killed:?}"
-            );
+            // How often a run looks hangs on how fast it is: towards the end there may be no such call any more.
+            let has_ended_before = killed == Some(case.code) && number * 3 > calls * 2;
+            assert!(killed.is_none() || has_ended_before, "{fate:?} of {calls}: not killed, but ended with {killed:?}");
             let again = cloud.run(case.command);
             assert_eq!(again.code, Some(case.code), "{fate:?} of {calls}, then {again}");
             assert_eq!(seen(cloud, case), expected, "{fate:?} of {calls}, then {again}");

@@ -128,10 +128,21 @@ impl Cloud {
 
     /// What somebody else does to the account of the pair, past greenroom: an operation of CloudFormation with its parameters.
     pub(crate) fn by_hand(&self, operation: &str, parameters: &[(&str, &str)]) -> String {
+        self.by_hand_in(["111111111111", "eu-west-1"], ["cloudformation", "2010-05-15"], operation, parameters)
+    }
+
+    /// What somebody else does past greenroom: in an account and Region, by a version of a service's query API.
+    pub(crate) fn by_hand_in(
+        &self,
+        [account, region]: [&str; 2],
+        [service, version]: [&str; 2],
+        operation: &str,
+        parameters: &[(&str, &str)],
+    ) -> String {
         let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
         let pairs: String = parameters.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect();
-        let body = format!("Action={operation}&Version=2010-05-15{pairs}");
-        let scope = "AWS4-HMAC-SHA256 Credential=111111111111/20260101/eu-west-1/cloudformation/aws4_request";
+        let body = format!("Action={operation}&Version={version}{pairs}");
+        let scope = format!("AWS4-HMAC-SHA256 Credential={account}/20260101/{region}/{service}/aws4_request");
         let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).unwrap();
         let head = format!(
             "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: {scope}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
