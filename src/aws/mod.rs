@@ -8,6 +8,7 @@ pub(crate) mod canned;
 mod fault;
 mod paging;
 pub mod profiles;
+pub mod query;
 pub mod rds;
 
 use std::collections::HashMap;
@@ -121,6 +122,12 @@ impl Clients {
         let shared = self.shared(target).await;
         let config = aws_sdk_rds::config::Builder::from(&shared).interceptor(self.clock.clone()).build();
         rds::Rds::new(aws_sdk_rds::Client::from_conf(config))
+    }
+
+    /// A client for services that are asked so little that an SDK of theirs would be dear.
+    pub async fn query(&self, target: Target<'_>) -> query::Query {
+        let shared = self.shared(target).await;
+        query::Query::new(target.region, shared, self.clock.clone())
     }
 
     /// The account that calls for this target reach, as AWS sees it.
