@@ -137,7 +137,12 @@ impl Fault {
             | "DBSnapshotNotFound"
             | "DBParameterGroupNotFound"
             | "DBSubnetGroupNotFoundFault"
-            | "OptionGroupNotFoundFault" => Self::Missing { message },
+            | "OptionGroupNotFoundFault"
+            | "InvalidGroup.NotFound"
+            | "InvalidLaunchTemplateId.NotFound"
+            | "LoadBalancerNotFound"
+            | "TargetGroupNotFound"
+            | "ListenerNotFound" => Self::Missing { message },
             "AlreadyExistsException" | "TokenAlreadyExistsException" => Self::Exists { message },
             "InvalidChangeSetStatus" | "InvalidChangeSetStatusException" => Self::Overtaken { message },
             "ValidationError" => Self::validation(message),

@@ -26,6 +26,8 @@ use aws_smithy_types::error::ErrorMetadata;
 use aws_types::SigningName;
 use aws_types::region::SigningRegion;
 
+use serde_json::Value as Json;
+
 use super::{Clock, Fault, Page, pages};
 
 /// A service that speaks the query protocol.
@@ -102,6 +104,28 @@ impl Element {
     pub fn entries(&self, name: &str) -> impl Iterator<Item = &Self> {
         self.child(name).into_iter().flat_map(|list| &list.children)
     }
+
+    /// What is in it as a value, in the registry's words: `vpcId` is `VpcId`, `subnetSet` is `Subnets`. What is empty is left
+    /// out, because a list without entries cannot be told from a text without letters.
+    pub fn value(&self) -> Option<Json> {
+        let is_entry = |child: &Self| matches!(child.name.as_str(), "item" | "member");
+        if self.children.is_empty() {
+            return (!self.text.is_empty()).then(|| Json::String(self.text.clone()));
+        }
+        if self.children.iter().all(is_entry) {
+            return Some(self.children.iter().filter_map(Self::value).collect());
+        }
+        let members = self.children.iter().filter_map(|child| Some((registry_name(&child.name), child.value()?)));
+        Some(Json::Object(members.collect()))
+    }
+}
+
+/// EC2 begins names with a small letter and calls lists sets.
+fn registry_name(told: &str) -> String {
+    let name = told.strip_suffix("Set").map_or_else(|| told.to_owned(), |name| format!("{name}s"));
+    let mut letters = name.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 impl Query {
