@@ -157,12 +157,18 @@ pub struct Explain {
 /// Compare two environments, in meaning.
 ///
 /// Names and accounts are left out. Differences that either file declares are honoured until their date.
+///
+/// With `--live` not the files are compared but what runs: databases with their parameters, groups of instances with their launch
+/// templates, load balancers, networks. What cannot be read is reported, and ends with 6.
 #[derive(Debug, Args)]
 pub struct Diff {
     /// The first environment
     pub environment: String,
     /// The second environment
     pub other: String,
+    /// Compare what runs instead of what the files say
+    #[arg(long)]
+    pub live: bool,
     /// End with 4 if anything differs that is not declared
     #[arg(long)]
     pub exit_code: bool,

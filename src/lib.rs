@@ -77,6 +77,7 @@ pub mod environment;
 pub mod error;
 pub mod explain;
 pub mod operation;
+pub mod parity;
 pub mod simulator;
 pub mod status;
 pub mod template;

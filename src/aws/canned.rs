@@ -49,7 +49,17 @@ impl Canned {
 
     /// The bodies of all calls so far.
     pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.parts(|(_, body)| body.to_owned())
+    }
+
+    /// What stood before these bodies.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.parts(|(head, _)| head.to_owned())
+    }
+
+    fn parts(&self, part: impl Fn((&str, &str)) -> String) -> Vec<String> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.iter().filter_map(|request| request.split_once("\r\n\r\n")).map(part).collect()
     }
 }
 
@@ -67,8 +77,7 @@ async fn exchange(mut stream: TcpStream, (status, body): &Answer) -> String {
     let head = format!("HTTP/1.1 {status} x\r\n{date}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
     // The caller may be gone; the test says what it makes of that.
     let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
-    let text = String::from_utf8_lossy(&request).into_owned();
-    text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+    String::from_utf8_lossy(&request).into_owned()
 }
 
 fn is_whole(request: &[u8]) -> bool {

@@ -133,6 +133,16 @@ impl Fault {
             | "UnrecognizedClientException"
             | "SignatureDoesNotMatch" => Self::Denied { message },
             "ChangeSetNotFound" | "ChangeSetNotFoundException" | "StackNotFoundException" => Self::Missing { message },
+            "DBInstanceNotFound"
+            | "DBSnapshotNotFound"
+            | "DBParameterGroupNotFound"
+            | "DBSubnetGroupNotFoundFault"
+            | "OptionGroupNotFoundFault"
+            | "InvalidGroup.NotFound"
+            | "InvalidLaunchTemplateId.NotFound"
+            | "LoadBalancerNotFound"
+            | "TargetGroupNotFound"
+            | "ListenerNotFound" => Self::Missing { message },
             "AlreadyExistsException" | "TokenAlreadyExistsException" => Self::Exists { message },
             "InvalidChangeSetStatus" | "InvalidChangeSetStatusException" => Self::Overtaken { message },
             "ValidationError" => Self::validation(message),

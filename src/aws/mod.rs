@@ -8,6 +8,8 @@ pub(crate) mod canned;
 mod fault;
 mod paging;
 pub mod profiles;
+pub mod query;
+pub mod rds;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -113,6 +115,19 @@ impl Clients {
         let shared = self.shared(target).await;
         let config = aws_sdk_cloudformation::config::Builder::from(&shared).interceptor(self.clock.clone()).build();
         aws_sdk_cloudformation::Client::from_conf(config)
+    }
+
+    /// A client for RDS.
+    pub async fn rds(&self, target: Target<'_>) -> rds::Rds {
+        let shared = self.shared(target).await;
+        let config = aws_sdk_rds::config::Builder::from(&shared).interceptor(self.clock.clone()).build();
+        rds::Rds::new(aws_sdk_rds::Client::from_conf(config))
+    }
+
+    /// A client for services that are asked so little that an SDK of theirs would be dear.
+    pub async fn query(&self, target: Target<'_>) -> query::Query {
+        let shared = self.shared(target).await;
+        query::Query::new(target.region, shared, self.clock.clone())
     }
 
     /// The account that calls for this target reach, as AWS sees it.
@@ -266,7 +281,7 @@ mod tests {
     async fn tells_the_account_and_the_time_of_the_cloud() {
         let canned = Canned::serve(vec![result("GetCallerIdentity", "<Account>333333333333</Account>")]).await;
         assert_eq!(canned.clients.caller_account(TARGET).await.as_deref(), Ok("333333333333"));
-        assert_eq!(canned.clients.now(), None, "only CloudFormation's clock counts");
+        assert_eq!(canned.clients.now(), None, "the clock of STS does not count");
         let client = canned.clients.cloudformation(TARGET).await;
         // What it says does not matter here, only when.
         let _ = client.describe_stacks().send().await;

@@ -1,13 +1,24 @@
-//! `diff`: two environments, compared in meaning.
+//! `diff`: two environments, compared in meaning; with `--live`, as they run.
 
+use std::collections::BTreeSet;
+
+use crate::aws::Clients;
 use crate::cli::{Common, Diff};
+use crate::commands::cloud::{arrive, block_on, failed, settings};
 use crate::commands::{Done, Ended, environment, environment_as, mistakes, name, project, templates, today};
+use crate::deploy::desired::place;
 use crate::diff::differences;
-use crate::environment::Words;
-use crate::error::Exit;
-use crate::view::Report;
+use crate::environment::{Environment, Words};
+use crate::error::{Exit, Failure};
+use crate::parity::observe::observe;
+use crate::parity::{Side, compare, declared};
+use crate::view::{Report, View};
 
-pub(super) fn run(common: &Common, request: &Diff) -> Ended {
+pub(super) fn run(common: &Common, request: &Diff, view: View) -> Ended {
+    if request.live { run_live(common, request, view) } else { run_files(common, request) }
+}
+
+fn run_files(common: &Common, request: &Diff) -> Ended {
     let mut project = project(common)?;
     let (first_name, second_name) = (name(&request.environment)?, name(&request.other)?);
     let first = environment(&project, &first_name)?;
@@ -24,4 +35,32 @@ pub(super) fn run(common: &Common, request: &Diff) -> Ended {
         .map_err(|found| mistakes(found, None, &project))?;
     let exit = if request.exit_code && differences.has_undeclared() { Exit::Differences } else { Exit::Done };
     Ok(Done { report: Report::Differences(differences), sources: project.sources, exit })
+}
+
+fn run_live(common: &Common, request: &Diff, view: View) -> Ended {
+    let mut project = project(common)?;
+    let source = environment(&project, &name(&request.environment)?)?;
+    let target = environment(&project, &name(&request.other)?)?;
+    let templates = templates(&mut project, [&source, &target]);
+    let declared = declared([&source, &target], &templates, &project.sources);
+    let clients = Clients::new(settings(common, &project.root)?);
+    let looked = block_on(async {
+        let seen_source = look(&source, &clients, view).await?;
+        Ok::<_, Failure>((seen_source, look(&target, &clients, view).await?))
+    })?;
+    let (seen_source, seen_target) = looked.map_err(Failure::of_looking)?;
+    let parity = compare(&seen_source, &seen_target, &declared, today());
+    let exit = match (parity.has_unknown(), request.exit_code && parity.has_undeclared()) {
+        (true, _) => Exit::CouldNotCheck,
+        (false, true) => Exit::Differences,
+        (false, false) => Exit::Done,
+    };
+    Ok(Done { report: Report::Parity(parity), sources: project.sources, exit })
+}
+
+async fn look(environment: &Environment, clients: &Clients, view: View) -> Result<Side, Failure> {
+    let places: BTreeSet<_> = environment.stacks.iter().map(place).collect();
+    arrive(&environment.name.to_string(), &places, clients, view).await?;
+    let seen = observe(environment, clients).await;
+    seen.map_err(|fault| failed(fault, format!("`{}` could not be looked at", environment.name)))
 }

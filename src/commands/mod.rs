@@ -84,7 +84,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Check(request) => check::run(common, &request),
         Verb::Inputs(request) => inputs::run(common, &request),
         Verb::Explain(request) => explain::run(common, &request),
-        Verb::Diff(request) => diff::run(common, &request),
+        Verb::Diff(request) => diff::run(common, &request, view),
         Verb::Plan(request) => deploy::run_plan(common, &request, view),
         Verb::Deploy(request) => deploy::run_deploy(common, &request, view),
         Verb::Status(request) => status::run_status(common, &request, view),

@@ -6,7 +6,7 @@ use anstream::AutoStream;
 use anstream::adapter::strip_str;
 
 use crate::check::Findings;
-use crate::diff::{Differences, StackDifference, ValueAt, ValueDifference};
+use crate::diff::{Differences, IdleException, StackDifference, ValueAt, ValueDifference};
 use crate::environment::{Severity, Sources};
 use crate::error::Failure;
 use crate::explain::{Explanation, Overview, Said, Standing};
@@ -36,6 +36,7 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Explanation(explanation) => self::explanation(explanation),
         Report::Overview(overview) => self::overview(overview),
         Report::Differences(differences) => self::differences(differences),
+        Report::Parity(parity) => super::parity::parity(parity),
         Report::Preview(preview) => deployment::preview(preview),
         Report::Deployed(report) => deployment::deployed(report, occasion),
         Report::Demolition(demolition) => deployment::demolition(demolition),
@@ -209,13 +210,18 @@ fn differences(differences: &Differences) -> String {
         text.push_str(&stack_difference(stack));
     }
     for idle in &differences.idle {
-        let because = match &idle.ended {
-            Some(day) => format!("ended on {day} and is not honoured"),
-            None => "declares a difference that is not there".to_string(),
-        };
-        let _ = writeln!(text, "\nwarning: `{}` {because} ({})", idle.path, idle.place);
+        text.push_str(&idle_exception(idle));
     }
     text
+}
+
+/// A declared difference that says nothing.
+pub(super) fn idle_exception(idle: &IdleException) -> String {
+    let because = match &idle.ended {
+        Some(day) => format!("ended on {day} and is not honoured"),
+        None => "declares a difference that is not there".to_string(),
+    };
+    format!("\nwarning: `{}` {because} ({})\n", idle.path, idle.place)
 }
 
 fn stack_difference(stack: &StackDifference) -> String {

@@ -20,6 +20,7 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Explanation(explanation) => json!({ "schema": SCHEMA, "explanation": explanation }),
         Report::Overview(overview) => json!({ "schema": SCHEMA, "overview": overview }),
         Report::Differences(differences) => json!({ "schema": SCHEMA, "differences": differences }),
+        Report::Parity(parity) => json!({ "schema": SCHEMA, "parity": parity }),
         Report::Preview(preview) => json!({ "schema": SCHEMA, "plan": preview }),
         Report::Deployed(report) => json!({ "schema": SCHEMA, "deployment": report }),
         Report::Demolition(demolition) => json!({ "schema": SCHEMA, "demolition": demolition }),

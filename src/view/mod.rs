@@ -4,6 +4,7 @@ mod board;
 mod deployment;
 mod human;
 mod json;
+mod parity;
 mod snippet;
 mod table;
 mod watch;
@@ -22,6 +23,7 @@ use crate::environment::Sources;
 use crate::error::Failure;
 use crate::explain::{Explanation, Overview};
 use crate::operation::Event;
+use crate::parity::Parity;
 use crate::status::Status;
 use crate::template::wiring::Flow;
 
@@ -49,6 +51,8 @@ pub enum Report {
     Overview(Overview),
     /// What differs.
     Differences(Differences),
+    /// How two environments compare that run.
+    Parity(Parity),
     /// What flows between stacks.
     Graph(Graph),
     /// What a deployment would do.
