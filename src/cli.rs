@@ -91,6 +91,8 @@ pub enum Verb {
     Status(Status),
     /// Print the outputs of an environment's stacks, for scripts
     Outputs(Outputs),
+    /// Make an environment another's twin, on the other's data
+    Clone(Clone),
     /// Delete an environment and all that is in it
     Destroy(Destroy),
     /// Draw the stacks and what flows between them
@@ -257,6 +259,38 @@ pub struct Outputs {
     pub environment: String,
     /// STACK.OUTPUT
     pub key: Option<String>,
+}
+
+/// Make an environment another's twin, on the other's data.
+///
+/// The target's database is made from a snapshot of the source's, behind closed doors, looked at property by property, and opened
+/// to its clients at the end. Nothing of the source is changed; only `--snapshot fresh` asks anything of its database. Safe to stop
+/// anywhere and to run again; a finished clone is left alone. `destroy` takes the copies of the snapshot with it.
+#[derive(Debug, Args)]
+pub struct Clone {
+    /// The environment whose data it is: production
+    pub source: String,
+    /// The environment that is made: performance
+    pub target: String,
+    /// `newest` (of those that RDS takes by itself), `fresh` (one taken now), or a snapshot of the source by its id
+    /// [default: what the target's file says]
+    #[arg(long, value_name = "WHICH")]
+    pub snapshot: Option<String>,
+    /// The oldest that the data may be when it is restored: 24h [default: what the target's file says]
+    #[arg(long, value_name = "DURATION")]
+    pub max_age: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Show the steps, the waits, what it uses and the policies it needs, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write evidence of what was made of what, as JSON
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub report: Option<PathBuf>,
+    /// Delete what is left of a failed creation and create the stack anew
+    #[arg(long, value_name = "STACK")]
+    pub recreate: Vec<String>,
 }
 
 /// Delete an environment and all that is in it.

@@ -28,6 +28,7 @@
 //!   what has been done is read back from the cloud, so a run may be killed anywhere and started again.
 //! - [`deploy`] and [`destroy`] are such verbs, in the same files: nouns in `mod.rs`, `observe.rs` looks, `plan.rs` decides and is
 //!   pure, `apply.rs` acts. [`status`] is one look, or many.
+//! - [`clone`] composes two plans of `deploy`: the target with its database closed, and the target as its file says.
 //! - [`aws`] has the clients, paging and errors, and makes no decision.
 //! - [`simulator`] is the local cloud. It imports nothing of ours and is reached over HTTP only, like the real one: that wall is
 //!   what makes its answers worth believing, and lets other people's clients judge it.
@@ -48,6 +49,8 @@
 //! | what is cleared away of a run that is refused or fails | [`deploy::leftovers`] |
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
 //! | what exactly was approved | [`operation::Approval`] |
+//! | which snapshot is cloned, and by which way it travels | [`clone::snapshot`] |
+//! | what must a twin have in common with its source | [`clone::frozen`] |
 //! | how long is too long | [`operation::Pace`] |
 //! | what may a certificate of destruction claim | [`destroy::evidence`] |
 //! | how does a run end | [`error::Exit`] |
@@ -69,6 +72,7 @@
 pub mod aws;
 pub mod check;
 pub mod cli;
+pub mod clone;
 pub mod commands;
 pub mod deploy;
 pub mod destroy;

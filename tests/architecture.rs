@@ -30,12 +30,18 @@ const RULES: &[(&str, &[&str], &str)] = &[
         &["aws", "deploy", "operation"],
         "what goes is what was deployed; it shares the nouns and the looks of `deploy`",
     ),
+    (
+        "clone",
+        &["aws", "deploy", "operation", "template"],
+        "a clone is two deployments and a snapshot; it shares the nouns, looks and plans of `deploy`",
+    ),
     ("status", &["deploy", "environment"], "a status is what a look of `deploy` shows"),
     ("cli", &[], "what was typed is not yet what was meant"),
     (
         "view",
         &[
             "check",
+            "clone",
             "deploy",
             "destroy",
             "diff",
@@ -55,6 +61,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "aws",
             "check",
             "cli",
+            "clone",
             "deploy",
             "destroy",
             "diff",
@@ -153,7 +160,7 @@ fn only_the_view_and_main_print() {
 #[test]
 fn only_looking_and_acting_reach_the_cloud() {
     let reaching = ["aws_sdk", "crate::aws", "Clients"];
-    for module in ["deploy", "destroy", "parity", "status"] {
+    for module in ["clone", "deploy", "destroy", "parity", "status"] {
         for path in rust_files(&root().join("src").join(module)) {
             let may = path.ends_with("observe.rs") || path.ends_with("apply.rs");
             let text = fs::read_to_string(&path).expect("a readable file");

@@ -194,7 +194,7 @@ impl Run<'_> {
 }
 
 /// A stack as a table of progress knows it. What a condition decides is known to CloudFormation alone.
-fn expected(stack: &DesiredStack) -> Expected {
+pub(super) fn expected(stack: &DesiredStack) -> Expected {
     let resources = stack.template.get("Resources").and_then(serde_json::Value::as_object);
     let certain = resources.filter(|all| all.values().all(|resource| resource.get("Condition").is_none()));
     Expected { stack: stack.name.clone(), resources: certain.map(serde_json::Map::len) }
@@ -218,7 +218,7 @@ fn allowed(allow: &Allow, prunes: bool) -> Allowed {
     }
 }
 
-fn places(desired: &Desired) -> BTreeSet<Place> {
+pub(super) fn places(desired: &Desired) -> BTreeSet<Place> {
     let deployed = desired.stacks.iter().map(|stack| stack.place.clone());
     deployed.chain(desired.read.iter().map(|read| read.place.clone())).collect()
 }
@@ -239,7 +239,7 @@ fn wanted(common: &Common, text: &str, asked: &[String]) -> Result<Wanted, Stop>
     Ok(Wanted { desired, written: Written { project, environment, templates } })
 }
 
-fn checked(
+pub(super) fn checked(
     environment: &Environment,
     asked: &[&Stack],
     rendered: &[Rendered],
@@ -260,7 +260,7 @@ fn checked(
 }
 
 /// The other environments that parameters refer to.
-fn others(project: &Project, rendered: &[Rendered]) -> Result<Others, Stop> {
+pub(super) fn others(project: &Project, rendered: &[Rendered]) -> Result<Others, Stop> {
     let mut others = BTreeMap::new();
     for parameter in rendered.iter().flat_map(|rendered| &rendered.parameters) {
         if let ParameterValue::Reference(Reference::Output { environment: Some(name), .. }) = &parameter.value {
@@ -271,7 +271,7 @@ fn others(project: &Project, rendered: &[Rendered]) -> Result<Others, Stop> {
 }
 
 /// The revision of the repository, where it is one and git is there. Told, never decided upon.
-fn revision(project: &Project) -> Option<String> {
+pub(super) fn revision(project: &Project) -> Option<String> {
     let answer = std::process::Command::new("git")
         .args(["rev-parse", "--short", "HEAD"])
         .current_dir(&project.root)

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use crate::aws::{self, Clients};
 use crate::cli::{Common, Destroy};
+use crate::clone::observe::made_for;
+use crate::clone::removal::{self, Removed};
 use crate::commands::cloud::{Telling, arrive, ask, block_on, drive, failed, interrupted, pace, settings};
 use crate::commands::writing::{NewFile, write};
 use crate::commands::{Done, Ended, Stop, display, environment, mistakes, name, project, templates};
@@ -48,24 +50,66 @@ impl Operation for Demolishing<'_> {
     }
 }
 
+/// The deletion of what was copied for a clone, as an operation.
+struct Removing<'a> {
+    removed: &'a Removed,
+    clients: &'a Clients,
+}
+
+impl Operation for Removing<'_> {
+    type World = removal::World;
+    type Step = removal::Step;
+    type Reason = removal::Reason;
+    type Fault = aws::Fault;
+
+    async fn observe(&self) -> Result<removal::World, aws::Fault> {
+        let mut all = removal::World::new();
+        for place in &self.removed.places {
+            let found = made_for(self.clients, place, &self.removed.project, &self.removed.word).await?;
+            all.extend(found.into_iter().map(|snapshot| (place.clone(), snapshot)));
+        }
+        Ok(all)
+    }
+
+    fn plan(&self, _first: &removal::World, now: &removal::World) -> Plan<removal::Step, removal::Reason> {
+        removal::plan(self.removed, now)
+    }
+
+    async fn apply(&self, step: &removal::Step) -> Result<(), aws::Fault> {
+        crate::clone::apply::remove(self.clients, step).await
+    }
+}
+
 pub(super) fn run(common: &Common, request: &Destroy, view: View) -> Ended {
     let mut project = project(common)?;
     let environment = environment(&project, &name(&request.environment)?)?;
     let templates = templates(&mut project, [&environment]);
     let doomed = doomed(&environment, &templates, &project)?;
+    let removed = removed(&project, &environment)?;
     let clients = Clients::new(settings(common, &project.root)?);
-    let report = block_on(destroy(&doomed, request, &clients, view))??;
+    let report = block_on(destroy(&doomed, removed.as_ref(), request, &clients, view))??;
     Ok(Done { report, sources: project.sources, exit: Exit::Done })
 }
 
-async fn destroy(doomed: &Doomed, request: &Destroy, clients: &Clients, view: View) -> Result<Report, Failure> {
-    let places: BTreeSet<_> = doomed.stacks.iter().map(|stack| stack.place.clone()).collect();
+async fn destroy(
+    doomed: &Doomed,
+    removed: Option<&Removed>,
+    request: &Destroy,
+    clients: &Clients,
+    view: View,
+) -> Result<Report, Failure> {
+    let mut places: BTreeSet<_> = doomed.stacks.iter().map(|stack| stack.place.clone()).collect();
+    places.extend(removed.iter().flat_map(|removed| removed.places.iter().cloned()));
     arrive(&doomed.environment, &places, clients, view).await?;
     // A protected environment is refused by the planner, which says so; there is nothing to ask.
     let is_asked = !request.yes && !doomed.is_protected;
     if request.dry_run || is_asked {
-        let doom = look(doomed, &DoomedObserver::new(clients)).await?;
-        if request.dry_run || doom.stacks.is_empty() {
+        let mut doom = look(doomed, &DoomedObserver::new(clients)).await?;
+        doom.snapshots = match removed {
+            Some(removed) => snapshots(&look_for_copies(removed, clients).await?),
+            None => Vec::new(),
+        };
+        if request.dry_run || doom.is_empty() {
             return Ok(Report::Demolition(doom));
         }
         view.demolition(&doom);
@@ -77,14 +121,19 @@ async fn destroy(doomed: &Doomed, request: &Destroy, clients: &Clients, view: Vi
         Some(path) => Some(EvidenceFile::begin(path, doomed, clients).await?),
         None => None,
     };
-    let done = demolish(doomed, clients, view).await;
+    let done = demolish(doomed, removed, clients, view).await;
     match file {
         Some(file) => file.finish(doomed, clients, view, done).await,
         None => done,
     }
 }
 
-async fn demolish(doomed: &Doomed, clients: &Clients, view: View) -> Result<Report, Failure> {
+async fn demolish(
+    doomed: &Doomed,
+    removed: Option<&Removed>,
+    clients: &Clients,
+    view: View,
+) -> Result<Report, Failure> {
     let observer = DoomedObserver::new(clients);
     let operation = Demolishing { doomed, clients, observer: &observer };
     let telling = Telling {
@@ -95,7 +144,49 @@ async fn demolish(doomed: &Doomed, clients: &Clients, view: View) -> Result<Repo
         afterwards: Afterwards::Stays,
     };
     let reached = drive(&operation, view, &telling).await?;
-    Ok(Report::Demolition(demolition(doomed, &reached.first, true)))
+    let mut done = demolition(doomed, &reached.first, true);
+    // Last: a database that is still being restored needs its snapshot.
+    if let Some(removed) = removed.filter(|_| !doomed.is_protected) {
+        done.snapshots = snapshots(&remove(removed, clients, view).await?);
+    }
+    Ok(Report::Demolition(done))
+}
+
+/// Deletes what was copied for a clone; gives what there was.
+async fn remove(removed: &Removed, clients: &Clients, view: View) -> Result<removal::World, Failure> {
+    let telling = Telling {
+        what: format!("the deletion of the snapshots of `{}`", removed.environment),
+        hint: &|_: &removal::Reason| None,
+        pace: pace(clients),
+        expected: Vec::new(),
+        afterwards: Afterwards::Goes,
+    };
+    Ok(drive(&Removing { removed, clients }, view, &telling).await?.first)
+}
+
+async fn look_for_copies(removed: &Removed, clients: &Clients) -> Result<removal::World, Failure> {
+    let seen = Removing { removed, clients }.observe().await;
+    seen.map_err(|fault| failed(fault, format!("the snapshots of `{}` could not be looked at", removed.environment)))
+}
+
+fn snapshots(world: &removal::World) -> Vec<String> {
+    world.iter().map(|(place, snapshot)| format!("{} in {}", snapshot.name, place.account)).collect()
+}
+
+/// Whose copies go with an environment that is a clone: those in its own account, and those in its source's.
+fn removed(project: &Project, target: &Environment) -> Result<Option<Removed>, Stop> {
+    let Some(clone) = &target.clone else { return Ok(None) };
+    let source = self::environment(project, &name(&clone.from.value)?)?;
+    let places = [target, &source].into_iter().flat_map(|environment| &environment.stacks).filter(|it| it.is_managed);
+    let mut places: Vec<_> = places.map(place).collect();
+    places.sort();
+    places.dedup();
+    Ok(Some(Removed {
+        environment: target.name.to_string(),
+        word: target.name.word(),
+        project: target.project.clone(),
+        places,
+    }))
 }
 
 /// The file of `--report`. It is there before the first step, so that a run that is killed has left the truth behind.

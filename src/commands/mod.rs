@@ -1,6 +1,7 @@
 //! What was meant: one file a verb, from the request to the report.
 
 mod check;
+mod clone;
 mod cloud;
 mod deploy;
 mod destroy;
@@ -89,6 +90,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Deploy(request) => deploy::run_deploy(common, &request, view),
         Verb::Status(request) => status::run_status(common, &request, view),
         Verb::Outputs(request) => status::run_outputs(common, &request, view),
+        Verb::Clone(request) => clone::run(common, &request, view),
         Verb::Destroy(request) => destroy::run(common, &request, view),
         Verb::Graph(request) => graph::run(common, &request),
         Verb::Schema(request) => schema::run(common, &request),

@@ -567,6 +567,10 @@ impl Reason {
             Self::NothingToRefer { missing: Missing::Stack(stack), .. } => {
                 Some(format!("deploy `{stack}` first, or give a value"))
             }
+            // Only what is made from a snapshot keeps the snapshot it was made from.
+            Self::NothingToRefer { missing: Missing::Previous, parameter, .. } if parameter.contains("Snapshot") => {
+                Some(format!("`greenroom clone SOURCE {environment}` makes it from a snapshot first"))
+            }
             Self::NothingToRefer { missing: Missing::Output(_) | Missing::Export(_) | Missing::Previous, .. } => {
                 Some("give a value instead of the reference".to_owned())
             }

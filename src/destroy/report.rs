@@ -16,6 +16,16 @@ pub struct Demolition {
     pub is_done: bool,
     /// Its stacks, in the order in which they go.
     pub stacks: Vec<StackDemolition>,
+    /// The snapshots that were made for it as a clone, each with its account.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
+}
+
+impl Demolition {
+    /// Whether there is nothing that could go.
+    pub fn is_empty(&self) -> bool {
+        self.stacks.is_empty() && self.snapshots.is_empty()
+    }
 }
 
 /// What goes with one stack.
@@ -51,7 +61,12 @@ pub fn demolition(doomed: &Doomed, before: &World, is_done: bool) -> Demolition 
         let live = before.stacks.get(&wanted.name).filter(is_there)?;
         Some(stack(&wanted.name, live))
     });
-    Demolition { environment: doomed.environment.clone(), is_done, stacks: strays.chain(named).collect() }
+    Demolition {
+        environment: doomed.environment.clone(),
+        is_done,
+        stacks: strays.chain(named).collect(),
+        snapshots: Vec::new(),
+    }
 }
 
 fn stack(name: &str, live: &LiveStack) -> StackDemolition {

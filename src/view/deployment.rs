@@ -320,14 +320,20 @@ fn output_rows(stack: &StackReport) -> Vec<Vec<String>> {
 
 pub(super) fn demolition(demolition: &Demolition) -> String {
     let environment = &demolition.environment;
-    if demolition.stacks.is_empty() {
+    if demolition.is_empty() {
         return format!("{environment} has no stacks; nothing to destroy\n");
     }
     let mut text = String::new();
     for stack in &demolition.stacks {
         text.push_str(&stack_demolition(stack));
     }
-    let count = plural(demolition.stacks.len(), "stack");
+    for snapshot in &demolition.snapshots {
+        let _ = writeln!(text, "{:<STACK_WIDTH$} {snapshot}", "snapshot");
+    }
+    let mut count = plural(demolition.stacks.len(), "stack");
+    if !demolition.snapshots.is_empty() {
+        let _ = write!(count, ", {}", plural(demolition.snapshots.len(), "snapshot"));
+    }
     let said =
         if demolition.is_done { format!("{environment} is destroyed: {count}") } else { format!("{count} to delete") };
     let _ = writeln!(text, "\n{said}");

@@ -39,6 +39,8 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Parity(parity) => super::parity::parity(parity),
         Report::Preview(preview) => deployment::preview(preview),
         Report::Deployed(report) => deployment::deployed(report, occasion),
+        Report::Cloned(cloned) => super::clone::cloned(cloned),
+        Report::Rehearsal(rehearsal) => super::clone::rehearsal(rehearsal),
         Report::Demolition(demolition) => deployment::demolition(demolition),
         Report::Status(environments) => environments.iter().map(deployment::status).collect::<Vec<_>>().join("\n"),
         Report::Graph(graph) if graph.is_dot => dot(graph),

@@ -23,6 +23,8 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Parity(parity) => json!({ "schema": SCHEMA, "parity": parity }),
         Report::Preview(preview) => json!({ "schema": SCHEMA, "plan": preview }),
         Report::Deployed(report) => json!({ "schema": SCHEMA, "deployment": report }),
+        Report::Cloned(cloned) => json!({ "schema": SCHEMA, "cloned": cloned }),
+        Report::Rehearsal(rehearsal) => json!({ "schema": SCHEMA, "rehearsal": rehearsal }),
         Report::Demolition(demolition) => json!({ "schema": SCHEMA, "demolition": demolition }),
         Report::Status(environments) => json!({ "schema": SCHEMA, "environments": environments }),
         Report::Graph(graph) => json!({ "schema": SCHEMA, "graph": graph }),

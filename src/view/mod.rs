@@ -1,6 +1,7 @@
 //! The only code that prints. Results go to stdout, once, at the end; everything else goes to stderr.
 
 mod board;
+mod clone;
 mod deployment;
 mod human;
 mod json;
@@ -16,6 +17,7 @@ pub use table::Expected;
 pub use watch::Watch;
 
 use crate::check::Findings;
+use crate::clone::report::{Cloned, Rehearsal};
 use crate::deploy::report::{Preview, Report as Deployed};
 use crate::destroy::report::Demolition;
 use crate::diff::Differences;
@@ -59,6 +61,10 @@ pub enum Report {
     Preview(Preview),
     /// What a deployment did.
     Deployed(Deployed),
+    /// What was cloned.
+    Cloned(Cloned),
+    /// What a clone would do.
+    Rehearsal(Rehearsal),
     /// What goes, or went, with an environment.
     Demolition(Demolition),
     /// Environments as they are.
@@ -168,6 +174,15 @@ impl View {
         let text = match self.style {
             Style::Human => deployment::preview(preview),
             Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "preview": preview })),
+        };
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+
+    /// Prints what a clone would do, before it is agreed to.
+    pub fn rehearsal(&self, rehearsal: &Rehearsal) {
+        let text = match self.style {
+            Style::Human => clone::rehearsal(rehearsal),
+            Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "rehearsal": rehearsal })),
         };
         let _ = anstream::stderr().write_all(text.as_bytes());
     }

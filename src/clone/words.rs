@@ -1,0 +1,391 @@
+//! What can be done and why nothing is: steps and reasons of a clone, each with its one sentence.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::deploy::{self, Place};
+use crate::operation::{About, Subject};
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Take a snapshot of the source's database: the only thing that is ever asked of it.
+    TakeSnapshot {
+        /// The database, by its name in RDS.
+        database: String,
+        /// The snapshot's name.
+        name: String,
+        /// Where it lies.
+        #[serde(skip)]
+        place: Place,
+        /// Its tags.
+        #[serde(skip)]
+        tags: BTreeMap<String, String>,
+    },
+    /// Copy a snapshot.
+    CopySnapshot {
+        /// What is copied: its name, or its ARN where another account shares it.
+        from: String,
+        /// The copy's name.
+        name: String,
+        /// The account that the copy lies in.
+        account: String,
+        /// The key of the copy; without one it keeps the source's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// Where it lies.
+        #[serde(skip)]
+        place: Place,
+        /// Its tags.
+        #[serde(skip)]
+        tags: BTreeMap<String, String>,
+    },
+    /// Let the target's account copy a snapshot.
+    ShareSnapshot {
+        /// The snapshot: always one that was made for this target.
+        snapshot: String,
+        /// The account that may copy it.
+        account: String,
+        /// Where it lies.
+        #[serde(skip)]
+        place: Place,
+    },
+    /// A step of the deployment that makes the database and keeps it closed.
+    #[serde(untagged)]
+    Closed(deploy::Step),
+    /// A step of the deployment of everything.
+    #[serde(untagged)]
+    Open(deploy::Step),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TakeSnapshot { database, name, .. } => {
+                write!(f, "take snapshot `{name}` of the source's database `{database}`")
+            }
+            Self::CopySnapshot { from, name, account, .. } => {
+                write!(f, "copy snapshot `{from}` to `{name}` in account {account}")
+            }
+            Self::ShareSnapshot { snapshot, account, .. } => {
+                write!(f, "share snapshot `{snapshot}` with account {account}")
+            }
+            Self::Closed(step) | Self::Open(step) => step.fmt(f),
+        }
+    }
+}
+
+impl About for Step {
+    fn subject(&self) -> Subject {
+        match self {
+            Self::TakeSnapshot { .. } | Self::CopySnapshot { .. } | Self::ShareSnapshot { .. } => snapshot_subject(),
+            Self::Closed(step) | Self::Open(step) => step.subject(),
+        }
+    }
+}
+
+fn snapshot_subject() -> Subject {
+    Subject { stack: Some("snapshot".to_owned()), resource: None }
+}
+
+/// Why a clone is not simply there.
+#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Reason {
+    // What is waited for.
+    /// A snapshot is being made.
+    #[error("snapshot `{snapshot}` is {status}{}", percent.map(|percent| format!(", {percent} %")).unwrap_or_default())]
+    Making {
+        /// The snapshot.
+        snapshot: String,
+        /// In RDS's words.
+        status: String,
+        /// How much of it is done.
+        percent: Option<i32>,
+    },
+    /// The restored database has not come to rest.
+    #[error("database `{database}` is {status}{}", unsettled.iter().map(|it| format!("; {it}")).collect::<String>())]
+    Settling {
+        /// The database.
+        database: String,
+        /// In RDS's words.
+        status: String,
+        /// What is not in effect yet.
+        unsettled: Vec<String>,
+    },
+
+    // What the files say against it.
+    /// The source does not let this target be made.
+    #[error("`{source_environment}` does not allow clones called `{target}`")]
+    NotAllowed {
+        /// The source.
+        source_environment: String,
+        /// The target.
+        target: String,
+    },
+    /// The target is made from another environment.
+    #[error("`{target}` is not made from `{source_environment}`: {}", match from {
+        Some(from) => format!("its file says `clone: {{from: {from}}}`"),
+        None => "its file has no `clone`".to_owned(),
+    })]
+    NotItsSource {
+        /// The source that was typed.
+        source_environment: String,
+        /// The target.
+        target: String,
+        /// The source that the file says.
+        from: Option<String>,
+    },
+    /// Nothing is cloned into what is harder to hurt.
+    #[error("`{target}` is protected: nothing is cloned into it")]
+    Protected {
+        /// The target.
+        target: String,
+    },
+    /// The target has no end.
+    #[error("`{target}` has no lifetime; a clone of customers' data must end")]
+    NoLifetime {
+        /// The target.
+        target: String,
+    },
+    /// The target lives longer than its source allows.
+    #[error("`{target}` lives for {} hours; `{source_environment}` allows {}", hours(*seconds), hours(*max_seconds))]
+    LivesTooLong {
+        /// The source.
+        source_environment: String,
+        /// The target.
+        target: String,
+        /// How long it lives.
+        seconds: u64,
+        /// How long it may.
+        max_seconds: u64,
+    },
+    /// The most it may cost cannot be judged.
+    #[error("`clone.max_cost` of `{target}` cannot be judged: prices are not known here")]
+    NoPrices {
+        /// The target.
+        target: String,
+    },
+    /// Both lie in different Regions.
+    #[error(
+        "the source's database lies in {source_region}, the target's in {target_region}; snapshots are not brought to other Regions yet"
+    )]
+    OtherRegion {
+        /// The source's.
+        source_region: String,
+        /// The target's.
+        target_region: String,
+    },
+    /// The key of the source's data is for its own account alone.
+    #[error("the key of `{source_environment}`'s database does not let account {account} in")]
+    KeyNotShared {
+        /// The source.
+        source_environment: String,
+        /// The target's account.
+        account: String,
+    },
+    /// Both use the same thing of the outside world.
+    #[error("`{path}` is the same on both sides: `{value}`")]
+    Shared {
+        /// `STACK.INPUT`.
+        path: String,
+        /// What both use.
+        value: String,
+    },
+
+    // What the cloud says against it.
+    /// The source has no database.
+    #[error("`{source_environment}` has no database to clone: stack `{stack_name}` is not there")]
+    NoSource {
+        /// The source.
+        source_environment: String,
+        /// The stack that was looked for.
+        stack_name: String,
+    },
+    /// The source is not what its file says.
+    #[error("`{source_environment}` is not what its file says: {property} is {has}, the file says {says}")]
+    SourceDiffers {
+        /// The source.
+        source_environment: String,
+        /// The property.
+        property: String,
+        /// What it is.
+        has: String,
+        /// What the file says.
+        says: String,
+    },
+    /// The target would not be its twin.
+    #[error("`{target}` would not be a twin: {property} would be {says}, the source has {has}")]
+    TargetDiffers {
+        /// The target.
+        target: String,
+        /// The property.
+        property: String,
+        /// What the source has.
+        has: String,
+        /// What the target's file says.
+        says: String,
+    },
+    /// There is no such snapshot.
+    #[error("{}", match id {
+        Some(id) => format!("`{source_environment}` has no snapshot `{id}`"),
+        None => format!("`{source_environment}` has no automated snapshot"),
+    })]
+    NoSnapshot {
+        /// The source.
+        source_environment: String,
+        /// The one that was asked for.
+        id: Option<String>,
+    },
+    /// The snapshot's data is too old.
+    #[error("the data of snapshot `{snapshot}` is of {data_as_of}, older than {} hours", hours(*max_seconds))]
+    TooOld {
+        /// The snapshot.
+        snapshot: String,
+        /// The last transaction in it.
+        data_as_of: Timestamp,
+        /// The oldest it may be.
+        max_seconds: u64,
+    },
+    /// Nobody knows how old the snapshot's data is.
+    #[error("snapshot `{snapshot}` does not say of when its data is")]
+    AgeUnknown {
+        /// The snapshot.
+        snapshot: String,
+    },
+    /// The snapshot cannot be used.
+    #[error("snapshot `{snapshot}` is {status}")]
+    Unusable {
+        /// The snapshot.
+        snapshot: String,
+        /// In RDS's words.
+        status: String,
+    },
+    /// The snapshot is under a key that cannot be shared, and there is none to copy it under.
+    #[error("snapshot `{snapshot}` is under a key that is no resource of its stack, and cannot be shared")]
+    KeyCannotBeShared {
+        /// The snapshot.
+        snapshot: String,
+    },
+    /// The restored database is in a state that it does not leave by itself.
+    #[error("database `{database}` is {status}")]
+    Broken {
+        /// The database.
+        database: String,
+        /// In RDS's words.
+        status: String,
+    },
+    /// The stack is there and its database is not.
+    #[error("stack `{stack}` is there, and its database is not")]
+    DatabaseGone {
+        /// The stack.
+        stack: String,
+    },
+    /// The restore dropped something.
+    #[error("the restored database is not what was written: {property} is {has}, not {says}")]
+    Unfaithful {
+        /// The property.
+        property: String,
+        /// What it is.
+        has: String,
+        /// What was written.
+        says: String,
+    },
+    /// The deployment's.
+    #[error(transparent)]
+    #[serde(untagged)]
+    Deploy(Box<deploy::Reason>),
+}
+
+fn hours(seconds: u64) -> u64 {
+    seconds / 3600
+}
+
+impl Reason {
+    /// What to type next, where something can be done.
+    pub fn hint(&self, source: &str, target: &str) -> Option<String> {
+        Some(match self {
+            Self::Making { .. } | Self::Settling { .. } => return None,
+            Self::NotAllowed { .. } => {
+                format!("in environments/{source}.yaml: `clone_policy: {{targets: [{target}]}}`")
+            }
+            Self::NotItsSource { from: Some(from), .. } if from == target => {
+                format!("they are the wrong way round: `greenroom clone {target} {source}`")
+            }
+            Self::NotItsSource { .. } => format!("in environments/{target}.yaml: `clone: {{from: {source}}}`"),
+            Self::Protected { .. } => "clone into an environment that is not `protected`".to_owned(),
+            Self::NoLifetime { .. } => format!("in environments/{target}.yaml: `lifetime: 48h`"),
+            Self::LivesTooLong { .. } => format!("shorten `lifetime` in environments/{target}.yaml"),
+            Self::NoPrices { .. } => {
+                format!("take `max_cost` out of environments/{target}.yaml; `--dry-run` says what the clone uses a day")
+            }
+            Self::OtherRegion { .. } => format!("give `{target}` the region of `{source}`"),
+            Self::KeyNotShared { account, .. } => format!(
+                "in environments/{source}.yaml, stack of the database: `clone_account_ids: [\"{account}\"]`, and deploy it"
+            ),
+            Self::Shared { path, .. } => {
+                format!("give `{target}` its own `{path}`, or let both use it: `clone: {{share: [{path}]}}`")
+            }
+            Self::NoSource { .. } => format!("`greenroom deploy {source}` first"),
+            Self::SourceDiffers { .. } => format!("bring file and cloud together first: `greenroom plan {source}`"),
+            Self::TargetDiffers { .. } => {
+                format!("take the line out of environments/{target}.yaml, or declare it there under `differences`")
+            }
+            Self::NoSnapshot { .. } | Self::TooOld { .. } => {
+                "`--snapshot fresh` takes one now; `--max-age` says how old it may be".to_owned()
+            }
+            Self::AgeUnknown { .. } | Self::Unusable { .. } | Self::KeyCannotBeShared { .. } => {
+                "name another with `--snapshot ID`, or take one with `--snapshot fresh`".to_owned()
+            }
+            Self::Broken { .. } | Self::DatabaseGone { .. } => {
+                format!("`greenroom destroy {target}`, then clone again; the source is untouched")
+            }
+            Self::Unfaithful { .. } => {
+                format!("it stays closed to its clients; `greenroom destroy {target}`, or correct what its file says")
+            }
+            Self::Deploy(reason) => return reason.hint(target),
+        })
+    }
+}
+
+impl About for Reason {
+    fn subject(&self) -> Subject {
+        match self {
+            Self::Making { .. } => snapshot_subject(),
+            Self::Settling { .. } => Subject { stack: Some("database".to_owned()), resource: None },
+            Self::Deploy(reason) => reason.subject(),
+            Self::NotAllowed { .. }
+            | Self::NotItsSource { .. }
+            | Self::Protected { .. }
+            | Self::NoLifetime { .. }
+            | Self::LivesTooLong { .. }
+            | Self::NoPrices { .. }
+            | Self::OtherRegion { .. }
+            | Self::KeyNotShared { .. }
+            | Self::Shared { .. }
+            | Self::NoSource { .. }
+            | Self::SourceDiffers { .. }
+            | Self::TargetDiffers { .. }
+            | Self::NoSnapshot { .. }
+            | Self::TooOld { .. }
+            | Self::AgeUnknown { .. }
+            | Self::Unusable { .. }
+            | Self::KeyCannotBeShared { .. }
+            | Self::Broken { .. }
+            | Self::DatabaseGone { .. }
+            | Self::Unfaithful { .. } => Subject::default(),
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        match self {
+            Self::Making { .. } | Self::Settling { .. } => true,
+            Self::Deploy(reason) => reason.is_running(),
+            _ => false,
+        }
+    }
+}
