@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::{Desired, SOURCE_SNAPSHOT, Step, World};
+use super::{Desired, SOURCE_SNAPSHOT, Step, Which, World};
 use crate::operation::Plan;
 
 /// A clone, or what one would be.
@@ -159,43 +159,56 @@ fn uses(desired: &Desired) -> Vec<String> {
     [class, storage, iops].into_iter().flatten().collect()
 }
 
+/// Writes reach only snapshots that are named after the target; of the source's own, the automated ones may be copied.
 fn policies(desired: &Desired) -> Vec<Policy> {
     let (source, target) = (&desired.source.place, &desired.target.place);
-    let reads = json!({
-        "Effect": "Allow",
-        "Action": [
-            "cloudformation:DescribeStackEvents", "cloudformation:DescribeStacks", "cloudformation:GetTemplate",
-            "cloudformation:ListStackResources", "rds:DescribeDBInstances", "rds:DescribeDBSnapshotAttributes",
+    let allow =
+        |actions: &[&str], resources: &[String]| json!({"Effect": "Allow", "Action": actions, "Resource": resources});
+    let snapshots = |account: &str, name: &str| format!("arn:aws:rds:*:{account}:snapshot:{name}");
+    let made = format!("{}*", super::copy_prefix(&desired.target.word));
+    let reads = allow(
+        &[
+            "cloudformation:DescribeStackEvents",
+            "cloudformation:DescribeStackResources",
+            "cloudformation:DescribeStacks",
+            "cloudformation:GetTemplate",
+            "rds:DescribeDBInstances",
+            "rds:DescribeDBSnapshotAttributes",
             "rds:DescribeDBSnapshots",
         ],
-        "Resource": "*",
-    });
-    let ours =
-        |account: &str| format!("arn:aws:rds:*:{account}:snapshot:{}*", super::copy_prefix(&desired.target.word));
-    let on_source = json!({
-        "Effect": "Allow",
-        "Action": [
-            "rds:AddTagsToResource", "rds:CopyDBSnapshot", "rds:CreateDBSnapshot", "rds:DeleteDBSnapshot",
-            "rds:ModifyDBSnapshotAttribute",
-        ],
-        "Resource": [ours(&source.account), format!("arn:aws:rds:*:{}:snapshot:rds:*", source.account), format!("arn:aws:rds:*:{}:db:*", source.account)],
-    });
-    let on_target = json!({
-        "Effect": "Allow",
-        "Action": ["rds:AddTagsToResource", "rds:CopyDBSnapshot", "rds:DeleteDBSnapshot"],
-        "Resource": [ours(&target.account), ours(&source.account)],
-    });
-    let keys = json!({
-        "Effect": "Allow",
-        "Action": ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"],
-        "Resource": format!("arn:aws:kms:*:{}:key/*", source.account),
-    });
-    let document = |statements: Vec<&Json>| json!({"Version": "2012-10-17", "Statement": statements});
-    if source.account == target.account {
-        return vec![Policy { account: source.account.clone(), document: document(vec![&reads, &on_source]) }];
+        &["*".to_owned()],
+    );
+    let of_source = snapshots(&source.account, &made);
+    let chosen = match &desired.choice.which {
+        Which::Newest => vec![snapshots(&source.account, "rds:*")],
+        Which::Id(id) if id.starts_with("arn:") => vec![id.clone()],
+        Which::Id(id) => vec![snapshots(&source.account, id)],
+        Which::Fresh => Vec::new(),
+    };
+    let mut on_source = vec![reads.clone()];
+    if desired.choice.which == Which::Fresh {
+        let database = format!("arn:aws:rds:*:{}:db:*", source.account);
+        on_source.push(allow(&["rds:AddTagsToResource", "rds:CreateDBSnapshot"], &[database, of_source.clone()]));
     }
-    vec![
-        Policy { account: source.account.clone(), document: document(vec![&reads, &on_source]) },
-        Policy { account: target.account.clone(), document: document(vec![&reads, &on_target, &keys]) },
-    ]
+    let is_same_account = source.account == target.account;
+    if !is_same_account {
+        on_source
+            .push(allow(&["rds:AddTagsToResource", "rds:CopyDBSnapshot"], &[chosen, vec![of_source.clone()]].concat()));
+        on_source.push(allow(&["rds:ModifyDBSnapshotAttribute"], std::slice::from_ref(&of_source)));
+    }
+    on_source.push(allow(&["rds:DeleteDBSnapshot"], std::slice::from_ref(&of_source)));
+    let document = |statements: Vec<Json>| json!({"Version": "2012-10-17", "Statement": statements});
+    let mut policies = vec![Policy { account: source.account.clone(), document: document(on_source) }];
+    if !is_same_account {
+        let of_target = snapshots(&target.account, &made);
+        let keys = format!("arn:aws:kms:*:{}:key/*", source.account);
+        let on_target = vec![
+            reads,
+            allow(&["rds:AddTagsToResource", "rds:CopyDBSnapshot"], &[of_source, of_target.clone()]),
+            allow(&["rds:DeleteDBSnapshot"], &[of_target]),
+            allow(&["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"], &[keys]),
+        ];
+        policies.push(Policy { account: target.account.clone(), document: document(on_target) });
+    }
+    policies
 }

@@ -94,10 +94,8 @@ fn bring(desired: &Desired, seen: &SeenSource, chosen: &SeenSnapshot, is_ours: b
 
 fn key_arn(desired: &Desired, id: &str) -> String {
     let place = &desired.source.place;
-    let partition = desired.source.place.region.split('-').next().map_or("aws", |area| match area {
-        "cn" => "aws-cn",
-        _ => "aws",
-    });
+    // The partition of the snapshot's own ARN is not at hand here; that of a Region is its first part.
+    let partition = if place.region.starts_with("cn-") { "aws-cn" } else { "aws" };
     if id.starts_with("arn:") {
         id.to_owned()
     } else {
@@ -180,4 +178,187 @@ fn too_old(desired: &Desired, snapshot: &SeenSnapshot, now: &World) -> Option<Re
     };
     let age = u64::try_from(time.duration_since(data_as_of).as_secs()).unwrap_or(0);
     (age > max_age.as_secs()).then(|| Reason::TooOld { snapshot: name, data_as_of, max_seconds: max_age.as_secs() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clone::{Choice, SeenDatabase, Source, Target};
+    use crate::deploy::{self, Place};
+
+    const NOW: &str = "2026-11-25T12:00:00Z";
+
+    fn place(account: &str) -> Place {
+        Place { account: account.to_owned(), region: "eu-west-1".to_owned(), role: None }
+    }
+
+    fn desired(target: &str) -> Desired {
+        let marks = [("greenroom:project", "sync"), ("greenroom:environment", "twin")];
+        Desired {
+            source: Source { environment: "production".to_owned(), place: place("2"), ..Source::default() },
+            target: Target {
+                word: "twin".to_owned(),
+                project: "sync".to_owned(),
+                place: place(target),
+                tags: marks.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+                ..Target::default()
+            },
+            choice: Choice { which: Which::Newest, max_age: Some(std::time::Duration::from_secs(86400)) },
+            ..Desired::default()
+        }
+    }
+
+    /// A snapshot in words: its name, how many hours ago its data is of, and what is special about it.
+    ///
+    /// `ours`: made for the target. `own-key`, `aws-key`: encrypted, with a key of the stack or the account's. `shared`: with
+    /// account 4. Any other word is its status.
+    fn snapshot(words: &str) -> SeenSnapshot {
+        let mut words = words.split(' ');
+        let name = words.next().unwrap_or_default();
+        let hours: i64 = words.next().and_then(|text| text.parse().ok()).expect("an age in hours");
+        let now: jiff::Timestamp = NOW.parse().expect("a time");
+        let mut snapshot = SeenSnapshot {
+            name: name.to_owned(),
+            arn: format!("arn:{name}"),
+            kind: if name.starts_with("rds:") { "automated" } else { "manual" }.to_owned(),
+            status: "available".to_owned(),
+            data_as_of: Some(now - jiff::SignedDuration::from_hours(hours)),
+            ..SeenSnapshot::default()
+        };
+        for word in words {
+            match word {
+                "ours" => {
+                    snapshot.tags = desired("4").target.tags;
+                    snapshot.tags.insert(SOURCE_SNAPSHOT.to_owned(), "arn:rds:a".to_owned());
+                }
+                "own-key" => snapshot.key = Some("arn:key/own".to_owned()),
+                "aws-key" => snapshot.key = Some("arn:key/default".to_owned()),
+                "shared" => snapshot.shared_with = vec!["4".to_owned()],
+                status => status.clone_into(&mut snapshot.status),
+            }
+        }
+        snapshot
+    }
+
+    fn world(snapshots: &[&str], copies: &[&str]) -> World {
+        let deploy = deploy::World { now: NOW.parse().ok(), ..deploy::World::default() };
+        let database = SeenDatabase {
+            id: "db".to_owned(),
+            resource_id: "db-1".to_owned(),
+            status: "available".to_owned(),
+            ..SeenDatabase::default()
+        };
+        let source = SeenSource {
+            database: Some(database),
+            snapshots: snapshots.iter().map(|it| snapshot(it)).collect(),
+            keys: vec!["own".to_owned()],
+        };
+        World { deploy, source: Some(source), copies: copies.iter().map(|it| snapshot(it)).collect(), database: None }
+    }
+
+    fn told(next: Next) -> String {
+        match next {
+            Next::Ready { identifier } => format!("restore {identifier}"),
+            Next::Do(Step::CopySnapshot { from, account, key, .. }) => {
+                let key = key.map(|key| format!(" under {key}")).unwrap_or_default();
+                format!("copy {from} to {account}{key}")
+            }
+            Next::Do(Step::TakeSnapshot { database, .. }) => format!("take one of {database}"),
+            Next::Do(step) => step.to_string(),
+            Next::Wait(reason) => format!("wait: {reason}"),
+            Next::Refuse(because) => because.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        }
+    }
+
+    /// Source in account 2, with these snapshots; target in that account, with these copies made for it.
+    #[track_caller]
+    fn check(target: &str, snapshots: &[&str], copies: &[&str], expectation: &str) {
+        let world = world(snapshots, copies);
+        assert_eq!(told(next(&desired(target), &World::default(), &world)), expectation);
+    }
+
+    #[test]
+    fn in_its_own_account_a_snapshot_is_restored_as_it_is() {
+        check("2", &["rds:a 2 own-key", "rds:b 1 own-key", "mine 0"], &[], "restore rds:b");
+        check("2", &["rds:a 2 aws-key"], &[], "restore rds:a");
+    }
+
+    #[test]
+    fn for_another_account_it_is_copied_shared_and_copied_under_a_key_there() {
+        check("4", &["rds:a 2 own-key"], &[], "copy rds:a to 2");
+        check("4", &["rds:a 2", "twin-src-1 2 ours creating"], &[], "wait: snapshot `twin-src-1` is creating");
+        let share = "share snapshot `twin-src-1` with account 4";
+        check("4", &["rds:a 2 own-key", "twin-src-1 2 ours own-key"], &[], share);
+        let shared = "twin-src-1 2 ours own-key shared";
+        check("4", &[shared], &[], "copy arn:twin-src-1 to 4 under alias/aws/rds");
+        check("4", &[shared], &["twin-src-1 2 ours copying"], "wait: snapshot `twin-src-1` is copying");
+        check("4", &[shared], &["twin-src-1 2 ours"], "restore twin-src-1");
+    }
+
+    #[test]
+    fn what_is_not_encrypted_is_restored_from_where_it_is_shared() {
+        check("4", &["twin-src-1 2 ours shared"], &[], "restore arn:twin-src-1");
+    }
+
+    #[test]
+    fn what_is_under_the_accounts_default_key_is_copied_under_the_stacks_own() {
+        check("4", &["rds:a 2 aws-key"], &[], "copy rds:a to 2 under arn:aws:kms:eu-west-1:2:key/own");
+        let mut keyless = world(&["rds:a 2 aws-key"], &[]);
+        keyless.source.as_mut().expect("a source").keys.clear();
+        let said = told(next(&desired("4"), &World::default(), &keyless));
+        assert_eq!(said, "snapshot `rds:a` is under a key that is no resource of its stack, and cannot be shared");
+    }
+
+    #[test]
+    fn the_newest_that_is_available_and_automated_is_chosen() {
+        check("2", &["rds:a 3", "rds:b 2 creating", "mine 1"], &[], "restore rds:a");
+        check("2", &["mine 1"], &[], "`production` has no automated snapshot");
+    }
+
+    #[test]
+    fn data_that_is_too_old_is_refused() {
+        let said = "the data of snapshot `rds:a` is of 2026-11-24T11:00:00Z, older than 24 h";
+        check("2", &["rds:a 25"], &[], said);
+        check("2", &["rds:a 24"], &[], "restore rds:a");
+    }
+
+    // A copy takes hours. The run that began it with data young enough goes on with it; another one asks again.
+    #[test]
+    fn what_this_run_made_is_not_judged_by_its_age_again() {
+        let now = world(&[], &["twin-src-1 25 ours"]);
+        assert_eq!(told(next(&desired("4"), &World::default(), &now)), "restore twin-src-1");
+        let said = "the data of snapshot `twin-src-1` is of 2026-11-24T11:00:00Z, older than 24 h";
+        assert_eq!(told(next(&desired("4"), &now, &now)), said);
+    }
+
+    #[test]
+    fn a_fresh_one_is_taken_once() {
+        let mut wanted = desired("4");
+        wanted.choice.which = Which::Fresh;
+        assert_eq!(told(next(&wanted, &World::default(), &world(&["rds:a 2"], &[]))), "take one of db");
+        let taken = world(&["rds:a 2", "twin-src-1 0 ours creating"], &[]);
+        let said = "wait: snapshot `twin-src-1` is creating";
+        assert_eq!(told(next(&wanted, &World::default(), &taken)), said);
+    }
+
+    #[test]
+    fn one_that_is_named_must_be_the_sources_and_usable() {
+        let named = |id: &str, snapshots: &[&str]| {
+            let mut wanted = desired("2");
+            wanted.choice = Choice { which: Which::Id(id.to_owned()), max_age: None };
+            told(next(&wanted, &World::default(), &world(snapshots, &[])))
+        };
+        assert_eq!(named("mine", &["rds:a 1", "mine 300"]), "restore mine");
+        assert_eq!(named("arn:mine", &["mine 300"]), "restore mine");
+        assert_eq!(named("nope", &["mine 300"]), "`production` has no snapshot `nope`");
+        assert_eq!(named("mine", &["mine 300 failed"]), "snapshot `mine` is failed");
+    }
+
+    /// A person's snapshot is never shared: taking that back later might take it from somebody else.
+    #[test]
+    fn somebody_elses_manual_snapshot_is_copied_before_it_is_shared() {
+        let mut wanted = desired("4");
+        wanted.choice = Choice { which: Which::Id("mine".to_owned()), max_age: None };
+        assert_eq!(told(next(&wanted, &World::default(), &world(&["mine 1 own-key"], &[]))), "copy mine to 2");
+    }
 }

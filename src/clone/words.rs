@@ -153,7 +153,7 @@ pub enum Reason {
         target: String,
     },
     /// The target lives longer than its source allows.
-    #[error("`{target}` lives for {} hours; `{source_environment}` allows {}", hours(*seconds), hours(*max_seconds))]
+    #[error("`{target}` lives for {}; `{source_environment}` allows {}", span(*seconds), span(*max_seconds))]
     LivesTooLong {
         /// The source.
         source_environment: String,
@@ -242,7 +242,7 @@ pub enum Reason {
         id: Option<String>,
     },
     /// The snapshot's data is too old.
-    #[error("the data of snapshot `{snapshot}` is of {data_as_of}, older than {} hours", hours(*max_seconds))]
+    #[error("the data of snapshot `{snapshot}` is of {data_as_of}, older than {}", span(*max_seconds))]
     TooOld {
         /// The snapshot.
         snapshot: String,
@@ -301,8 +301,9 @@ pub enum Reason {
     Deploy(Box<deploy::Reason>),
 }
 
-fn hours(seconds: u64) -> u64 {
-    seconds / 3600
+/// A duration as files say it.
+fn span(seconds: u64) -> String {
+    if seconds.is_multiple_of(3600) { format!("{} h", seconds / 3600) } else { format!("{} min", seconds / 60) }
 }
 
 impl Reason {

@@ -156,7 +156,13 @@ fn wanted(
 ) -> Result<Desired, Stop> {
     let templates = templates(project, [source, target]);
     let open = rendered(project, target, &templates, &[])?;
-    let (stack_name, database, parameter) = database_of(target, &open)?;
+    let objections = objections(source, target);
+    let (stack_name, database, parameter) = match database_of(target, &open) {
+        Ok(found) => found,
+        // The wrong environment has no such database, and what is wrong is the environment.
+        Err(_) if !objections.is_empty() => return Err(refused(source, target, &objections).into()),
+        Err(failure) => return Err(failure.into()),
+    };
     let closed = closed(target, &stack_name, &templates)?;
     let safe = upto(&deployment(project, target, &open, &templates)?, &stack_name);
     let closed_rendered = rendered(project, &closed, &templates, &safe)?;
@@ -202,7 +208,7 @@ fn wanted(
         safe: with(deployment(project, &closed, &closed_rendered, &templates)?),
         open: with(open_desired),
         choice: choice(target, request)?,
-        objections: objections(source, target),
+        objections,
     };
     Ok(wanted)
 }
@@ -356,6 +362,18 @@ fn choice(target: &Environment, request: &Request) -> Result<Choice, Failure> {
         choice.max_age = Some(max_age);
     }
     Ok(choice)
+}
+
+fn refused(source: &Environment, target: &Environment, because: &[Reason]) -> Failure {
+    let (source, target) = (source.name.to_string(), target.name.to_string());
+    let mut failure = Failure::new(Exit::Refused, format!("the clone of `{source}` as `{target}` is refused"));
+    failure.reasons = because.iter().map(ToString::to_string).collect();
+    for hint in because.iter().filter_map(|reason| reason.hint(&source, &target)) {
+        if !failure.hints.contains(&hint) {
+            failure = failure.hint(hint);
+        }
+    }
+    failure
 }
 
 /// What the files alone say against it, all at once.
