@@ -36,7 +36,7 @@ properties:
   restored: {type: boolean, default: false, description: Whether it is made from a snapshot}
   quarantined: {type: boolean, default: false, description: Whether nobody comes in}
   class: {type: string, default: db.r7g.large, description: The class}
-  reader: {type: string, default: "000000000000", description: The account that may read the snapshots}
+  reader: {type: string, default: nobody, description: The account that may read the snapshots}
   snapshot: {type: string, x-parameter: Snapshot, description: The snapshot it is made from}
 ";
 
@@ -169,7 +169,13 @@ fn a_fresh_snapshot_is_taken_once_and_goes_with_the_clone() {
 fn without_a_clone_a_deployment_says_how_to_make_one() {
     let cloud = with_source();
     let ran = cloud.ends("deploy twin --yes", 3);
-    expect![[""]].assert_eq(&ran.stderr);
+    expect![[r#"
+        twin · local cloud, nothing is real · eu-west-1
+        error: the deployment of `twin` is refused
+          parameter `Snapshot` of `database` is to be {previous: true}, but the stack has none yet
+
+        hint: `greenroom clone SOURCE twin` makes it from a snapshot first
+    "#]].assert_eq(&ran.stderr);
 }
 
 #[test]
@@ -178,15 +184,9 @@ fn swapped_environments_are_told_so() {
     let ran = cloud.ends("clone twin live --yes", 3);
     expect![[r#"
         error: the clone of `twin` as `live` is refused
-          `live` is not made from `twin`: its file says `clone: {from: live}`
-          `twin` does not allow clones called `live`
-          `live` is protected: nothing is cloned into it
-          `live` has no lifetime; a clone of customers' data must end
+          `live` is not made from `twin`: it is the other way round
 
         hint: they are the wrong way round: `greenroom clone live twin`
-        hint: in environments/twin.yaml: `clone_policy: {targets: [live]}`
-        hint: clone into an environment that is not `protected`
-        hint: in environments/live.yaml: `lifetime: 48h`
     "#]].assert_eq(&ran.stderr);
 }
 
@@ -198,7 +198,19 @@ fn all_that_is_against_it_is_said_at_once() {
     cloud.edit("environments/live.yaml", "{reader: \"444444444444\"}", "{reader: \"111111111111\"}");
     let before = cloud.state();
     let ran = cloud.ends("clone live twin --yes --snapshot nope", 3);
-    expect![[""]].assert_eq(&ran.stderr);
+    expect![[r#"
+        twin · local cloud, nothing is real · eu-west-1
+        error: the clone of `live` as `twin` is refused
+          `twin` lives for 72 h; `live` allows 48 h
+          `twin` would not be a twin: DBInstanceClass would be db.t4g.large, the source has db.r7g.large
+          the key of `live`'s database does not let account 444444444444 in
+          `live` has no snapshot `nope`
+
+        hint: shorten `lifetime` in environments/twin.yaml
+        hint: take the line out of environments/twin.yaml, or declare it there under `differences`
+        hint: in environments/live.yaml, stack of the database: `clone_account_ids: ["444444444444"]`, and deploy it
+        hint: `--snapshot fresh` takes one now; `--max-age` says how old it may be
+    "#]].assert_eq(&ran.stderr);
     assert_eq!(cloud.state(), before);
 }
 
@@ -207,7 +219,13 @@ fn a_source_that_was_changed_by_hand_is_not_cloned() {
     let mut cloud = with_source();
     cloud.edit("templates/database/stack.yaml", "AllocatedStorage: \"100\"", "AllocatedStorage: \"150\"");
     let ran = cloud.ends(CLONE, 3);
-    expect![[""]].assert_eq(&ran.stderr);
+    expect![[r#"
+        twin · local cloud, nothing is real · eu-west-1
+        error: the clone of `live` as `twin` is refused
+          `live` is not what its file says: AllocatedStorage is 100, the file says 150
+
+        hint: bring file and cloud together first: `greenroom plan live`
+    "#]].assert_eq(&ran.stderr);
 }
 
 #[test]

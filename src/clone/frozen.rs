@@ -104,10 +104,20 @@ fn is_enough(property: &str, says: &Json, has: &Json) -> bool {
     property == "AllocatedStorage" && number(says).zip(number(has)).is_some_and(|(says, has)| says >= has)
 }
 
-/// What RDS fills in where nothing is said, and what it does not tell.
+/// What a restore takes from the snapshot where nothing is said, or RDS fills in, or does not tell of.
 fn is_given_by_rds(property: &str) -> bool {
-    ["Iops", "StorageThroughput", "CACertificateIdentifier", "EngineLifecycleSupport", "DatabaseInsightsMode"]
-        .contains(&property)
+    const GIVEN: [&str; 9] = [
+        "AllocatedStorage",
+        "CACertificateIdentifier",
+        "DatabaseInsightsMode",
+        "Engine",
+        "EngineLifecycleSupport",
+        "EngineVersion",
+        "Iops",
+        "Port",
+        "StorageThroughput",
+    ];
+    GIVEN.contains(&property)
 }
 
 fn is_off(value: &Json) -> bool {

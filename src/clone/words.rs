@@ -129,6 +129,7 @@ pub enum Reason {
     },
     /// The target is made from another environment.
     #[error("`{target}` is not made from `{source_environment}`: {}", match from {
+        Some(from) if from == target => "it is the other way round".to_owned(),
         Some(from) => format!("its file says `clone: {{from: {from}}}`"),
         None => "its file has no `clone`".to_owned(),
     })]
@@ -137,7 +138,7 @@ pub enum Reason {
         source_environment: String,
         /// The target.
         target: String,
-        /// The source that the file says.
+        /// The source that the file says; the target itself where they are the wrong way round.
         from: Option<String>,
     },
     /// Nothing is cloned into what is harder to hurt.

@@ -382,10 +382,17 @@ fn objections(source: &Environment, target: &Environment) -> Vec<Reason> {
     let mut all = Vec::new();
     let from = target.clone.as_ref().map(|clone| clone.from.value.clone());
     if from.as_ref() != Some(&source_environment) {
-        // Both ways round: whoever swaps them is told so.
         let is_swapped = source.clone.as_ref().is_some_and(|clone| clone.from.value == name);
-        let from = if is_swapped { Some(name.clone()) } else { from };
-        all.push(Reason::NotItsSource { source_environment: source_environment.clone(), target: name.clone(), from });
+        let reason = |from| Reason::NotItsSource {
+            source_environment: source_environment.clone(),
+            target: name.clone(),
+            from,
+        };
+        if is_swapped {
+            // Whatever else is wrong is right the other way round.
+            return vec![reason(Some(name.clone()))];
+        }
+        all.push(reason(from));
     }
     let policy = source.clone_policy.as_ref();
     let is_allowed =
