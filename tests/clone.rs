@@ -175,7 +175,8 @@ fn without_a_clone_a_deployment_says_how_to_make_one() {
           parameter `Snapshot` of `database` is to be {previous: true}, but the stack has none yet
 
         hint: `greenroom clone SOURCE twin` makes it from a snapshot first
-    "#]].assert_eq(&ran.stderr);
+    "#]]
+    .assert_eq(&ran.stderr);
 }
 
 #[test]
@@ -187,7 +188,8 @@ fn swapped_environments_are_told_so() {
           `live` is not made from `twin`: it is the other way round
 
         hint: they are the wrong way round: `greenroom clone live twin`
-    "#]].assert_eq(&ran.stderr);
+    "#]]
+    .assert_eq(&ran.stderr);
 }
 
 #[test]
@@ -210,7 +212,8 @@ fn all_that_is_against_it_is_said_at_once() {
         hint: take the line out of environments/twin.yaml, or declare it there under `differences`
         hint: in environments/live.yaml, stack of the database: `clone_account_ids: ["444444444444"]`, and deploy it
         hint: `--snapshot fresh` takes one now; `--max-age` says how old it may be
-    "#]].assert_eq(&ran.stderr);
+    "#]]
+    .assert_eq(&ran.stderr);
     assert_eq!(cloud.state(), before);
 }
 
@@ -225,7 +228,8 @@ fn a_source_that_was_changed_by_hand_is_not_cloned() {
           `live` is not what its file says: AllocatedStorage is 100, the file says 150
 
         hint: bring file and cloud together first: `greenroom plan live`
-    "#]].assert_eq(&ran.stderr);
+    "#]]
+    .assert_eq(&ran.stderr);
 }
 
 #[test]

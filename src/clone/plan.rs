@@ -104,10 +104,7 @@ fn closed(desired: &Desired, snapshot: Option<&str>, first: &World, now: &World)
             }
         }
     }
-    let is_done = matches!(deploy(&safe, &first.deploy, &now.deploy), Plan::Converged);
-    let left = deploy(&safe, &first.deploy, &now.deploy).map(Step::Closed, wrapped);
-    // What is prepared of the stacks that follow is no business of this part.
-    if is_done && snapshot.is_some() { opened(desired, first, now) } else { left }
+    deploy(&safe, &first.deploy, &now.deploy).map(Step::Closed, wrapped)
 }
 
 fn opened(desired: &Desired, first: &World, now: &World) -> Left {
@@ -236,4 +233,380 @@ fn judge(desired: &Desired, now: &World) -> Verdict {
     let reasons: Vec<Reason> =
         differing.map(|it| Reason::Unfaithful { property: it.property, has: it.has, says: it.says }).collect();
     if reasons.is_empty() { Verdict::Faithful } else { Verdict::Refuse(reasons) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::clone::snapshot::was_made_for;
+    use crate::clone::{
+        Choice, Properties, SOURCE_SNAPSHOT, SeenSnapshot, SeenSource, Source, Target, Which, copy_prefix,
+    };
+    use crate::deploy::{DesiredStack, Place};
+    use crate::environment::Reference;
+    use crate::template::Parameter;
+
+    fn place(account: &str) -> Place {
+        Place { account: account.to_owned(), region: "eu-west-1".to_owned(), role: None }
+    }
+
+    fn properties(value: &Json) -> Properties {
+        value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    fn marks(stack: &str) -> [(String, String); 3] {
+        [("project", "sync"), ("environment", "twin"), ("stack", stack)]
+            .map(|(mark, value)| (format!("greenroom:{mark}"), value.to_owned()))
+    }
+
+    fn stacks(names: &[&str], snapshot: ParameterValue) -> deploy::Desired {
+        let stack = |name: &&str| DesiredStack {
+            name: (*name).to_owned(),
+            stack_name: format!("sync-twin-{name}"),
+            place: place("4"),
+            template: json!({"Resources": {}}),
+            template_digest: "template".to_owned(),
+            tags: marks(name).into(),
+            parameters: (*name == "database")
+                .then(|| Parameter { name: "Snapshot".to_owned(), value: snapshot.clone() })
+                .into_iter()
+                .collect(),
+            ..DesiredStack::default()
+        };
+        deploy::Desired {
+            environment: "twin".to_owned(),
+            environment_word: "twin".to_owned(),
+            project: "sync".to_owned(),
+            stacks: names.iter().map(stack).collect(),
+            ..deploy::Desired::default()
+        }
+    }
+
+    fn desired() -> Desired {
+        let written = properties(&json!({"DBInstanceClass": "db.r7g.large", "MultiAZ": true}));
+        let previous = ParameterValue::Reference(Reference::Previous);
+        Desired {
+            source: Source {
+                environment: "production".to_owned(),
+                place: place("2"),
+                stack_name: "sync-production-database".to_owned(),
+                written: written.clone(),
+                lets_target_in: true,
+                ..Source::default()
+            },
+            target: Target {
+                environment: "twin".to_owned(),
+                word: "twin".to_owned(),
+                project: "sync".to_owned(),
+                place: place("4"),
+                stack: "database".to_owned(),
+                parameter: "Snapshot".to_owned(),
+                written,
+                tags: marks("database").into(),
+                ..Target::default()
+            },
+            safe: stacks(&["network", "database"], previous.clone()),
+            open: stacks(&["network", "database", "api"], previous),
+            choice: Choice { which: Which::Newest, max_age: Some(Duration::from_secs(86400)) },
+            ..Desired::default()
+        }
+    }
+
+    const NOW: &str = "2026-11-25T12:00:00Z";
+
+    fn database(status: &str, class: &str) -> SeenDatabase {
+        SeenDatabase {
+            id: "db".to_owned(),
+            resource_id: "db-1".to_owned(),
+            status: status.to_owned(),
+            properties: properties(&json!({"DBInstanceClass": class, "MultiAZ": true, "StorageEncrypted": true})),
+            ..SeenDatabase::default()
+        }
+    }
+
+    fn snapshot(name: &str, hours: i64) -> SeenSnapshot {
+        let now: jiff::Timestamp = NOW.parse().expect("a time");
+        SeenSnapshot {
+            name: name.to_owned(),
+            arn: format!("arn:{name}"),
+            kind: if name.starts_with("rds:") { "automated" } else { "manual" }.to_owned(),
+            status: "available".to_owned(),
+            data_as_of: Some(now - jiff::SignedDuration::from_hours(hours)),
+            key: Some("arn:key/own".to_owned()),
+            ..SeenSnapshot::default()
+        }
+    }
+
+    /// Nothing of the target is there; the source runs and has a snapshot of an hour ago.
+    fn beginning() -> World {
+        let deploy = deploy::World { now: NOW.parse().ok(), ..deploy::World::default() };
+        let source = SeenSource {
+            database: Some(database("available", "db.r7g.large")),
+            snapshots: vec![snapshot("rds:a", 1)],
+            keys: vec!["own".to_owned()],
+        };
+        World { deploy, source: Some(source), ..World::default() }
+    }
+
+    /// The target's database stack is there, with this status, made from a snapshot.
+    fn restored(status: &str, database: Option<SeenDatabase>) -> World {
+        let live = LiveStack {
+            id: "arn:database".to_owned(),
+            name: "sync-twin-database".to_owned(),
+            status: status.parse().unwrap_or_default(),
+            parameters: [("Snapshot".to_owned(), "twin-src-1".to_owned())].into(),
+            tags: marks("database").into(),
+            ..LiveStack::default()
+        };
+        let mut world = World { source: None, database, ..beginning() };
+        world.deploy.stacks.insert("database".to_owned(), live);
+        world
+    }
+
+    /// What is done, waited for or said against it, without the digests in names.
+    fn told(left: &Left) -> Vec<String> {
+        let short = |text: String| text.split(" `r-").next().unwrap_or_default().to_owned();
+        let because: Vec<String> = match left {
+            Plan::Refused { because, .. } | Plan::Failed { causes: because, .. } => {
+                because.iter().map(ToString::to_string).collect()
+            }
+            Plan::Converged | Plan::Going { .. } => Vec::new(),
+        };
+        let kind = |step: &Step| match step {
+            Step::Closed(step) => short(format!("closed: {} {step}", step.stack_name())),
+            Step::Open(step) => short(format!("open: {} {step}", step.stack_name())),
+            Step::CopySnapshot { from, account, .. } => format!("copy {from} to {account}"),
+            step => step.to_string(),
+        };
+        let steps = left.now().iter().map(kind);
+        steps.chain(left.waiting().iter().map(ToString::to_string)).chain(because).collect()
+    }
+
+    trait Named {
+        fn stack_name(&self) -> String;
+    }
+
+    impl Named for deploy::Step {
+        fn stack_name(&self) -> String {
+            crate::operation::About::subject(self).stack.unwrap_or_default()
+        }
+    }
+
+    #[track_caller]
+    fn check(desired: &Desired, world: &World, expectation: &[&str]) {
+        assert_eq!(told(&plan(desired, world, world)), expectation);
+    }
+
+    #[test]
+    fn the_network_comes_up_while_the_snapshot_is_copied() {
+        let expectation = ["copy rds:a to 2", "closed: network create change set"];
+        check(&desired(), &beginning(), &expectation);
+    }
+
+    #[test]
+    fn a_source_that_is_not_there_is_said() {
+        let world = World { source: Some(SeenSource::default()), ..beginning() };
+        let said = "`production` has no database to clone: stack `sync-production-database` is not there";
+        check(&desired(), &world, &[said]);
+    }
+
+    #[test]
+    fn a_source_that_drifts_is_not_cloned_unless_its_file_says_so() {
+        let mut world = beginning();
+        world.source.as_mut().expect("a source").database = Some(database("available", "db.t4g.large"));
+        let expectation = [
+            "`production` is not what its file says: DBInstanceClass is db.t4g.large, the file says db.r7g.large",
+            "`twin` would not be a twin: DBInstanceClass would be db.r7g.large, the source has db.t4g.large",
+        ];
+        check(&desired(), &world, &expectation);
+        let mut wanted = desired();
+        wanted.source.ignored = ["DBInstanceClass".to_owned()].into();
+        wanted.target.declared = ["DBInstanceClass".to_owned()].into();
+        check(&wanted, &world, &["copy rds:a to 2", "closed: network create change set"]);
+    }
+
+    #[test]
+    fn a_key_that_does_not_let_the_target_in_is_found_before_the_first_copy() {
+        let mut wanted = desired();
+        wanted.source.lets_target_in = false;
+        check(&wanted, &beginning(), &["the key of `production`'s database does not let account 4 in"]);
+    }
+
+    #[test]
+    fn what_the_last_stack_refers_to_is_missed_before_the_first_is_made() {
+        let mut wanted = desired();
+        let output = "Url".to_owned();
+        let reference = Reference::Output { environment: None, stack: "elk".to_owned(), output };
+        let parameter = Parameter { name: "Url".to_owned(), value: ParameterValue::Reference(reference) };
+        wanted.open.stacks[2].parameters.push(parameter);
+        let said = plan(&wanted, &beginning(), &beginning());
+        assert!(matches!(said, Plan::Refused { ref because, .. } if because.len() == 1), "{said:?}");
+    }
+
+    #[test]
+    fn a_database_that_has_not_come_to_rest_stays_closed() {
+        let mut settling = database("modifying", "db.r7g.large");
+        settling.pending = vec!["MaxAllocatedStorage".to_owned()];
+        let world = restored("CREATE_COMPLETE", Some(settling));
+        check(&desired(), &world, &["database `db` is modifying; MaxAllocatedStorage is pending"]);
+    }
+
+    #[test]
+    fn a_database_that_is_not_as_written_stays_closed() {
+        let world = restored("CREATE_COMPLETE", Some(database("available", "db.t4g.large")));
+        let said = "the restored database is not what was written: DBInstanceClass is db.t4g.large, not db.r7g.large";
+        check(&desired(), &world, &[said]);
+    }
+
+    #[test]
+    fn a_database_in_a_terminal_state_is_said() {
+        for status in ["failed", "restore-error", "insufficient-capacity", "storage-full", "incompatible-restore"] {
+            let world = restored("CREATE_COMPLETE", Some(database(status, "db.r7g.large")));
+            check(&desired(), &world, &[&format!("database `db` is {status}")]);
+        }
+        check(&desired(), &restored("CREATE_COMPLETE", None), &["stack `database` is there, and its database is not"]);
+    }
+
+    #[test]
+    fn a_faithful_database_is_opened() {
+        let world = restored("CREATE_COMPLETE", Some(database("available", "db.r7g.large")));
+        let left = plan(&desired(), &world, &world);
+        assert!(!left.now().is_empty(), "{left:?}");
+        assert!(left.now().iter().all(|step| matches!(step, Step::Open(_))), "{left:?}");
+    }
+
+    #[test]
+    fn while_it_is_made_the_source_is_not_looked_at() {
+        let world = restored("CREATE_IN_PROGRESS", None);
+        let left = plan(&desired(), &world, &world);
+        assert!(left.now().iter().all(|step| matches!(step, Step::Closed(_))), "{left:?}");
+        assert!(!left.waiting().is_empty(), "{left:?}");
+    }
+
+    /// Numbers that are the same in every run (xorshift).
+    struct Dice(u64);
+
+    impl Dice {
+        fn roll(&mut self, sides: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % sides
+        }
+
+        fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+            let position = self.roll(all.len() as u64);
+            all[usize::try_from(position).unwrap_or(0)]
+        }
+    }
+
+    fn random_snapshot(dice: &mut Dice) -> SeenSnapshot {
+        let names = ["rds:a", "rds:b", "mine", "twin-src-1", "twin-src-decoy", "twin-2-src-1"];
+        let mut snapshot = snapshot(dice.one_of(&names), i64::try_from(dice.roll(40)).unwrap_or(0));
+        dice.one_of(&["available", "available", "creating", "copying", "failed"]).clone_into(&mut snapshot.status);
+        snapshot.key = [None, Some("arn:key/own".to_owned()), Some("arn:key/default".to_owned())]
+            [usize::try_from(dice.roll(3)).unwrap_or(0)]
+        .clone();
+        for (key, value) in marks("database") {
+            if dice.roll(3) > 0 {
+                snapshot.tags.insert(key, value);
+            }
+        }
+        if dice.roll(2) > 0 {
+            snapshot.tags.insert(SOURCE_SNAPSHOT.to_owned(), "arn:rds:a".to_owned());
+        }
+        if dice.roll(2) > 0 {
+            snapshot.shared_with = vec!["4".to_owned()];
+        }
+        snapshot
+    }
+
+    fn random_world(dice: &mut Dice) -> World {
+        let status = dice.one_of(&["available", "modifying", "failed", "backing-up"]);
+        let class = dice.one_of(&["db.r7g.large", "db.r7g.large", "db.t4g.large"]);
+        let database = database(status, class);
+        let states = [
+            "CREATE_IN_PROGRESS",
+            "CREATE_COMPLETE",
+            "ROLLBACK_COMPLETE",
+            "UPDATE_IN_PROGRESS",
+            "UPDATE_ROLLBACK_COMPLETE",
+            "REVIEW_IN_PROGRESS",
+            "DELETE_FAILED",
+        ];
+        let mut world = match dice.roll(2) {
+            0 => beginning(),
+            _ => restored(dice.one_of(&states), Some(database.clone()).filter(|_| dice.roll(4) > 0)),
+        };
+        if dice.roll(3) == 0 {
+            for live in world.deploy.stacks.values_mut() {
+                live.tags.clear();
+            }
+        }
+        if let Some(source) = &mut world.source {
+            source.database = Some(database).filter(|_| dice.roll(8) > 0);
+            source.snapshots = (0..dice.roll(5)).map(|_| random_snapshot(dice)).collect();
+            if dice.roll(4) == 0 {
+                source.keys.clear();
+            }
+            world.copies = (0..dice.roll(3)).map(|_| random_snapshot(dice)).collect();
+        }
+        world
+    }
+
+    /// Nothing but taking, copying and sharing is ever asked of the source's account, and only for snapshots that are named after
+    /// the target; nothing is shared with anybody but the target's account, or shared that was not made for the target.
+    #[test]
+    fn in_no_world_is_anything_of_the_sources_changed() {
+        let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+        let (mut taken, mut copied, mut shared, mut opened) = (0, 0, 0, 0);
+        for _ in 0..10_000 {
+            let mut wanted = desired();
+            wanted.choice.which = match dice.roll(3) {
+                0 => Which::Newest,
+                1 => Which::Fresh,
+                _ => Which::Id("mine".to_owned()),
+            };
+            let (first, now) = (random_world(&mut dice), random_world(&mut dice));
+            let left = plan(&wanted, &first, &now);
+            assert_eq!(left.flaw(), None, "{now:?}");
+            for step in left.now() {
+                match step {
+                    Step::TakeSnapshot { name, .. } => {
+                        taken += 1;
+                        assert_eq!(wanted.choice.which, Which::Fresh);
+                        assert!(name.starts_with(&copy_prefix("twin")), "{name}");
+                    }
+                    Step::CopySnapshot { name, tags, .. } => {
+                        copied += 1;
+                        let copy = SeenSnapshot {
+                            name: name.clone(),
+                            kind: "manual".to_owned(),
+                            tags: tags.clone(),
+                            ..SeenSnapshot::default()
+                        };
+                        assert!(was_made_for("sync", "twin", &copy), "`destroy` would not know {copy:?}");
+                    }
+                    Step::ShareSnapshot { snapshot, account, place } => {
+                        shared += 1;
+                        assert_eq!((account.as_str(), place.account.as_str()), ("4", "2"));
+                        let source = now.source.clone().unwrap_or_default();
+                        let mut ours = source.snapshots.iter().filter(|it| was_made_for("sync", "twin", it));
+                        assert!(ours.any(|it| it.name == *snapshot), "{snapshot}");
+                    }
+                    Step::Closed(step) | Step::Open(step) => {
+                        opened += 1;
+                        let stack = step.stack_name();
+                        let target = wanted.open.stack(&stack).expect("a stack of the target");
+                        assert_eq!(target.place.account, "4");
+                    }
+                }
+            }
+        }
+        assert!(taken > 20 && copied > 20 && shared > 20 && opened > 20, "{taken} {copied} {shared} {opened}");
+    }
 }

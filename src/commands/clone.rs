@@ -383,11 +383,8 @@ fn objections(source: &Environment, target: &Environment) -> Vec<Reason> {
     let from = target.clone.as_ref().map(|clone| clone.from.value.clone());
     if from.as_ref() != Some(&source_environment) {
         let is_swapped = source.clone.as_ref().is_some_and(|clone| clone.from.value == name);
-        let reason = |from| Reason::NotItsSource {
-            source_environment: source_environment.clone(),
-            target: name.clone(),
-            from,
-        };
+        let reason =
+            |from| Reason::NotItsSource { source_environment: source_environment.clone(), target: name.clone(), from };
         if is_swapped {
             // Whatever else is wrong is right the other way round.
             return vec![reason(Some(name.clone()))];

@@ -1,10 +1,13 @@
 //! Deletes what is no longer wanted, in reverse order, by the policies of the template; and ends operations.
 
+use std::collections::BTreeSet;
+
 use super::work::{Tried, unknown_type};
 use super::{Run, SECONDS_TO_RETRY};
 use crate::simulator::cloudformation::change_sets;
 use crate::simulator::cloudformation::stack::{
-    Deletion, DeletionState, Kind, OnFailure, Policy, ResourceStatus, StackResource, StackStatus, Transition,
+    Deletion, DeletionState, Deployment, Kind, OnFailure, Policy, ResourceStatus, StackResource, StackStatus,
+    Transition,
 };
 use crate::simulator::faults::Work as FaultedWork;
 use crate::simulator::resources::{self, Farewell};
@@ -161,6 +164,14 @@ impl Run<'_> {
             .collect();
         let reason = format!("The following resource(s) failed to delete: [{}]. ", failed.join(", "));
         let has_leftovers = !failed.is_empty() && !operation.options.is_forced;
+        if operation.kind == Kind::Create {
+            // What was undone still says what it was to be: its parameters and its tags.
+            let target = operation.target.clone();
+            self.stack_mut().deployed = Deployment { outputs: Vec::new(), imports: BTreeSet::new(), ..target };
+        }
+        let Some(operation) = self.operation() else {
+            return;
+        };
         match (operation.kind, operation.has_failed) {
             (Kind::Update, false) => self.end(StackStatus::UpdateComplete, None),
             (Kind::Update, true) => self.end(StackStatus::UpdateRollbackComplete, None),
