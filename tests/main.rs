@@ -16,6 +16,7 @@ mod graph;
 mod init;
 mod kills;
 mod messages;
+mod parity;
 mod properties;
 mod readme;
 mod render;

@@ -27,7 +27,7 @@ use aws_sdk_cloudformation::error::BoxError;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-pub use fault::Fault;
+pub use fault::{Course, Fault};
 pub use paging::{PAGES_MAX, Page, pages};
 
 /// Where calls go, and as whom.

@@ -118,7 +118,8 @@ impl<'a> Comparing<'a> {
         match (&left.seen, &right.seen) {
             (Seen::Unread { because }, _) => self.unknown(subject, format!("`{}`: {because}", self.source.environment)),
             (_, Seen::Unread { because }) => self.unknown(subject, format!("`{}`: {because}", self.target.environment)),
-            (Seen::Present, Seen::Present) | (Seen::Gone, Seen::Gone) => {
+            (Seen::Gone, Seen::Gone) => self.unknown(subject, "it is gone on both sides".to_owned()),
+            (Seen::Present, Seen::Present) => {
                 self.present_only += 1;
                 self.equal += 1;
             }

@@ -13,7 +13,7 @@ use super::resources::Object;
 use super::s3::{self, Objects};
 use super::settings::{Pace, Rules, Settings};
 use super::wire::{self, Answer, Call, Request, Service};
-use super::{auto_scaling, ec2, load_balancing, secrets_manager, ssm, sts};
+use super::{auto_scaling, ec2, kms, load_balancing, secrets_manager, ssm, sts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -172,6 +172,14 @@ impl World {
         self.places.get(&place.account)?.get(&place.region)
     }
 
+    /// Every account and Region in which there is something.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
+        let of = |(account, regions): (&String, &BTreeMap<String, Services>)| -> Vec<Place> {
+            regions.keys().map(|region| Place::new(account, region)).collect()
+        };
+        self.places.iter().flat_map(of).collect::<Vec<_>>().into_iter()
+    }
+
     /// Lets something happen after so many virtual seconds.
     pub(crate) fn schedule(&mut self, seconds: u64, transition: Transition) {
         self.sequence += 1;
@@ -267,6 +275,7 @@ impl World {
             Service::LoadBalancing => load_balancing::call(self, call),
             Service::Sts => sts::call(call),
             Service::Ssm => ssm::call(self, call),
+            Service::Kms => kms::call(self, call),
             Service::SecretsManager => secrets_manager::call(self, call),
             Service::S3 => return s3::answer(self, &call.place, request, request_id),
             Service::Other(_) => None,

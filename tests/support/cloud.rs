@@ -128,10 +128,21 @@ impl Cloud {
 
     /// What somebody else does to the account of the pair, past greenroom: an operation of CloudFormation with its parameters.
     pub(crate) fn by_hand(&self, operation: &str, parameters: &[(&str, &str)]) -> String {
+        self.called_by_hand("cloudformation", "111111111111", operation, parameters)
+    }
+
+    /// The same of any service that speaks the query protocol, in any account.
+    pub(crate) fn called_by_hand(
+        &self,
+        service: &str,
+        account: &str,
+        operation: &str,
+        parameters: &[(&str, &str)],
+    ) -> String {
         let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
         let pairs: String = parameters.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect();
         let body = format!("Action={operation}&Version=2010-05-15{pairs}");
-        let scope = "AWS4-HMAC-SHA256 Credential=111111111111/20260101/eu-west-1/cloudformation/aws4_request";
+        let scope = format!("AWS4-HMAC-SHA256 Credential={account}/20260101/eu-west-1/{service}/aws4_request");
         let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).unwrap();
         let head = format!(
             "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: {scope}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
