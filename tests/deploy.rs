@@ -111,6 +111,8 @@ fn the_shipped_sandbox_lives() {
         -- stdout
         network   created
         database  created
+        elk       created
+        sync-api  created
 
         network.PrivateRouteTableIds    rtb-[id],rtb-[id]
         network.PrivateSubnetIds        subnet-[id],subnet-[id]
@@ -126,6 +128,15 @@ fn the_shipped_sandbox_lives() {
         database.ResourceId             db-[id]
         database.SecretArn              arn:aws:secretsmanager:ap-southeast-2:333333333333:secret:rds!db-[id]
         database.SecurityGroupId        sg-[id]
+        elk.ClientSecurityGroupId       sg-[id]
+        elk.ElasticSecretArn            arn:aws:secretsmanager:ap-southeast-2:333333333333:secret:sync-scratch-me-elk-ElasticSecret-[id]
+        elk.ElasticsearchUrl            https://elk-scratch-me.scratch.sync.example.internal:9200
+        elk.KibanaUrl                   https://elk-scratch-me.scratch.sync.example.internal
+        elk.LogBucketName               sync-scratch-me-elk-logbucket-[id]
+        elk.LogstashUrl                 https://elk-scratch-me.scratch.sync.example.internal:8443
+        sync-api.GroupName              sync-scratch-me-sync-api-Group-[id]
+        sync-api.TargetGroupArn         arn:aws:elasticloadbalancing:ap-southeast-2:333333333333:targetgroup/sync-scrat-Targets-[id]/[id]
+        sync-api.Url                    http://internal-sync-scrat-Balance-[id]-[id].ap-southeast-2.elb.amazonaws.com
     "#]]);
     cloud.run("deploy scratch@me --yes").expect(expect![[r#"
         exit 0
@@ -142,6 +153,8 @@ fn the_shipped_sandbox_lives() {
         database                                                     modify 1
           ~ Database  AWS::RDS::DBInstance
               AllocatedStorage  20 → 30    environments/scratch.yaml:19:20
+        elk                                                          no changes
+        sync-api                                                     after database: Endpoint, SecretArn, KeyArn, ClientSecurityGroupId
 
         0 to add, 1 to modify, 0 to replace, 0 to remove
         -- stderr
@@ -152,6 +165,8 @@ fn the_shipped_sandbox_lives() {
         -- stdout
         network   unchanged
         database  updated
+        elk       unchanged
+        sync-api  unchanged
 
         network.PrivateRouteTableIds    rtb-[id],rtb-[id]
         network.PrivateSubnetIds        subnet-[id],subnet-[id]
@@ -167,16 +182,33 @@ fn the_shipped_sandbox_lives() {
         database.ResourceId             db-[id]
         database.SecretArn              arn:aws:secretsmanager:ap-southeast-2:333333333333:secret:rds!db-[id]
         database.SecurityGroupId        sg-[id]
+        elk.ClientSecurityGroupId       sg-[id]
+        elk.ElasticSecretArn            arn:aws:secretsmanager:ap-southeast-2:333333333333:secret:sync-scratch-me-elk-ElasticSecret-[id]
+        elk.ElasticsearchUrl            https://elk-scratch-me.scratch.sync.example.internal:9200
+        elk.KibanaUrl                   https://elk-scratch-me.scratch.sync.example.internal
+        elk.LogBucketName               sync-scratch-me-elk-logbucket-[id]
+        elk.LogstashUrl                 https://elk-scratch-me.scratch.sync.example.internal:8443
+        sync-api.GroupName              sync-scratch-me-sync-api-Group-[id]
+        sync-api.TargetGroupArn         arn:aws:elasticloadbalancing:ap-southeast-2:333333333333:targetgroup/sync-scrat-Targets-[id]/[id]
+        sync-api.Url                    http://internal-sync-scrat-Balance-[id]-[id].ap-southeast-2.elb.amazonaws.com
     "#]]);
     cloud.run("destroy scratch@me --yes").stdout_only().expect(expect![[r#"
         exit 0
         -- stdout
+        sync-api     11 resources
+        elk          33 resources
+          - ElasticSecret (arn:aws:secretsmanager:ap-southeast-2:333333333333:secret:sync-scratch-me-elk-ElasticSecret-[id])  AWS::SecretsManager::Secret  DELETED with all it holds
+          - EncryptionSecret (arn:aws:secretsmanager:ap-southeast-2:333333333333:secret:sync-scratch-me-elk-EncryptionSecret-[id])  AWS::SecretsManager::Secret  DELETED with all it holds
+          - KibanaSecret (arn:aws:secretsmanager:ap-southeast-2:333333333333:secret:sync-scratch-me-elk-KibanaSecret-[id])  AWS::SecretsManager::Secret  DELETED with all it holds
+          - LogBucket (sync-scratch-me-elk-logbucket-[id])  AWS::S3::Bucket  DELETED with all it holds
+          - LogstashSecret (arn:aws:secretsmanager:ap-southeast-2:333333333333:secret:sync-scratch-me-elk-LogstashSecret-[id])  AWS::SecretsManager::Secret  DELETED with all it holds
+          - SnapshotBucket (sync-scratch-me-elk-snapshotbucket-[id])  AWS::S3::Bucket  DELETED with all it holds
         database     7 resources
           - Database (sync-scratch-me-database-database-[id])  AWS::RDS::DBInstance  DELETED with all it holds
           - Key ([id])  AWS::KMS::Key  DELETED with all it holds
         network      16 resources
 
-        scratch@me is destroyed: 2 stacks
+        scratch@me is destroyed: 4 stacks
     "#]]);
     assert_eq!(cloud.state(), json!({}));
 }
@@ -448,7 +480,7 @@ fn what_holds_data_is_replaced_only_on_purpose() {
 
         hint: undo that change, or allow it: `--allow-replacement database/Database`
     "#]]);
-    assert_eq!(cloud.calls("ExecuteChangeSet"), 2, "nothing was done");
+    assert_eq!(cloud.calls("ExecuteChangeSet"), 4, "nothing was done");
     assert_eq!(cloud.state(), before, "what the refused run had prepared is cleared away");
     cloud.ends("deploy scratch@me database --yes --allow-replacement database/Database", 0);
 }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::support::Scenario;
-use crate::support::cloud::{Cloud, without_operations};
+use crate::support::cloud::{Cloud, without_empty_stacks, without_operations};
 use crate::support::proxy::Fate;
 
 /// What is done, to what, and how it ends when nobody disturbs it.
@@ -27,7 +27,8 @@ fn run(cloud: &Cloud, case: &Case, fate: Fate) -> (usize, Option<i32>) {
 }
 
 fn seen(cloud: &Cloud, case: &Case) -> Value {
-    if case.tries_again { without_operations(cloud.state()) } else { cloud.state() }
+    let state = if case.tries_again { without_operations(cloud.state()) } else { cloud.state() };
+    if case.code == REFUSED.code { without_empty_stacks(state) } else { state }
 }
 
 /// Runs it undisturbed, then killed at every call. Leaves the world as the last run left it.
@@ -42,11 +43,9 @@ fn sweep(cloud: &mut Cloud, case: &Case) {
         for fate in [Fate::DiesBefore(number), Fate::DiesAfter(number)] {
             cloud.restore(&start);
             let (_, killed) = run(cloud, case, fate);
-            // Two calls that are made at once may come in another order, and the last may not be made at all.
-            assert!(
-                killed.is_none() || number + 2 > calls,
-                "{fate:?} of {calls}: not killed, but ended with {killed:?}"
-            );
+            // How often a run looks hangs on how fast it is: towards the end there may be no such call any more.
+            let has_ended_before = killed == Some(case.code) && number * 3 > calls * 2;
+            assert!(killed.is_none() || has_ended_before, "{fate:?} of {calls}: not killed, but ended with {killed:?}");
             let again = cloud.run(case.command);
             assert_eq!(again.code, Some(case.code), "{fate:?} of {calls}, then {again}");
             assert_eq!(seen(cloud, case), expected, "{fate:?} of {calls}, then {again}");
@@ -138,8 +137,14 @@ fn a_refused_deployment_may_be_killed_at_any_call_and_leaves_nothing() {
     let before = cloud.state();
     let with_store = "{name: other-bucket}}\n  store: {values: {topic: papers}}";
     cloud.edit("environments/lab.yaml", "{name: one-bucket}}", with_store);
-    sweep(&mut cloud, &REFUSED);
+    let start = cloud.saved();
+    cloud.restore(&start);
+    cloud.ends(REFUSED.command, REFUSED.code);
     assert_eq!(cloud.state(), before, "neither the change set nor the empty stack is left");
+    cloud.restore(&start);
+    // Killed between the two, the next run cannot know that the empty stack was ours, and leaves it to the next deployment.
+    sweep(&mut cloud, &REFUSED);
+    assert_eq!(without_empty_stacks(cloud.state()), before);
 }
 
 /// The same over two stacks that wait for each other takes minutes.

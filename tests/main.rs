@@ -11,6 +11,7 @@ mod architecture;
 mod before_the_cloud;
 mod deploy;
 mod diff;
+mod elk;
 mod explain;
 mod graph;
 mod init;

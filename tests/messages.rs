@@ -2717,6 +2717,29 @@ fn a_template_that_is_a_list() {
 }
 
 #[test]
+fn user_data_that_ec2_does_not_take() {
+    let long = "x".repeat(16_400);
+    let lab = store_and(&format!(
+        "  Template:\n    Type: AWS::EC2::LaunchTemplate\n    Properties:\n      LaunchTemplateData:\n        UserData:\n          Fn::Base64:\n            Fn::Join: [\"\", [\"#!/bin/bash\", {long}]]\n"
+    ));
+    check_says(
+        &lab,
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: the user data of `Template` has 16411 bytes or more, but EC2 takes 16384
+          --> templates/store/stack.yaml:12:11
+           |
+        12 |           Fn::Base64:
+           |           ^^^^^^^^^^^
+           |
+           = note: met in `lab/store`
+           = hint: put a part of it into the image, or fetch it from a bucket
+    "#]],
+    );
+}
+
+#[test]
 fn data_without_a_policy() {
     check_says(
         &store_and("  Papers: {Type: AWS::S3::Bucket, DeletionPolicy: Retian}"),

@@ -1,9 +1,11 @@
 //! Claims over the project that is shipped. Whole outputs are compared on small projects: the shipped one's figures change.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 use crate::support::Scenario;
+use crate::support::cloud::Cloud;
 
 /// Every environment that can be deployed, as one would type it.
 const ENVIRONMENTS: [&str; 4] = ["production", "staging", "performance", "scratch@jane"];
@@ -106,4 +108,78 @@ fn killed_half_way_leaves_whole_files() {
     scenario.run(["render", "production", "--out", "out"]).stdout();
     let hidden: Vec<String> = scenario.files().into_iter().filter(|file| file.starts_with("out/.")).collect();
     assert_eq!(hidden, [""; 0], "the next run takes over what a killed one left");
+}
+
+/// The instances of every group of an account, by the group's stack and logical id.
+fn instances(cloud: &Cloud, account: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let state = cloud.control("state", "");
+    let groups = state["places"][account]["ap-southeast-2"]["auto_scaling"]["groups"].as_object().cloned();
+    let name = |life: &serde_json::Value| {
+        format!("{}/{}", life["stack_name"].as_str().unwrap(), life["logical_id"].as_str().unwrap())
+    };
+    let members = |life: &serde_json::Value| life["members"].as_object().unwrap().keys().cloned().collect();
+    groups.unwrap_or_default().values().map(|life| (name(life), members(life))).collect()
+}
+
+/// Deploys it, changes the version and the images of its machines, and looks at whose instances were replaced.
+fn lives(cloud: &mut Cloud, environment: &str, consent: &str, account: &str) {
+    cloud.ends(&format!("deploy {environment} {consent}"), 0);
+    cloud.ends(&format!("plan {environment} --exit-code"), 0);
+    let before = instances(cloud, account);
+    cloud.edit("environments/base.yaml", "elasticsearch_version: 8.19.4", "elasticsearch_version: 8.19.5");
+    cloud.edit("environments/base.yaml", "ami-0def567890abc1234", "ami-0def567890abc1235");
+    cloud.ends(&format!("plan {environment} --exit-code"), 4);
+    cloud.ends(&format!("deploy {environment} {consent}"), 0);
+    cloud.ends(&format!("plan {environment} --exit-code"), 0);
+    let after = instances(cloud, account);
+    assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    for (group, instances) in &before {
+        let is_api = group.ends_with("sync-api/Group");
+        let stayed = instances.intersection(&after[group]).count();
+        assert_eq!(stayed, if is_api { 0 } else { instances.len() }, "{environment}: {group}");
+    }
+    let has = |end: &str| before.keys().any(|group| group.ends_with(end));
+    assert!(has("sync-api/Group") && (environment == "performance" || has("elk/Logstash")), "{before:?}");
+    cloud.edit("environments/base.yaml", "elasticsearch_version: 8.19.5", "elasticsearch_version: 8.19.4");
+    cloud.edit("environments/base.yaml", "ami-0def567890abc1235", "ami-0def567890abc1234");
+}
+
+#[test]
+fn production_lives_and_cannot_be_destroyed() {
+    let mut cloud = Cloud::with(Scenario::shipped(), &[]);
+    lives(&mut cloud, "production", "--confirm production", "222222222222");
+    cloud.ends("destroy production --yes", 3);
+}
+
+// Performance's logs go to staging's Logstash, and its data come from a snapshot; `clone` will find one, here it is made by hand.
+#[test]
+fn staging_and_performance_live_and_are_destroyed() {
+    let mut cloud = Cloud::with(Scenario::shipped(), &[]);
+    lives(&mut cloud, "staging", "--yes", "333333333333");
+    let (place, rds) = (["444444444444", "ap-southeast-2"], ["rds", "2014-10-31"]);
+    let database = [
+        ("DBInstanceIdentifier", "source"),
+        ("DBInstanceClass", "db.t4g.micro"),
+        ("Engine", "postgres"),
+        ("EngineVersion", "16.15"),
+        ("AllocatedStorage", "20"),
+        ("MasterUsername", "master"),
+        ("MasterUserPassword", "long-enough-for-this"),
+    ];
+    cloud.by_hand_in(place, rds, "CreateDBInstance", &database);
+    cloud.come_to_rest();
+    let snapshot = [("DBInstanceIdentifier", "source"), ("DBSnapshotIdentifier", "by-hand")];
+    cloud.by_hand_in(place, rds, "CreateDBSnapshot", &snapshot);
+    cloud.come_to_rest();
+    cloud.edit(
+        "environments/performance.yaml",
+        "snapshot_identifier: {previous: true}",
+        "snapshot_identifier: by-hand",
+    );
+    lives(&mut cloud, "performance", "--yes", "444444444444");
+    cloud.ends("destroy performance --yes", 0);
+    assert!(instances(&cloud, "444444444444").is_empty());
+    // Kept on purpose are what holds data, and the networks that were there before.
+    cloud.ends("destroy staging --yes", 0);
+    assert!(instances(&cloud, "333333333333").is_empty());
 }

@@ -405,7 +405,8 @@ mod tests {
                 "PackedPolicyTooLarge",
                 "UnsupportedProtocol",
             ]
-        "#]].assert_eq(&format!(
+        "#]]
+        .assert_eq(&format!(
             "wait {:#?}\nrefuse {:#?}\nfail {:#?}\n",
             by_course(Course::Wait),
             by_course(Course::Refuse),
@@ -443,7 +444,8 @@ mod tests {
         let called: BTreeSet<String> = call.captures_iter(&text).map(|found| found[1].to_owned()).collect();
         assert!(called.len() > 20, "the pattern finds calls: {called:?}");
         assert_eq!(called.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
-        let queried = regex::Regex::new(r#"query\s*\.(?:list|call)\(\s*Service::\w+,\s*"([A-Z][a-z]\w+)""#).expect("a pattern");
+        let queried =
+            regex::Regex::new(r#"query\s*\.(?:list|call)\(\s*Service::\w+,\s*"([A-Z][a-z]\w+)""#).expect("a pattern");
         let queried: BTreeSet<String> = queried.captures_iter(&text).map(|found| as_method(&found[1])).collect();
         assert!(queried.len() > 5, "the pattern finds calls: {queried:?}");
         assert_eq!(queried.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());

@@ -1,6 +1,7 @@
 //! `plan` and `deploy`: what would change, and the change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::aws::{self, Clients};
 use crate::check::Findings;
@@ -8,7 +9,7 @@ use crate::cli::{Allow, Common, Deploy, Plan as PlanRequest};
 use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, pace, settings};
 use crate::commands::lines::Written;
 use crate::commands::render::Work;
-use crate::commands::{Done, Ended, Stop, discreet, environment, mistakes, name, project, stacks, templates};
+use crate::commands::{Done, Ended, Stop, discreet, environment, local, mistakes, name, project, stacks, templates};
 use crate::deploy::desired::{Others, desired};
 use crate::deploy::leftovers::withdraw;
 use crate::deploy::observe::Observer;
@@ -60,7 +61,7 @@ pub(super) fn run_plan(common: &Common, request: &PlanRequest, view: View) -> En
     let wanted = wanted(common, &request.environment, &request.stacks)?;
     let allowed = allowed(&request.allow, false);
     let desired = Desired { allowed, goal: Goal::Shown, ..wanted.desired };
-    let clients = Clients::new(settings(common, &wanted.written.project.root)?);
+    let clients = reached(common, &wanted.written.project.root, &desired)?;
     let run = Run { written: &wanted.written, clients: &clients, view };
     let shown = block_on(async {
         arrive(&desired.environment, &places(&desired), &clients, view).await?;
@@ -75,7 +76,7 @@ pub(super) fn run_deploy(common: &Common, request: &Deploy, view: View) -> Ended
     let wanted = wanted(common, &request.environment, &request.stacks)?;
     let consent = consent(&wanted.written.environment, request)?;
     let desired = Desired { allowed: allowed(&request.allow, request.prune), ..wanted.desired };
-    let clients = Clients::new(settings(common, &wanted.written.project.root)?);
+    let clients = reached(common, &wanted.written.project.root, &desired)?;
     let run = Run { written: &wanted.written, clients: &clients, view };
     let done = block_on(async {
         arrive(&desired.environment, &places(&desired), &clients, view).await?;
@@ -89,6 +90,15 @@ pub(super) fn run_deploy(common: &Common, request: &Deploy, view: View) -> Ended
         }
     })??;
     Ok(Done { report: done, sources: wanted.written.project.sources, exit: Exit::Done })
+}
+
+/// The clients; in the local cloud, with the networks that the file names as there already.
+fn reached(common: &Common, root: &Path, desired: &Desired) -> Result<Clients, Failure> {
+    let clients = Clients::new(settings(common, root)?);
+    if clients.is_local() {
+        local::stand(root, desired)?;
+    }
+    Ok(clients)
 }
 
 /// Whether, and how, the user agrees to what will be done.

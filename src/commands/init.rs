@@ -25,9 +25,19 @@ static SHIPPED: &[(&str, &str)] = shipped![
     "sql/quiesce-sync.sql",
     "templates/database/inputs.yaml",
     "templates/database/stack.yaml",
+    "templates/elk/elasticsearch.sh",
+    "templates/elk/inputs.yaml",
+    "templates/elk/install.sh",
+    "templates/elk/kibana.sh",
+    "templates/elk/logstash.sh",
+    "templates/elk/stack.yaml",
     "templates/network/inputs.yaml",
     "templates/network/stack.yaml",
     "templates/parts/alarm.yaml",
+    "templates/parts/machine.sh",
+    "templates/sync-api/boot.sh",
+    "templates/sync-api/inputs.yaml",
+    "templates/sync-api/stack.yaml",
 ];
 
 /// The project's name in the shipped files.

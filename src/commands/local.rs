@@ -3,6 +3,7 @@
 //! A child process serves it, so that it outlives the command that needed it: the next command finds the same cloud, two commands
 //! share it, and killing one spares it. It ends by itself when nobody has asked it anything for a minute; its state stays.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -13,8 +14,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::deploy::Desired;
 use crate::environment::source::sentence;
 use crate::error::{Exit, Failure};
+use crate::template::ParameterValue;
 
 /// Where the local cloud of a project keeps its state.
 pub(super) const STATE_FILE: &str = ".greenroom/state.json";
@@ -75,20 +78,52 @@ fn announced(root: &Path) -> Option<Address> {
     serde_json::from_slice(&fs::read(root.join(ADDRESS_FILE)).ok()?).ok()
 }
 
+/// Lets the networks stand in the local cloud that an environment's file names as there already: in AWS they are.
+///
+/// # Errors
+/// When the local cloud does not take them.
+pub(super) fn stand(root: &Path, desired: &Desired) -> Result<(), Failure> {
+    let Some(address) = announced(root) else { return Ok(()) };
+    let mut named: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for stack in &desired.stacks {
+        let here = named.entry((stack.place.account.clone(), stack.place.region.clone())).or_default();
+        let texts = stack.parameters.iter().filter_map(|parameter| match &parameter.value {
+            ParameterValue::Text(text) => Some(text),
+            ParameterValue::Reference(_) => None,
+        });
+        let ids =
+            texts.flat_map(|text| text.split(',')).filter(|id| id.starts_with("vpc-") || id.starts_with("subnet-"));
+        here.extend(ids.map(str::to_owned));
+    }
+    for ((account, region), ids) in named.into_iter().filter(|(_, ids)| !ids.is_empty()) {
+        let body = serde_json::json!({"account": account, "region": region, "ids": ids}).to_string();
+        let answer = control(&address, "stand", &body);
+        if !answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+            return Err(Failure::new(Exit::Failed, "the local cloud does not take the networks that the file names"));
+        }
+    }
+    Ok(())
+}
+
+/// Asks the local cloud for what nobody may ask AWS for.
+fn control(address: &Address, path: &str, body: &str) -> std::io::Result<String> {
+    let mut stream =
+        TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, address.port)), HEALTH_PATIENCE)?;
+    stream.set_read_timeout(Some(HEALTH_PATIENCE))?;
+    let head = format!(
+        "POST /_sim/{path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + body).as_bytes())?;
+    let mut answer = String::new();
+    stream.take(4096).read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
 /// Whether the local cloud answers there, and not some other program that got the port since.
 fn is_answering(address: &Address) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream =
-            TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, address.port)), HEALTH_PATIENCE)?;
-        stream.set_read_timeout(Some(HEALTH_PATIENCE))?;
-        stream.write_all(
-            b"POST /_sim/health HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-        )?;
-        let mut answer = String::new();
-        stream.take(4096).read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("\"now\""))
+    let answer = control(address, "health", "");
+    answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("\"now\""))
 }
 
 /// Starts a server of its own process group, so that Ctrl-C for the command is none for the cloud.

@@ -40,6 +40,19 @@ pub struct Change {
     /// Why the stack policy lets it not be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denial: Option<Denial>,
+    /// What becomes of the running instances of a group that will launch others from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instances: Option<Instances>,
+}
+
+/// What an update does to the instances of a group whose launch template changes (User Guide, "`UpdatePolicy` attribute").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Instances {
+    /// Nothing: new ones are launched from the new version.
+    Untouched,
+    /// They are replaced, batch by batch.
+    Rolled,
 }
 
 /// What happens to a resource.
@@ -187,6 +200,7 @@ pub fn additions(template: &Json) -> Vec<Change> {
         properties: Vec::new(),
         renamed_from: None,
         denial: None,
+        instances: None,
     };
     resources.into_iter().flatten().map(addition).collect()
 }
@@ -204,8 +218,22 @@ fn change(row: &Row, template: &Json) -> Change {
         Action::Modify | Action::MayReplace | Action::Replace | Action::Unknown => properties(&row.details),
     };
     let verdict = verdict(row, action, template);
+    let instances = instances(row, action, template);
     let (resource, kind) = (row.logical_id.clone(), row.kind.clone());
-    Change { resource, kind, action, verdict, properties, renamed_from: None, denial: None }
+    Change { resource, kind, action, verdict, properties, renamed_from: None, denial: None, instances }
+}
+
+fn instances(row: &Row, action: Action, template: &Json) -> Option<Instances> {
+    let is_launch = |detail: &Detail| {
+        matches!(detail.property.as_str(), "LaunchTemplate" | "MixedInstancesPolicy" | "LaunchConfigurationName")
+    };
+    let is_group = row.kind == "AWS::AutoScaling::AutoScalingGroup" && action == Action::Modify;
+    if !is_group || !row.details.iter().any(is_launch) {
+        return None;
+    }
+    let policy = resource(template, &row.logical_id).and_then(|resource| resource.get("UpdatePolicy"));
+    let is_rolled = policy.is_some_and(|policy| policy.get("AutoScalingRollingUpdate").is_some());
+    Some(if is_rolled { Instances::Rolled } else { Instances::Untouched })
 }
 
 /// Whether a changed resource stays. What no rule decides counts as replaced where data is at stake.
@@ -578,6 +606,7 @@ pub fn possible(template: &Json, parameters: &[&str]) -> Vec<Change> {
             properties: Vec::new(),
             renamed_from: None,
             denial: None,
+            instances: None,
         });
         if replaces == Replaces::Always {
             change.action = Action::Replace;

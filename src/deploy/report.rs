@@ -344,6 +344,7 @@ mod tests {
             verdict: None,
             properties: Vec::new(),
             denial: None,
+            instances: None,
             renamed_from: None,
         };
         let computed = ChangeSet { reason: Some("[WARN] No export named X found".to_owned()), ..ChangeSet::default() };

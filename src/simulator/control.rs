@@ -21,9 +21,10 @@ pub(crate) fn answer(world: &mut World, path: &str, request: &Request) -> Answer
         "fired" => Ok(json!(world.faults.fired)),
         "journal" => Ok(json!(world.journal)),
         "touch" => touch(world, &request.body),
+        "stand" => stand(world, &request.body),
         "health" => Ok(json!({"now": world.now().to_string()})),
         _ => Err(format!(
-            "`/_sim/{path}` is not known: reset, advance, state, faults, fired, journal, touch, health are"
+            "`/_sim/{path}` is not known: reset, advance, state, faults, fired, journal, touch, stand, health are"
         )),
     };
     match reply {
@@ -93,6 +94,46 @@ fn touch(world: &mut World, body: &[u8]) -> Result<Value, String> {
     }
     world.mark_changed();
     Ok(json!({"type": type_name, "physical_id": id}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stand {
+    account: String,
+    region: String,
+    /// Ids of VPCs and subnets; others are left aside.
+    ids: Vec<String>,
+}
+
+/// Networks that stood there before anybody looked, under the ids by which files name them. The subnets are in the first VPC, in
+/// zones in turn.
+fn stand(world: &mut World, body: &[u8]) -> Result<Value, String> {
+    let wanted: Stand = read(body)?;
+    let place = Place::new(&wanted.account, &wanted.region);
+    let with = |prefix: &'static str| wanted.ids.iter().filter(move |id| id.starts_with(prefix));
+    let mut new = 0;
+    let mut vpcs: Vec<&String> = with("vpc-").collect();
+    let own = "vpc-00000000000000000".to_owned();
+    if vpcs.is_empty() {
+        vpcs.push(&own);
+    }
+    for vpc in &vpcs {
+        let properties = Map::from_iter([("CidrBlock".to_owned(), json!("10.254.0.0/16"))]);
+        new += u64::from(resources::put(world, &place, "AWS::EC2::VPC", vpc, properties, Map::new()));
+    }
+    for (number, subnet) in with("subnet-").enumerate() {
+        let zone = ["a", "b", "c"][number % 3];
+        let properties = Map::from_iter([
+            ("VpcId".to_owned(), json!(vpcs[0])),
+            ("CidrBlock".to_owned(), json!(format!("10.254.{}.0/24", number % 256))),
+        ]);
+        let zone = Map::from_iter([("AvailabilityZone".to_owned(), json!(format!("{}{zone}", wanted.region)))]);
+        new += u64::from(resources::put(world, &place, "AWS::EC2::Subnet", subnet, properties, zone));
+    }
+    if new > 0 {
+        world.mark_changed();
+    }
+    Ok(json!({"new": new}))
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {

@@ -131,6 +131,14 @@ impl Engine {
         })
     }
 
+    /// Renders a text that is in no file, as it is: nothing is guarded, for it goes to people.
+    ///
+    /// # Errors
+    /// In Tera's words.
+    pub(super) fn say(text: &str, context: &Context) -> Result<String, String> {
+        Tera::one_off(text, context, false).map_err(|error| lower_first(&error.to_string()))
+    }
+
     /// Renders a template with the number of its line at the end of every line, as [`trace`](super::trace) needs it.
     pub(super) fn render_marked(&self, name: &str, context: &Context, sources: &Sources) -> Option<String> {
         let mut tera = empty();

@@ -1,7 +1,8 @@
 //! `inputs.yaml`: what a template asks for.
 //!
 //! It is JSON Schema (draft 2020-12) with four words of our own: `x-parameter` (the value becomes a CloudFormation parameter),
-//! `x-secret` (only references are taken), `x-replaces` (a change replaces these resources) and `x-was` (an earlier name).
+//! `x-secret` (only references are taken), `x-replaces` (a change replaces these resources) and `x-was` (an earlier name). What a
+//! schema cannot say, because it takes arithmetic, and nobody should be stopped by, stands in a list `x-warnings` at the top.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -18,6 +19,21 @@ pub struct Inputs {
     pub validator: Option<jsonschema::Validator>,
     /// One by one, in the order of the file.
     pub all: Vec<Input>,
+    /// What is worth a word though it stops nothing.
+    pub warnings: Vec<Warning>,
+}
+
+/// A rule that warns: `{at: instances, if: "instances.max * pool_size > max_connections", description: …}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The input whose value is pointed at.
+    pub at: String,
+    /// When: an expression of Tera's.
+    pub condition: String,
+    /// What is said; it may print values.
+    pub about: String,
+    /// Where it is declared.
+    pub span: Span,
 }
 
 /// One input of a template.
@@ -83,6 +99,15 @@ pub enum InputsFault {
     /// A key inside a value that would make it a reference.
     #[error("a key called `{0}` would be read as a reference")]
     ReferenceKey(String),
+    /// `x-warnings` without one of its parts.
+    #[error("a warning has `at`, `if` and `description`")]
+    NotAWarning,
+    /// One that cannot be evaluated.
+    #[error("this warning cannot be judged: {0}")]
+    CannotWarn(String),
+    /// One that applies.
+    #[error("{0}")]
+    Warned(String),
     /// Both required and defaulted.
     #[error("`{0}` has a default and is required: one of the two is never true")]
     RequiredWithDefault(String),
@@ -117,7 +142,9 @@ pub fn read(root: &Node, mistakes: &mut Vec<Mistake>) -> Inputs {
         schema.remove("additionalProperties");
     }
     let validator = validator(root, &schema, mistakes);
-    Inputs { schema, validator, all }
+    let declared = root.get("x-warnings").and_then(Node::as_sequence).unwrap_or_default();
+    let warnings = declared.iter().filter_map(|node| warning(node, &all, mistakes)).collect();
+    Inputs { schema, validator, all, warnings }
 }
 
 /// Builds what judges schemas: every run needs it once, and no file changes it.
@@ -173,6 +200,20 @@ fn check_references(root: &Node, node: &Node, mistakes: &mut Vec<Mistake>) {
     let items = node.as_sequence().unwrap_or_default();
     let values = node.as_mapping().unwrap_or_default().iter().map(|entry| &entry.value);
     items.iter().chain(values).for_each(|inner| check_references(root, inner, mistakes));
+}
+
+fn warning(node: &Node, all: &[Input], mistakes: &mut Vec<Mistake>) -> Option<Warning> {
+    let text = |key: &str| node.get(key).and_then(Node::as_text).map(str::to_owned);
+    let (Some(at), Some(condition), Some(about)) = (text("at"), text("if"), text("description")) else {
+        mistakes.push(Mistake::at(node.span, &InputsFault::NotAWarning));
+        return None;
+    };
+    if !all.iter().any(|input| input.name == at) {
+        let hint = did_you_mean(&at, all.iter().map(|input| input.name.as_str()));
+        mistakes.push(Mistake::at(node.span, &InputsFault::RequiredUnknown(at)).maybe_hint(hint));
+        return None;
+    }
+    Some(Warning { at, condition, about, span: node.span })
 }
 
 fn check_parameters(all: &[Input], mistakes: &mut Vec<Mistake>) {
@@ -280,7 +321,7 @@ fn is_variable(name: &str) -> bool {
 impl Inputs {
     /// None at all: of a template that cannot be read.
     pub fn none() -> Self {
-        Self { schema: Json::Bool(true), validator: None, all: Vec::new() }
+        Self { schema: Json::Bool(true), validator: None, all: Vec::new(), warnings: Vec::new() }
     }
 
     /// Whether the file could not be read as inputs at all: then nothing can be said about any of them.

@@ -37,7 +37,7 @@ use crate::environment::{
 use arguments::{Argument, Given, arguments, known_values};
 use document::Document;
 use engine::{Engine, Text, unknown_variable};
-use inputs::Inputs;
+use inputs::{Inputs, InputsFault};
 use quoting::{readable, unguard_node};
 use resource_types::ResourceTypes;
 use rules::TemplateFault;
@@ -330,6 +330,7 @@ impl Templates {
         let mut mistakes = rules::check(&rendered.document);
         mistakes.extend(check_parameters(rendered, template, stack));
         mistakes.extend(check_deployment(rendered, stack));
+        mistakes.extend(warnings(template, stack, arguments));
         let is_rendered = |mistake: &Mistake| mistake.span.is_some_and(|span| span.source == SourceId::RENDERED);
         if !mistakes.iter().any(is_rendered) {
             return mistakes;
@@ -499,6 +500,28 @@ fn check_parameters(rendered: &Rendered, template: &Template, stack: &Stack) -> 
         }
     }
     mistakes
+}
+
+/// What the template's author wants to be said about these values.
+fn warnings(template: &Template, stack: &Stack, arguments: &[Argument]) -> Vec<Mistake> {
+    let context = context(template, stack, arguments);
+    let judged = template.inputs.warnings.iter().filter_map(|warning| {
+        let text = format!("{{% if {} %}}{}{{% endif %}}", warning.condition, warning.about);
+        match Engine::say(&text, &context) {
+            Ok(said) if said.is_empty() => None,
+            Ok(said) => {
+                let argument = arguments.iter().find(|argument| argument.input == warning.at);
+                let span = argument.map_or(stack.span, |argument| argument.node.span);
+                Some(
+                    Mistake::at(span, &InputsFault::Warned(said))
+                        .related(warning.span, "the template's rule")
+                        .warning(),
+                )
+            }
+            Err(error) => Some(Mistake::at(warning.span, &InputsFault::CannotWarn(error))),
+        }
+    });
+    judged.collect()
 }
 
 /// What stands in the way of a deployment and can be known now.

@@ -16,7 +16,7 @@ pub fn inputs(root: &Node) -> Inputs {
     let schema = json!({"type": "object", "properties": properties, "required": required});
     // A pattern that is none in JSON Schema is told by the one who reads the template.
     let validator = jsonschema::draft202012::new(&schema).ok();
-    Inputs { schema, validator, all }
+    Inputs { schema, validator, all, warnings: Vec::new() }
 }
 
 fn input(entry: &Entry) -> Input {

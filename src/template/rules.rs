@@ -25,6 +25,8 @@ pub mod limits {
     pub const PARAMETER_BYTES_MAX: usize = 4096;
     /// Bytes of a template that a call can carry; beyond it, it goes through a bucket.
     pub const TEMPLATE_BODY_BYTES_MAX: usize = 51_200;
+    /// EC2 User Guide, "Run commands when you launch an EC2 instance": before it is encoded.
+    pub const USER_DATA_BYTES_MAX: usize = 16_384;
     /// Bytes of a template at all.
     pub const TEMPLATE_BYTES_MAX: usize = 1_000_000;
 }
@@ -164,6 +166,9 @@ pub enum TemplateFault {
         /// What it needs.
         capability: &'static str,
     },
+    /// User data that EC2 does not take.
+    #[error("the user data of `{0}` has {1} bytes or more, but EC2 takes {max}", max = limits::USER_DATA_BYTES_MAX)]
+    UserDataTooLong(String, usize),
     /// A parameter value of more than 4,096 bytes.
     #[error("the parameter `{0}` has {1} bytes, but CloudFormation takes {max}", max = limits::PARAMETER_BYTES_MAX)]
     ParameterTooLong(String, usize),
@@ -378,6 +383,7 @@ impl<'a> Checker<'a> {
             return;
         };
         self.policies(entry, kind);
+        self.user_data(entry);
         match self.types.get(kind) {
             Some(found) => self.properties(entry, kind, found, node.get("Properties")),
             None => self.unknown_type(type_node, kind),
@@ -433,6 +439,22 @@ impl<'a> Checker<'a> {
                     "write `{policy}: Retain` (or Snapshot, or Delete): CloudFormation's default would decide for you"
                 );
                 self.mistakes.push(Mistake::at(entry.key_span, &fault).hint(hint));
+            }
+        }
+    }
+
+    /// A machine whose user data is too long is refused when it is launched, which may be months after the deploy.
+    fn user_data(&mut self, entry: &Entry) {
+        let paths = [&["Properties", "LaunchTemplateData", "UserData"][..], &["Properties", "UserData"]];
+        for node in paths.into_iter().filter_map(|path| entry.value.at(path.iter().copied())) {
+            // Text that is encoded already has four letters for three bytes; what functions will print is not known yet.
+            let bytes = node
+                .as_text()
+                .filter(|_| node.tag.is_none())
+                .map_or_else(|| text_bytes(node), |text| text.len() / 4 * 3);
+            if bytes > limits::USER_DATA_BYTES_MAX {
+                let mistake = Mistake::at(node.span, &TemplateFault::UserDataTooLong(entry.key.clone(), bytes));
+                self.mistakes.push(mistake.hint("put a part of it into the image, or fetch it from a bucket"));
             }
         }
     }
@@ -779,6 +801,13 @@ fn substituted(text: &str) -> impl Iterator<Item = &str> {
 
 fn is_function(node: &Node) -> bool {
     node.tag.is_some() || matches!(node.as_mapping(), Some([entry]) if is_intrinsic(&entry.key))
+}
+
+/// The bytes of all text below a node.
+fn text_bytes(node: &Node) -> usize {
+    let items = node.as_sequence().unwrap_or_default().iter();
+    let values = node.as_mapping().unwrap_or_default().iter().map(|entry| &entry.value);
+    node.as_text().map_or(0, str::len) + items.chain(values).map(text_bytes).sum::<usize>()
 }
 
 fn is_read_only(kind: &ResourceType, property: &str) -> bool {

@@ -24,8 +24,22 @@ pub struct Sentence {
     pub misfit: Option<std::ops::Range<usize>>,
 }
 
-/// Says what is wrong, once for every key or value.
+/// Says what is wrong, once for every key or value. A rule over several inputs (`allOf` at the top, with `if`, `then`, `else`) says
+/// in its `description` what it is for, and that is the way out.
 pub fn sentences(error: &ValidationError<'_>, schema: &Json) -> Vec<Sentence> {
+    let rule = rule_of(error, schema);
+    let said = plain_sentences(error, schema).into_iter();
+    said.map(|sentence| Sentence { hint: rule.clone().or(sentence.hint), ..sentence }).collect()
+}
+
+/// What the rule over several inputs that was broken is for.
+fn rule_of(error: &ValidationError<'_>, schema: &Json) -> Option<String> {
+    let path = error.schema_path().as_str();
+    let number = path.strip_prefix("/allOf/")?.split('/').next()?;
+    described(schema.pointer(&format!("/allOf/{number}"))?)
+}
+
+fn plain_sentences(error: &ValidationError<'_>, schema: &Json) -> Vec<Sentence> {
     let path: Vec<String> = error.instance_path().iter().map(|segment| segment.to_string()).collect();
     let at_value =
         |code, text: String, hint| Sentence { code, text, hint, path: path.clone(), is_about_key: false, misfit: None };

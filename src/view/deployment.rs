@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
 use crate::deploy::Upstream;
-use crate::deploy::changes::{Action, Change, PropertyChange};
+use crate::deploy::changes::{Action, Change, Instances, PropertyChange};
 use crate::deploy::plan::Guard;
 use crate::deploy::report::{Counts, Outcome, Outlook, Preview, Report, StackPreview, StackReport};
 use crate::destroy::report::{Demolition, StackDemolition};
@@ -112,7 +114,11 @@ fn change(change: &Change, outlook: Outlook) -> String {
         (None, Action::Replace) => "  replaced".to_owned(),
         (None, Action::Import) => "  taken in as it is".to_owned(),
         (None, Action::Unknown) => "  known only afterwards".to_owned(),
-        (None, Action::Add | Action::Modify | Action::Remove) => String::new(),
+        (None, Action::Add | Action::Modify | Action::Remove) => match change.instances {
+            Some(Instances::Untouched) => "  no running instance is touched".to_owned(),
+            Some(Instances::Rolled) => "  its instances are replaced, batch by batch".to_owned(),
+            None => String::new(),
+        },
     };
     // In a new stack everything is new.
     let sign = if outlook == Outlook::New { '+' } else { sign };
@@ -133,6 +139,9 @@ fn change(change: &Change, outlook: Outlook) -> String {
 
 /// A row for each value. Lists of tags are compared tag by tag: CloudFormation shows both lists whole.
 fn properties(change: &PropertyChange) -> Vec<Vec<String>> {
+    if let Some(rows) = script(change) {
+        return rows;
+    }
     let (Some(before), Some(after)) = (tags(change.before.as_ref()), tags(change.after.as_ref())) else {
         return vec![property(change)];
     };
@@ -145,6 +154,33 @@ fn properties(change: &PropertyChange) -> Vec<Vec<String>> {
             vec![format!("{}/{key}", change.path), arrow(values[0], values[1])]
         })
         .collect()
+}
+
+/// So many changed lines of a script are shown one by one.
+const SCRIPT_LINES_MAX: usize = 4;
+
+/// User data, which is a script in base64: its lines that differ; nothing where it is anything else.
+fn script(change: &PropertyChange) -> Option<Vec<Vec<String>>> {
+    if !change.path.ends_with("UserData") {
+        return None;
+    }
+    let decoded = |text: &Option<String>| String::from_utf8(BASE64_STANDARD.decode(text.as_ref()?).ok()?).ok();
+    let (before, after) = (decoded(&change.before)?, decoded(&change.after)?);
+    let beyond = |own: &str, other: &str| -> Vec<String> {
+        let known: BTreeSet<&str> = other.lines().collect();
+        own.lines().filter(|line| !known.contains(line)).map(|line| line.trim().to_owned()).collect()
+    };
+    let (gone, come) = (beyond(&before, &after), beyond(&after, &before));
+    if gone.len().max(come.len()) > SCRIPT_LINES_MAX {
+        let (gone, come) = (plural(gone.len(), "line"), plural(come.len(), "line"));
+        return Some(vec![vec![change.path.clone(), format!("{gone} → {come}")]]);
+    }
+    let rows = (0..gone.len().max(come.len())).map(|position| {
+        let path = if position == 0 { change.path.clone() } else { String::new() };
+        let place = change.place.as_ref().filter(|_| position == 0).map(ToString::to_string).unwrap_or_default();
+        vec![path, arrow(gone.get(position), come.get(position)), String::new(), place]
+    });
+    Some(rows.collect())
 }
 
 /// A list of tags, written as JSON; nothing if it is anything else.
@@ -410,6 +446,7 @@ mod tests {
             }],
             renamed_from: None,
             denial: None,
+            instances: None,
         }
     }
 

@@ -128,21 +128,21 @@ impl Cloud {
 
     /// What somebody else does to the account of the pair, past greenroom: an operation of CloudFormation with its parameters.
     pub(crate) fn by_hand(&self, operation: &str, parameters: &[(&str, &str)]) -> String {
-        self.called_by_hand("cloudformation", "111111111111", operation, parameters)
+        self.by_hand_in(["111111111111", "eu-west-1"], ["cloudformation", "2010-05-15"], operation, parameters)
     }
 
-    /// The same of any service that speaks the query protocol, in any account.
-    pub(crate) fn called_by_hand(
+    /// What somebody else does past greenroom: in an account and Region, by a version of a service's query API.
+    pub(crate) fn by_hand_in(
         &self,
-        service: &str,
-        account: &str,
+        [account, region]: [&str; 2],
+        [service, version]: [&str; 2],
         operation: &str,
         parameters: &[(&str, &str)],
     ) -> String {
         let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
         let pairs: String = parameters.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect();
-        let body = format!("Action={operation}&Version=2010-05-15{pairs}");
-        let scope = format!("AWS4-HMAC-SHA256 Credential={account}/20260101/eu-west-1/{service}/aws4_request");
+        let body = format!("Action={operation}&Version={version}{pairs}");
+        let scope = format!("AWS4-HMAC-SHA256 Credential={account}/20260101/{region}/{service}/aws4_request");
         let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).unwrap();
         let head = format!(
             "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: {scope}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -283,7 +283,10 @@ fn without_names(text: &str) -> String {
     let text = replaced(text, r"\[greenroom [0-9a-f]{16}\]", "[greenroom …]");
     let text = replaced(&text, r"-[0-9A-Z]{12}\b", "-[id]");
     let text = replaced(&text, r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[id]");
-    let text = replaced(&text, r"(rds!db|secret)-\[id\]-[A-Za-z0-9]{6}\b", "$1-[id]");
+    let text = replaced(&text, r"-\[id\]-[A-Za-z0-9]{6}\b", "-[id]");
+    let text = replaced(&text, r"bucket-[0-9a-z]{12}\b", "bucket-[id]");
+    let text = replaced(&text, r"(targetgroup/[^/]+)/[0-9a-f]{16}\b", "$1/[id]");
+    let text = replaced(&text, r"-[0-9]{9}\.([a-z0-9-]+)\.elb", "-[id].$1.elb");
     let text = replaced(&text, r"\bdb-[0-9A-Z]{26}\b", "db-[id]");
     let text = replaced(&text, r"database-[0-9a-z]{12}\b", "database-[id]");
     let text = replaced(&text, r"\.[0-9a-z]{12}\.([a-z0-9-]+)\.rds", ".[id].$1.rds");
@@ -369,6 +372,15 @@ pub(crate) fn without_operations(mut state: Value) -> Value {
         for stack in place["stacks"].as_object_mut().unwrap().values_mut() {
             stack["operations"] = Value::Null;
         }
+    }
+    state
+}
+
+/// The same world without stacks that were never created and on which nobody has any plans.
+pub(crate) fn without_empty_stacks(mut state: Value) -> Value {
+    for place in state.as_object_mut().unwrap().values_mut() {
+        let stacks = place["stacks"].as_object_mut().unwrap();
+        stacks.retain(|_, stack| stack["status"] != "REVIEW_IN_PROGRESS" || stack["change sets left"] != json!([]));
     }
     state
 }

@@ -215,6 +215,23 @@ pub(crate) fn object_mut<'a>(world: &'a mut World, place: &Place, type_name: &st
     world.services(&place.home_of(type_name)).objects.get_mut(type_name)?.get_mut(id)
 }
 
+/// Puts a resource of a modelled type there that no stack made; says whether it was not there yet.
+pub(crate) fn put(
+    world: &mut World,
+    place: &Place,
+    type_name: &str,
+    id: &str,
+    properties: Map<String, Value>,
+    attributes: Map<String, Value>,
+) -> bool {
+    let objects = world.services(&place.home_of(type_name)).objects.entry(type_name.to_owned()).or_default();
+    if objects.contains_key(id) {
+        return false;
+    }
+    objects.insert(id.to_owned(), Object { properties, attributes, stack_id: None });
+    true
+}
+
 /// All live resources of a modelled type, by id.
 pub(crate) fn objects<'a>(
     world: &'a World,
