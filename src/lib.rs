@@ -28,7 +28,10 @@
 //!   what has been done is read back from the cloud, so a run may be killed anywhere and started again.
 //! - [`deploy`] and [`destroy`] are such verbs, in the same files: nouns in `mod.rs`, `observe.rs` looks, `plan.rs` decides and is
 //!   pure, `apply.rs` acts. [`status`] is one look, or many.
-//! - [`aws`] has the clients, paging and errors, and makes no decision.
+//! - [`parity`] compares what runs in two environments (`diff --live`): it reads both, compares purely, and knows what differs by
+//!   nature.
+//! - [`aws`] has the clients, paging and errors, and makes no decision. RDS is told in the registry's words, because what is seen of a
+//!   database is rendered, compared and verified as properties of a template.
 //! - [`simulator`] is the local cloud. It imports nothing of ours and is reached over HTTP only, like the real one: that wall is
 //!   what makes its answers worth believing, and lets other people's clients judge it.
 //!
@@ -49,6 +52,8 @@
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
 //! | what exactly was approved | [`operation::Approval`] |
 //! | how long is too long | [`operation::Pace`] |
+//! | what is done about an error code | [`aws::Course`] |
+//! | what may differ between twins | [`parity::declared`] |
 //! | what may a certificate of destruction claim | [`destroy::evidence`] |
 //! | how does a run end | [`error::Exit`] |
 //!

@@ -121,7 +121,7 @@ impl Clients {
     pub async fn rds(&self, target: Target<'_>) -> rds::Rds {
         let shared = self.shared(target).await;
         let config = aws_sdk_rds::config::Builder::from(&shared).interceptor(self.clock.clone()).build();
-        rds::Rds::new(aws_sdk_rds::Client::from_conf(config))
+        rds::Rds::new(aws_sdk_rds::Client::from_conf(config), shared)
     }
 
     /// A client for services that are asked so little that an SDK of theirs would be dear.

@@ -225,9 +225,15 @@ impl Query {
     }
 }
 
-fn form(operation: &str, version: &str, parameters: &[(&str, &str)]) -> String {
-    let all = [("Action", operation), ("Version", version)].into_iter().chain(parameters.iter().copied());
-    all.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect::<Vec<_>>().join("&")
+/// A call as the body of a form, or as what follows the `?`.
+pub(super) fn form(operation: &str, version: &str, parameters: &[(&str, &str)]) -> String {
+    let head = [("Action", operation), ("Version", version)];
+    pairs(&head.into_iter().chain(parameters.iter().copied()).collect::<Vec<_>>())
+}
+
+pub(super) fn pairs(all: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| format!("{}={}", encoded(name), encoded(value));
+    all.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
 /// All but the unreserved characters of RFC 3986.

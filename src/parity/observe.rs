@@ -50,10 +50,14 @@ pub async fn observe(environment: &Environment, clients: &Clients) -> Result<Sid
     let wishes: Vec<Wish> = environment.stacks.iter().map(wish).collect();
     let observer = Observer::new(clients);
     let mut world = observer.look_at(&wishes, |_, _| false).await?;
+    let places: BTreeMap<&String, &Place> = wishes.iter().map(|wish| (&wish.label, &wish.place)).collect();
+    let existing = world.stacks.iter_mut().filter(|(_, live)| exists(live));
+    let existing = existing.filter_map(|(label, live)| Some((*places.get(label)?, live)));
+    let looks = stream::iter(existing).map(|(place, live)| observer.look_into(place, live, Depth::Resources));
+    looks.buffer_unordered(CALLS_AT_ONCE).try_collect::<()>().await?;
     let mut wanted: BTreeMap<(&Place, String), BTreeSet<String>> = BTreeMap::new();
     for wish in &wishes {
-        let Some(live) = world.stacks.get_mut(&wish.label).filter(|live| exists(live)) else { continue };
-        observer.look_into(&wish.place, live, Depth::Resources).await?;
+        let Some(live) = world.stacks.get(&wish.label).filter(|live| exists(live)) else { continue };
         for resource in live.resources.iter().filter(|resource| !resource.is_gone()) {
             let ids = wanted.entry((&wish.place, resource.kind.clone())).or_default();
             ids.extend(resource.physical_id.clone());
