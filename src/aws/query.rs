@@ -275,7 +275,7 @@ fn parse(text: &str) -> Result<Element, roxmltree::Error> {
 
 /// The parser has bounded how deep elements may lie in each other.
 fn element(node: roxmltree::Node<'_, '_>) -> Element {
-    let children: Vec<Element> = node.children().filter(|child| child.is_element()).map(element).collect();
+    let children: Vec<Element> = node.children().filter(roxmltree::Node::is_element).map(element).collect();
     let text = if children.is_empty() { node.text().unwrap_or_default().trim() } else { "" };
     Element { name: node.tag_name().name().to_owned(), text: text.to_owned(), children }
 }

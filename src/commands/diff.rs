@@ -50,7 +50,7 @@ fn run_live(common: &Common, request: &Diff, view: View) -> Ended {
         come_to(&source, &clients, view).await?;
         come_to(&target, &clients, view).await?;
         // At the same time, because what changes meanwhile on one side only is a difference that is none.
-        try_join(look(&source, &clients), look(&target, &clients)).await
+        try_join(Box::pin(look(&source, &clients)), Box::pin(look(&target, &clients))).await
     })?;
     let (seen_source, seen_target) = looked.map_err(Failure::of_looking)?;
     let parity = compare(&seen_source, &seen_target, &declared, today());

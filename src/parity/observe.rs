@@ -159,7 +159,7 @@ impl Reading<'_> {
                 let list = ("securityGroupInfo", "groupId");
                 self.network("DescribeSecurityGroups", "group-id", list, ids, security_group).await
             }
-            _ => return ids.iter().map(|id| (id.clone(), Seen::Present.into())).collect(),
+            _ => ids.iter().map(|id| (id.clone(), Seen::Present.into())).collect(),
         }
     }
 
@@ -359,7 +359,7 @@ impl Reading<'_> {
     }
 }
 
-/// The storage of PostgreSQL, MySQL and MariaDB is spread over four volumes from this size on (RDS User Guide, "Amazon RDS DB
+/// The storage of all engines but SQL Server and Oracle is spread over four volumes from this size on (RDS User Guide, "Amazon RDS DB
 /// instance storage"): crossing it is another disk, not a larger one.
 const STRIPED_FROM_GIB: u64 = 400;
 
