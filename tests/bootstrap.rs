@@ -241,10 +241,29 @@ fn a_bucket_that_somebody_made_by_hand_is_used_as_it_is() {
         lab is as its file says; nothing to do
         -- stderr
         lab · local cloud, nothing is real · eu-west-1
-        the bucket `demo-[id]-eu-west-1` was not made by greenroom, and is used as it is
+        the bucket `demo-[id]-eu-west-1` was not made for `demo`, and is used as it is
     "#]]);
     cloud.ends("deploy lab --yes", 0);
     assert_eq!(cloud.calls("PUT"), 2, "the bucket and the template");
+}
+
+#[test]
+fn a_bucket_that_another_project_of_the_account_has_made_stays_its_own() {
+    let other = LAB.replace("project: demo", "project: notes").replace("demo-${account}-${region}", "shared");
+    let ours = LAB.replace("demo-${account}-${region}", "shared");
+    let cloud = Cloud::of(large().lab(&ours).file("environments/other.yaml", other));
+    cloud.ends("bootstrap other --yes", 0);
+    let made = cloud.state();
+    cloud.run("bootstrap lab --yes").expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab is as its file says; nothing to do
+        -- stderr
+        lab · local cloud, nothing is real · eu-west-1
+        the bucket `shared` was not made for `demo`, and is used as it is
+    "#]]);
+    assert_eq!(cloud.state(), made);
+    cloud.ends("deploy lab --yes", 0);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::commands::cloud::{arrive, block_on, failed, settings};
 use crate::commands::deploy::{Run, allowed, consent, places};
 use crate::commands::lines::Written;
 use crate::commands::{Done, Ended, environment, name, project};
+use crate::deploy::marks::{Owner, owner};
 use crate::deploy::observe::{Observer, look_for_bucket};
 use crate::deploy::{BucketStanding, Desired, DesiredStack, LiveStack, Phase};
 use crate::error::{Exit, Failure};
@@ -42,10 +43,16 @@ async fn to_make(wanted: Desired, clients: &Clients, view: View) -> Result<Desir
     for stack in &wanted.stacks {
         let standing = look_for_bucket(clients, &stack.place, &stack.name).await.map_err(unseen)?;
         let live = world.stacks.get(&stack.name).filter(|live| live.status.phase() != Phase::Gone);
-        if is_to_be_made(stack, live, standing)? {
+        // Another project of the account may have made it: its stack stays that project's.
+        let is_ours = live.is_some_and(|live| owner(&live.tags, &stack.tags) == Owner::Us);
+        let is_ours = is_ours || wanted.allowed.take_over.contains(&stack.name);
+        if is_to_be_made(stack, live, standing)? && (is_ours || standing != BucketStanding::Ready) {
             stacks.push(stack.clone());
         } else {
-            view.note(&format!("the bucket `{}` was not made by greenroom, and is used as it is", stack.name));
+            view.note(&format!(
+                "the bucket `{}` was not made for `{}`, and is used as it is",
+                stack.name, wanted.project
+            ));
         }
     }
     Ok(Desired { stacks, ..wanted })
