@@ -91,6 +91,8 @@ pub enum Verb {
     Status(Status),
     /// Print the outputs of an environment's stacks, for scripts
     Outputs(Outputs),
+    /// Make the buckets that large templates and packages go through
+    Bootstrap(Bootstrap),
     /// Delete an environment and all that is in it
     Destroy(Destroy),
     /// Draw the stacks and what flows between them
@@ -201,6 +203,36 @@ pub struct Deploy {
     pub environment: String,
     /// The stacks [default: all]
     pub stacks: Vec<String>,
+    /// Whether to ask first
+    #[command(flatten)]
+    pub agreement: Agreement,
+    /// Delete stacks that are gone from the file
+    #[arg(long)]
+    pub prune: bool,
+    /// What may be done beyond the ordinary
+    #[command(flatten)]
+    pub allow: Allow,
+}
+
+/// Make the buckets that large templates and packages go through.
+///
+/// Those that `deploy.template_bucket` and `deploy.package_bucket` name, each a stack of its own that all environments of the
+/// account share. A bucket that somebody else has made is used as it is. Safe to stop anywhere and to run again.
+#[derive(Debug, Args)]
+pub struct Bootstrap {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// Whether to ask first
+    #[command(flatten)]
+    pub agreement: Agreement,
+    /// What may be done beyond the ordinary
+    #[command(flatten)]
+    pub allow: Allow,
+}
+
+/// Whether to ask first.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Agreement {
     /// Do not ask; a protected environment wants --confirm instead
     #[arg(long, short)]
     pub yes: bool,
@@ -210,12 +242,6 @@ pub struct Deploy {
     /// Show what would be done, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Delete stacks that are gone from the file
-    #[arg(long)]
-    pub prune: bool,
-    /// What may be done beyond the ordinary
-    #[command(flatten)]
-    pub allow: Allow,
 }
 
 /// What may be done beyond the ordinary.

@@ -28,6 +28,7 @@
 //!   what has been done is read back from the cloud, so a run may be killed anywhere and started again.
 //! - [`deploy`] and [`destroy`] are such verbs, in the same files: nouns in `mod.rs`, `observe.rs` looks, `plan.rs` decides and is
 //!   pure, `apply.rs` acts. [`status`] is one look, or many.
+//! - [`bootstrap`] says what `deploy` needs before it can send large templates; it is brought up as any stack.
 //! - [`parity`] compares what runs in two environments (`diff --live`): it reads both, compares purely, and knows what differs by
 //!   nature.
 //! - [`aws`] has the clients, paging and errors, and makes no decision. RDS is told in the registry's words, because what is seen of a
@@ -72,6 +73,7 @@
 //! - a condition under which something is safe: a reason, its branch in `plan.rs`, and a `check` below it.
 
 pub mod aws;
+pub mod bootstrap;
 pub mod check;
 pub mod cli;
 pub mod commands;

@@ -30,6 +30,11 @@ const RULES: &[(&str, &[&str], &str)] = &[
         &["aws", "deploy", "operation"],
         "what goes is what was deployed; it shares the nouns and the looks of `deploy`",
     ),
+    (
+        "bootstrap",
+        &["deploy", "environment", "template"],
+        "what is wanted is data; it is brought up by what brings up everything",
+    ),
     ("status", &["deploy", "environment"], "a status is what a look of `deploy` shows"),
     ("cli", &[], "what was typed is not yet what was meant"),
     (
@@ -53,6 +58,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
         "commands",
         &[
             "aws",
+            "bootstrap",
             "check",
             "cli",
             "deploy",

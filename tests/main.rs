@@ -9,6 +9,7 @@
 
 mod architecture;
 mod before_the_cloud;
+mod bootstrap;
 mod deploy;
 mod diff;
 mod elk;

@@ -130,6 +130,15 @@ impl Clients {
         query::Query::new(target.region, shared, self.clock.clone())
     }
 
+    /// A client for S3.
+    pub async fn s3(&self, target: Target<'_>) -> aws_sdk_s3::Client {
+        let shared = self.shared(target).await;
+        // Bucket names as host names need a DNS that an endpoint of one's own seldom has.
+        let is_by_path = self.settings.endpoint.is_some();
+        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(is_by_path).build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
     /// The account that calls for this target reach, as AWS sees it.
     ///
     /// # Errors
@@ -229,6 +238,14 @@ pub fn partition(region: &str) -> &'static str {
         "aws-us-gov"
     } else {
         "aws"
+    }
+}
+
+/// What the names of a Region's hosts end with (AWS General Reference, "AWS service endpoints").
+pub fn host_suffix(region: &str) -> &'static str {
+    match partition(region) {
+        "aws-cn" => "amazonaws.com.cn",
+        _ => "amazonaws.com",
     }
 }
 

@@ -1,5 +1,6 @@
 //! What was meant: one file a verb, from the request to the report.
 
+mod bootstrap;
 mod check;
 mod cloud;
 mod deploy;
@@ -89,6 +90,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Deploy(request) => deploy::run_deploy(common, &request, view),
         Verb::Status(request) => status::run_status(common, &request, view),
         Verb::Outputs(request) => status::run_outputs(common, &request, view),
+        Verb::Bootstrap(request) => bootstrap::run(common, &request, view),
         Verb::Destroy(request) => destroy::run(common, &request, view),
         Verb::Graph(request) => graph::run(common, &request),
         Verb::Schema(request) => schema::run(common, &request),

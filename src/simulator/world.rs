@@ -167,6 +167,11 @@ impl World {
         self.places.entry(place.account.clone()).or_default().entry(place.region.clone()).or_default()
     }
 
+    /// The accounts that anything has been asked of.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(String::as_str)
+    }
+
     /// Reads without making the place exist.
     pub(crate) fn services_at(&self, place: &Place) -> Option<&Services> {
         self.places.get(&place.account)?.get(&place.region)

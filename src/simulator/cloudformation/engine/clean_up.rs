@@ -1,10 +1,13 @@
 //! Deletes what is no longer wanted, in reverse order, by the policies of the template; and ends operations.
 
+use std::collections::BTreeSet;
+
 use super::work::{Tried, unknown_type};
 use super::{Run, SECONDS_TO_RETRY};
 use crate::simulator::cloudformation::change_sets;
 use crate::simulator::cloudformation::stack::{
-    Deletion, DeletionState, Kind, OnFailure, Policy, ResourceStatus, StackResource, StackStatus, Transition,
+    Deletion, DeletionState, Deployment, Kind, OnFailure, Policy, ResourceStatus, StackResource, StackStatus,
+    Transition,
 };
 use crate::simulator::faults::Work as FaultedWork;
 use crate::simulator::resources::{self, Farewell};
@@ -166,7 +169,14 @@ impl Run<'_> {
             (Kind::Update, true) => self.end(StackStatus::UpdateRollbackComplete, None),
             (Kind::Create, _) if has_leftovers => self.end(StackStatus::RollbackFailed, Some(&reason)),
             (Kind::Create, _) if operation.options.on_failure == OnFailure::Delete => self.end_deletion(),
-            (Kind::Create, _) => self.end(StackStatus::RollbackComplete, None),
+            (Kind::Create, _) => {
+                // It goes on showing whose it is and what it was to run.
+                let target = self.operation().map(|operation| operation.target.clone());
+                if let Some(target) = target {
+                    self.stack_mut().deployed = Deployment { outputs: Vec::new(), imports: BTreeSet::new(), ..target };
+                }
+                self.end(StackStatus::RollbackComplete, None);
+            }
             (Kind::Delete, _) if has_leftovers => self.end(StackStatus::DeleteFailed, Some(&reason)),
             (Kind::Delete, _) => self.end_deletion(),
         }
