@@ -93,6 +93,8 @@ pub enum Verb {
     Outputs(Outputs),
     /// Make an environment another's twin, on the other's data
     Clone(Clone),
+    /// Make the buckets that large templates and packages go through
+    Bootstrap(Bootstrap),
     /// Delete an environment and all that is in it
     Destroy(Destroy),
     /// Draw the stacks and what flows between them
@@ -203,6 +205,36 @@ pub struct Deploy {
     pub environment: String,
     /// The stacks [default: all]
     pub stacks: Vec<String>,
+    /// Whether to ask first
+    #[command(flatten)]
+    pub agreement: Agreement,
+    /// Delete stacks that are gone from the file
+    #[arg(long)]
+    pub prune: bool,
+    /// What may be done beyond the ordinary
+    #[command(flatten)]
+    pub allow: Allow,
+}
+
+/// Make the buckets that large templates and packages go through.
+///
+/// Those that `deploy.template_bucket` and `deploy.package_bucket` name, each a stack of its own that all environments of the
+/// account share. A bucket that somebody else has made is used as it is. Safe to stop anywhere and to run again.
+#[derive(Debug, Args)]
+pub struct Bootstrap {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// Whether to ask first
+    #[command(flatten)]
+    pub agreement: Agreement,
+    /// What may be done beyond the ordinary
+    #[command(flatten)]
+    pub allow: Allow,
+}
+
+/// Whether to ask first.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Agreement {
     /// Do not ask; a protected environment wants --confirm instead
     #[arg(long, short)]
     pub yes: bool,
@@ -212,12 +244,6 @@ pub struct Deploy {
     /// Show what would be done, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Delete stacks that are gone from the file
-    #[arg(long)]
-    pub prune: bool,
-    /// What may be done beyond the ordinary
-    #[command(flatten)]
-    pub allow: Allow,
 }
 
 /// What may be done beyond the ordinary.

@@ -29,7 +29,11 @@
 //! - [`deploy`] and [`destroy`] are such verbs, in the same files: nouns in `mod.rs`, `observe.rs` looks, `plan.rs` decides and is
 //!   pure, `apply.rs` acts. [`status`] is one look, or many.
 //! - [`clone`] composes two plans of `deploy`: the target with its database closed, and the target as its file says.
-//! - [`aws`] has the clients, paging and errors, and makes no decision.
+//! - [`bootstrap`] says what `deploy` needs before it can send large templates; it is brought up as any stack.
+//! - [`parity`] compares what runs in two environments (`diff --live`): it reads both, compares purely, and knows what differs by
+//!   nature.
+//! - [`aws`] has the clients, paging and errors, and makes no decision. RDS is told in the registry's words, because what is seen of a
+//!   database is rendered, compared and verified as properties of a template.
 //! - [`simulator`] is the local cloud. It imports nothing of ours and is reached over HTTP only, like the real one: that wall is
 //!   what makes its answers worth believing, and lets other people's clients judge it.
 //!
@@ -52,6 +56,8 @@
 //! | which snapshot is cloned, and by which way it travels | [`clone::snapshot`] |
 //! | what must a twin have in common with its source | [`clone::frozen`] |
 //! | how long is too long | [`operation::Pace`] |
+//! | what is done about an error code | [`aws::Course`] |
+//! | what may differ between twins | [`parity::declared`] |
 //! | what may a certificate of destruction claim | [`destroy::evidence`] |
 //! | how does a run end | [`error::Exit`] |
 //!
@@ -70,6 +76,7 @@
 //! - a condition under which something is safe: a reason, its branch in `plan.rs`, and a `check` below it.
 
 pub mod aws;
+pub mod bootstrap;
 pub mod check;
 pub mod cli;
 pub mod clone;

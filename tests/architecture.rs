@@ -35,6 +35,11 @@ const RULES: &[(&str, &[&str], &str)] = &[
         &["aws", "deploy", "operation", "template"],
         "a clone is two deployments and a snapshot; it shares the nouns, looks and plans of `deploy`",
     ),
+    (
+        "bootstrap",
+        &["deploy", "environment", "template"],
+        "what is wanted is data; it is brought up by what brings up everything",
+    ),
     ("status", &["deploy", "environment"], "a status is what a look of `deploy` shows"),
     ("cli", &[], "what was typed is not yet what was meant"),
     (
@@ -59,6 +64,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
         "commands",
         &[
             "aws",
+            "bootstrap",
             "check",
             "cli",
             "clone",

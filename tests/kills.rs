@@ -147,6 +147,13 @@ fn a_refused_deployment_may_be_killed_at_any_call_and_leaves_nothing() {
     assert_eq!(without_empty_stacks(cloud.state()), before);
 }
 
+#[test]
+fn the_making_of_a_bucket_and_a_deployment_through_it_may_be_killed_at_any_call() {
+    let mut cloud = Cloud::of(crate::bootstrap::large()).watched();
+    sweep(&mut cloud, &Case { command: "bootstrap lab --yes", code: 0, tries_again: false });
+    sweep(&mut cloud, &CHANGE);
+}
+
 /// The same over two stacks that wait for each other takes minutes.
 #[cfg(feature = "long-tests")]
 mod of_two_stacks {

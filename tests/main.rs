@@ -9,6 +9,7 @@
 
 mod architecture;
 mod before_the_cloud;
+mod bootstrap;
 mod clone;
 mod deploy;
 mod diff;
@@ -18,6 +19,7 @@ mod graph;
 mod init;
 mod kills;
 mod messages;
+mod parity;
 mod properties;
 mod readme;
 mod render;

@@ -56,6 +56,14 @@ pub enum Fault {
         /// In AWS's words.
         message: String,
     },
+    /// What is asked for cannot be had, however often it is asked for: a quota, a key, a Region stands in the way.
+    #[error("{message} ({code})")]
+    Barred {
+        /// AWS's code.
+        code: String,
+        /// In AWS's words.
+        message: String,
+    },
     /// The request is wrong.
     #[error("{message}")]
     Invalid {
@@ -84,6 +92,83 @@ pub enum Fault {
     },
 }
 
+/// What there is to do about a call that ended with something else than an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// Ask again: nobody has to do anything.
+    Retry,
+    /// Look again: the world is not as it was seen, or not there yet.
+    Wait,
+    /// Stop, and say who can do what about it.
+    Refuse,
+    /// The call was wrong, or so was the answer: stop.
+    Fail,
+}
+
+/// What the call was about is not there.
+const MISSING: &[&str] = &[
+    "BlueGreenDeploymentNotFoundFault",
+    "ChangeSetNotFound",
+    "ChangeSetNotFoundException",
+    "CustomAvailabilityZoneNotFound",
+    "DBCapacityReservationNotFound",
+    "DBClusterNotFoundFault",
+    "DBInstanceNotFound",
+    "DBParameterGroupNotFound",
+    "DBProxyEndpointNotFoundFault",
+    "DBProxyNotFoundFault",
+    "DBProxyTargetGroupNotFoundFault",
+    "DBShardGroupNotFound",
+    "DBSnapshotNotFound",
+    "DBSnapshotTenantDatabaseNotFoundFault",
+    "DBSubnetGroupNotFoundFault",
+    "IntegrationNotFoundFault",
+    "InvalidGroup.NotFound",
+    "InvalidLaunchTemplateId.NotFound",
+    "ListenerNotFound",
+    "LoadBalancerNotFound",
+    "NotFoundException",
+    "OptionGroupNotFoundFault",
+    "StackNotFoundException",
+    "TargetGroupNotFound",
+    "TenantDatabaseNotFound",
+];
+
+/// What the call should make is there.
+const EXISTS: &[&str] = &["AlreadyExistsException", "DBSnapshotAlreadyExists", "TokenAlreadyExistsException"];
+
+/// The subject is in a state that the call does not fit.
+const OVERTAKEN: &[&str] = &[
+    "InvalidChangeSetStatus",
+    "InvalidChangeSetStatusException",
+    "InvalidDBClusterEndpointStateFault",
+    "InvalidDBClusterStateFault",
+    "InvalidDBInstanceState",
+    "InvalidDBSnapshotState",
+    "ResourceContention",
+];
+
+/// The request is one that we should not have made.
+const INVALID: &[&str] = &[
+    "InsufficientCapabilitiesException",
+    "InvalidContextAssertion",
+    "InvalidNextToken",
+    "InvalidParameterCombination",
+    "InvalidParameterValue",
+    "MalformedPolicyDocument",
+    "PackedPolicyTooLarge",
+    "UnsupportedProtocol",
+];
+
+/// No request of this kind will do.
+const BARRED: &[&str] = &[
+    "KMSKeyNotAccessibleFault",
+    "LimitExceededException",
+    "RegionDisabledException",
+    "SharedSnapshotQuotaExceeded",
+    "SnapshotQuotaExceeded",
+];
+
 impl Fault {
     /// Whether asking again later may help, without anybody doing anything.
     pub fn is_momentary(&self) -> bool {
@@ -95,6 +180,7 @@ impl Fault {
             | Self::Expired
             | Self::NoCredentials { .. }
             | Self::Denied { .. }
+            | Self::Barred { .. }
             | Self::Invalid { .. }
             | Self::Other { .. }
             | Self::Endless { .. }
@@ -111,10 +197,25 @@ impl Fault {
             | Self::Expired
             | Self::NoCredentials { .. }
             | Self::Denied { .. }
+            | Self::Barred { .. }
             | Self::Invalid { .. }
             | Self::Other { .. }
             | Self::Endless { .. }
             | Self::Incomplete { .. } => false,
+        }
+    }
+
+    /// What there is to do about it.
+    pub fn course(&self) -> Course {
+        match self {
+            Self::Throttled { .. } | Self::Unreachable { .. } => Course::Retry,
+            Self::Exists { .. } | Self::Overtaken { .. } => Course::Wait,
+            Self::Missing { .. }
+            | Self::Expired
+            | Self::NoCredentials { .. }
+            | Self::Denied { .. }
+            | Self::Barred { .. } => Course::Refuse,
+            Self::Invalid { .. } | Self::Other { .. } | Self::Endless { .. } | Self::Incomplete { .. } => Course::Fail,
         }
     }
 
@@ -132,19 +233,11 @@ impl Fault {
             | "InvalidClientTokenId"
             | "UnrecognizedClientException"
             | "SignatureDoesNotMatch" => Self::Denied { message },
-            "ChangeSetNotFound" | "ChangeSetNotFoundException" | "StackNotFoundException" => Self::Missing { message },
-            "DBInstanceNotFound"
-            | "DBSnapshotNotFound"
-            | "DBParameterGroupNotFound"
-            | "DBSubnetGroupNotFoundFault"
-            | "OptionGroupNotFoundFault"
-            | "InvalidGroup.NotFound"
-            | "InvalidLaunchTemplateId.NotFound"
-            | "LoadBalancerNotFound"
-            | "TargetGroupNotFound"
-            | "ListenerNotFound" => Self::Missing { message },
-            "AlreadyExistsException" | "TokenAlreadyExistsException" => Self::Exists { message },
-            "InvalidChangeSetStatus" | "InvalidChangeSetStatusException" => Self::Overtaken { message },
+            code if MISSING.contains(&code) => Self::Missing { message },
+            code if EXISTS.contains(&code) => Self::Exists { message },
+            code if OVERTAKEN.contains(&code) => Self::Overtaken { message },
+            code if INVALID.contains(&code) => Self::Invalid { message },
+            code if BARRED.contains(&code) => Self::Barred { code: code.to_owned(), message },
             "ValidationError" => Self::validation(message),
             _ if status >= 500 => Self::Unreachable { cause: format!("{message} ({code})") },
             _ => Self::Other { code, message },
@@ -210,6 +303,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
 
     #[track_caller]
@@ -243,5 +338,126 @@ mod tests {
         check("ChangeSetNotFound", "ChangeSet [x] does not exist", Fault::is_overtaken);
         check("InvalidChangeSetStatus", "ChangeSet [x] cannot be executed", Fault::is_overtaken);
         check("AccessDenied", "no", |it| !it.is_overtaken() && !it.is_momentary());
+    }
+
+    /// By service and operation, from AWS's own models.
+    fn modelled() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
+        let vendored: serde_json::Value =
+            serde_json::from_str(include_str!("../../data/error-codes.json")).expect("vendored JSON");
+        serde_json::from_value(vendored["services"].clone()).expect("services, operations, codes")
+    }
+
+    #[test]
+    fn every_code_that_an_operation_of_ours_may_answer_with_has_a_course() {
+        let services = modelled();
+        let codes: BTreeSet<&String> = services.values().flat_map(BTreeMap::values).flatten().collect();
+        let unmapped = codes.iter().filter(|code| matches!(Fault::answered(code, "", 400), Fault::Other { .. }));
+        assert_eq!(unmapped.collect::<Vec<_>>(), Vec::<&&String>::new());
+        let by_course = |course: Course| -> Vec<&str> {
+            let is_meant = |code: &&&String| Fault::answered(code, "", 400).course() == course;
+            codes.iter().filter(is_meant).map(|code| code.as_str()).collect()
+        };
+        expect_test::expect![[r#"
+            wait [
+                "AlreadyExistsException",
+                "DBSnapshotAlreadyExists",
+                "InvalidChangeSetStatus",
+                "InvalidDBClusterEndpointStateFault",
+                "InvalidDBClusterStateFault",
+                "InvalidDBInstanceState",
+                "InvalidDBSnapshotState",
+                "ResourceContention",
+                "TokenAlreadyExistsException",
+            ]
+            refuse [
+                "BlueGreenDeploymentNotFoundFault",
+                "ChangeSetNotFound",
+                "CustomAvailabilityZoneNotFound",
+                "DBCapacityReservationNotFound",
+                "DBClusterNotFoundFault",
+                "DBInstanceNotFound",
+                "DBParameterGroupNotFound",
+                "DBProxyEndpointNotFoundFault",
+                "DBProxyNotFoundFault",
+                "DBProxyTargetGroupNotFoundFault",
+                "DBShardGroupNotFound",
+                "DBSnapshotNotFound",
+                "DBSnapshotTenantDatabaseNotFoundFault",
+                "DBSubnetGroupNotFoundFault",
+                "ExpiredTokenException",
+                "IntegrationNotFoundFault",
+                "KMSKeyNotAccessibleFault",
+                "LimitExceededException",
+                "ListenerNotFound",
+                "LoadBalancerNotFound",
+                "OptionGroupNotFoundFault",
+                "RegionDisabledException",
+                "SharedSnapshotQuotaExceeded",
+                "SnapshotQuotaExceeded",
+                "TargetGroupNotFound",
+                "TenantDatabaseNotFound",
+            ]
+            fail [
+                "InsufficientCapabilitiesException",
+                "InvalidContextAssertion",
+                "InvalidNextToken",
+                "MalformedPolicyDocument",
+                "PackedPolicyTooLarge",
+                "UnsupportedProtocol",
+            ]
+        "#]]
+        .assert_eq(&format!(
+            "wait {:#?}\nrefuse {:#?}\nfail {:#?}\n",
+            by_course(Course::Wait),
+            by_course(Course::Refuse),
+            by_course(Course::Fail)
+        ));
+        for code in ["Throttling", "RequestLimitExceeded", "ThrottlingException"] {
+            assert_eq!(Fault::answered(code, "", 400).course(), Course::Retry);
+        }
+    }
+
+    /// `describe_db_instances` for `DescribeDBInstances`.
+    fn as_method(operation: &str) -> String {
+        let mut method = String::new();
+        let letters: Vec<char> = operation.chars().collect();
+        for (at, letter) in letters.iter().enumerate() {
+            let ends_a_word = at > 0 && letters[at - 1].is_lowercase();
+            let begins_one = letters.get(at + 1).is_some_and(|next| next.is_lowercase() && *next != 's');
+            if letter.is_uppercase() && at > 0 && (ends_a_word || begins_one) {
+                method.push('_');
+            }
+            method.push(letter.to_ascii_lowercase());
+        }
+        method
+    }
+
+    #[test]
+    fn no_operation_that_is_called_is_missing_from_the_list() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let text: String = rust_files(&root).iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+        let services = modelled();
+        let known: BTreeSet<String> =
+            services.values().flat_map(BTreeMap::keys).map(|operation| as_method(operation)).collect();
+        let call = regex::Regex::new(r"\b(?:client|\.client|Client::new\(&shared\))\s*\.([a-z]+_[a-z_]+)\(\)")
+            .expect("a pattern");
+        let called: BTreeSet<String> = call.captures_iter(&text).map(|found| found[1].to_owned()).collect();
+        assert!(called.len() > 20, "the pattern finds calls: {called:?}");
+        assert_eq!(called.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
+        let queried =
+            regex::Regex::new(r#"query\s*\.(?:list|call)\(\s*Service::\w+,\s*"([A-Z][a-z]\w+)""#).expect("a pattern");
+        let queried: BTreeSet<String> = queried.captures_iter(&text).map(|found| as_method(&found[1])).collect();
+        assert!(queried.len() > 5, "the pattern finds calls: {queried:?}");
+        assert_eq!(queried.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
+    }
+
+    fn rust_files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(folder).expect("a folder").filter_map(Result::ok);
+        entries
+            .flat_map(|entry| match entry.path() {
+                path if path.is_dir() => rust_files(&path),
+                path => vec![path],
+            })
+            .collect()
     }
 }

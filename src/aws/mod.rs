@@ -27,7 +27,7 @@ use aws_sdk_cloudformation::error::BoxError;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-pub use fault::Fault;
+pub use fault::{Course, Fault};
 pub use paging::{PAGES_MAX, Page, pages};
 
 /// Where calls go, and as whom.
@@ -121,13 +121,22 @@ impl Clients {
     pub async fn rds(&self, target: Target<'_>) -> rds::Rds {
         let shared = self.shared(target).await;
         let config = aws_sdk_rds::config::Builder::from(&shared).interceptor(self.clock.clone()).build();
-        rds::Rds::new(aws_sdk_rds::Client::from_conf(config))
+        rds::Rds::new(aws_sdk_rds::Client::from_conf(config), shared)
     }
 
     /// A client for services that are asked so little that an SDK of theirs would be dear.
     pub async fn query(&self, target: Target<'_>) -> query::Query {
         let shared = self.shared(target).await;
         query::Query::new(target.region, shared, self.clock.clone())
+    }
+
+    /// A client for S3.
+    pub async fn s3(&self, target: Target<'_>) -> aws_sdk_s3::Client {
+        let shared = self.shared(target).await;
+        // Bucket names as host names need a DNS that an endpoint of one's own seldom has.
+        let is_by_path = self.settings.endpoint.is_some();
+        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(is_by_path).build();
+        aws_sdk_s3::Client::from_conf(config)
     }
 
     /// The account that calls for this target reach, as AWS sees it.
@@ -229,6 +238,14 @@ pub fn partition(region: &str) -> &'static str {
         "aws-us-gov"
     } else {
         "aws"
+    }
+}
+
+/// What the names of a Region's hosts end with (AWS General Reference, "AWS service endpoints").
+pub fn host_suffix(region: &str) -> &'static str {
+    match partition(region) {
+        "aws-cn" => "amazonaws.com.cn",
+        _ => "amazonaws.com",
     }
 }
 

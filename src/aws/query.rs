@@ -225,9 +225,15 @@ impl Query {
     }
 }
 
-fn form(operation: &str, version: &str, parameters: &[(&str, &str)]) -> String {
-    let all = [("Action", operation), ("Version", version)].into_iter().chain(parameters.iter().copied());
-    all.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect::<Vec<_>>().join("&")
+/// A call as the body of a form, or as what follows the `?`.
+pub(super) fn form(operation: &str, version: &str, parameters: &[(&str, &str)]) -> String {
+    let head = [("Action", operation), ("Version", version)];
+    pairs(&head.into_iter().chain(parameters.iter().copied()).collect::<Vec<_>>())
+}
+
+pub(super) fn pairs(all: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| format!("{}={}", encoded(name), encoded(value));
+    all.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
 /// All but the unreserved characters of RFC 3986.
@@ -269,7 +275,7 @@ fn parse(text: &str) -> Result<Element, roxmltree::Error> {
 
 /// The parser has bounded how deep elements may lie in each other.
 fn element(node: roxmltree::Node<'_, '_>) -> Element {
-    let children: Vec<Element> = node.children().filter(|child| child.is_element()).map(element).collect();
+    let children: Vec<Element> = node.children().filter(roxmltree::Node::is_element).map(element).collect();
     let text = if children.is_empty() { node.text().unwrap_or_default().trim() } else { "" };
     Element { name: node.tag_name().name().to_owned(), text: text.to_owned(), children }
 }

@@ -163,7 +163,7 @@ fn ownership(desired: &Desired, now: &World) -> Vec<Reason> {
     let all = desired.open.stacks.iter();
     all.flat_map(|stack| {
         let live = now.deploy.stacks.get(&stack.name).filter(|live| live.status.phase() != Phase::Gone);
-        crate::deploy::plan::objections(&desired.open, stack, live)
+        crate::deploy::plan::objections(&desired.open, stack, live, &now.deploy)
     })
     .map(wrapped)
     .collect()
@@ -263,7 +263,7 @@ mod tests {
             .map(|(mark, value)| (format!("greenroom:{mark}"), value.to_owned()))
     }
 
-    fn stacks(names: &[&str], snapshot: ParameterValue) -> deploy::Desired {
+    fn stacks(names: &[&str], snapshot: &ParameterValue) -> deploy::Desired {
         let stack = |name: &&str| DesiredStack {
             name: (*name).to_owned(),
             stack_name: format!("sync-twin-{name}"),
@@ -309,9 +309,9 @@ mod tests {
                 tags: marks("database").into(),
                 ..Target::default()
             },
-            safe: stacks(&["network", "database"], previous.clone()),
-            open: stacks(&["network", "database", "api"], previous),
-            choice: Choice { which: Which::Newest, max_age: Some(Duration::from_secs(86400)) },
+            safe: stacks(&["network", "database"], &previous),
+            open: stacks(&["network", "database", "api"], &previous),
+            choice: Choice { which: Which::Newest, max_age: Some(Duration::from_hours(24)) },
             ..Desired::default()
         }
     }
@@ -529,7 +529,7 @@ mod tests {
         let status = dice.one_of(&["available", "modifying", "failed", "backing-up"]);
         let class = dice.one_of(&["db.r7g.large", "db.r7g.large", "db.t4g.large"]);
         let database = database(status, class);
-        let states = [
+        let of_stacks = [
             "CREATE_IN_PROGRESS",
             "CREATE_COMPLETE",
             "ROLLBACK_COMPLETE",
@@ -540,7 +540,7 @@ mod tests {
         ];
         let mut world = match dice.roll(2) {
             0 => beginning(),
-            _ => restored(dice.one_of(&states), Some(database.clone()).filter(|_| dice.roll(4) > 0)),
+            _ => restored(dice.one_of(&of_stacks), Some(database.clone()).filter(|_| dice.roll(4) > 0)),
         };
         if dice.roll(3) == 0 {
             for live in world.deploy.stacks.values_mut() {

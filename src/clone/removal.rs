@@ -84,7 +84,7 @@ impl About for Reason {
 }
 
 /// Says which snapshots go now.
-pub fn plan(removed: &Removed, now: &World) -> Plan<Step, Reason> {
+pub fn plan(removed: &Removed, now: &[(Place, SeenSnapshot)]) -> Plan<Step, Reason> {
     let (mut steps, mut waiting) = (Vec::new(), Vec::new());
     for (place, snapshot) in now {
         if !was_made_for(&removed.project, &removed.word, snapshot) {
@@ -120,14 +120,14 @@ mod tests {
         let place = Place { account: "2".to_owned(), ..Place::default() };
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let (name, status, kind) = (name.to_owned(), status.to_owned(), "manual".to_owned());
-        (place, SeenSnapshot { name, status, kind, tags, ..SeenSnapshot::default() })
+        (place, SeenSnapshot { name, kind, status, tags, ..SeenSnapshot::default() })
     }
 
     const OURS: [(&str, &str); 3] =
         [("greenroom:project", "sync"), ("greenroom:environment", "twin"), (SOURCE_SNAPSHOT, "arn:x")];
 
-    fn check(world: World, expectation: &[&str]) {
-        let plan = plan(&removed(), &world);
+    fn check(world: &[(Place, SeenSnapshot)], expectation: &[&str]) {
+        let plan = plan(&removed(), world);
         let steps = plan.now().iter().map(ToString::to_string);
         let told: Vec<String> = steps.chain(plan.waiting().iter().map(ToString::to_string)).collect();
         assert_eq!(told, expectation);
@@ -135,13 +135,13 @@ mod tests {
 
     #[test]
     fn what_was_made_for_the_clone_goes() {
-        check(vec![snapshot("twin-src-1", "available", &OURS)], &["delete snapshot `twin-src-1` in account 2"]);
+        check(&[snapshot("twin-src-1", "available", &OURS)], &["delete snapshot `twin-src-1` in account 2"]);
     }
 
     #[test]
     fn what_is_being_made_is_waited_for() {
         check(
-            vec![snapshot("twin-src-1", "creating", &OURS)],
+            &[snapshot("twin-src-1", "creating", &OURS)],
             &["snapshot `twin-src-1` is creating, and deleted afterwards"],
         );
     }
@@ -151,7 +151,7 @@ mod tests {
         let mut automated = snapshot("twin-src-1", "available", &OURS);
         automated.1.kind = "automated".to_owned();
         check(
-            vec![
+            &[
                 automated,
                 snapshot("twin-src-1", "available", &[]),
                 snapshot("twin-src-1", "available", &OURS[..2]),

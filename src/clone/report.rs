@@ -178,7 +178,7 @@ fn policies(desired: &Desired) -> Vec<Policy> {
         ],
         &["*".to_owned()],
     );
-    let of_source = snapshots(&source.account, &made);
+    let own_snapshots = snapshots(&source.account, &made);
     let chosen = match &desired.choice.which {
         Which::Newest => vec![snapshots(&source.account, "rds:*")],
         Which::Id(id) if id.starts_with("arn:") => vec![id.clone()],
@@ -188,15 +188,17 @@ fn policies(desired: &Desired) -> Vec<Policy> {
     let mut on_source = vec![reads.clone()];
     if desired.choice.which == Which::Fresh {
         let database = format!("arn:aws:rds:*:{}:db:*", source.account);
-        on_source.push(allow(&["rds:AddTagsToResource", "rds:CreateDBSnapshot"], &[database, of_source.clone()]));
+        on_source.push(allow(&["rds:AddTagsToResource", "rds:CreateDBSnapshot"], &[database, own_snapshots.clone()]));
     }
     let is_same_account = source.account == target.account;
     if !is_same_account {
-        on_source
-            .push(allow(&["rds:AddTagsToResource", "rds:CopyDBSnapshot"], &[chosen, vec![of_source.clone()]].concat()));
-        on_source.push(allow(&["rds:ModifyDBSnapshotAttribute"], std::slice::from_ref(&of_source)));
+        on_source.push(allow(
+            &["rds:AddTagsToResource", "rds:CopyDBSnapshot"],
+            &[chosen, vec![own_snapshots.clone()]].concat(),
+        ));
+        on_source.push(allow(&["rds:ModifyDBSnapshotAttribute"], std::slice::from_ref(&own_snapshots)));
     }
-    on_source.push(allow(&["rds:DeleteDBSnapshot"], std::slice::from_ref(&of_source)));
+    on_source.push(allow(&["rds:DeleteDBSnapshot"], std::slice::from_ref(&own_snapshots)));
     let document = |statements: Vec<Json>| json!({"Version": "2012-10-17", "Statement": statements});
     let mut policies = vec![Policy { account: source.account.clone(), document: document(on_source) }];
     if !is_same_account {
@@ -204,7 +206,7 @@ fn policies(desired: &Desired) -> Vec<Policy> {
         let keys = format!("arn:aws:kms:*:{}:key/*", source.account);
         let on_target = vec![
             reads,
-            allow(&["rds:AddTagsToResource", "rds:CopyDBSnapshot"], &[of_source, of_target.clone()]),
+            allow(&["rds:AddTagsToResource", "rds:CopyDBSnapshot"], &[own_snapshots, of_target.clone()]),
             allow(&["rds:DeleteDBSnapshot"], &[of_target]),
             allow(&["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"], &[keys]),
         ];

@@ -177,7 +177,7 @@ fn too_old(desired: &Desired, snapshot: &SeenSnapshot, now: &World) -> Option<Re
         return Some(Reason::AgeUnknown { snapshot: name });
     };
     let age = u64::try_from(time.duration_since(data_as_of).as_secs()).unwrap_or(0);
-    (age > max_age.as_secs()).then(|| Reason::TooOld { snapshot: name, data_as_of, max_seconds: max_age.as_secs() })
+    (age > max_age.as_secs()).then_some(Reason::TooOld { snapshot: name, data_as_of, max_seconds: max_age.as_secs() })
 }
 
 #[cfg(test)]
@@ -203,7 +203,7 @@ mod tests {
                 tags: marks.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
                 ..Target::default()
             },
-            choice: Choice { which: Which::Newest, max_age: Some(std::time::Duration::from_secs(86400)) },
+            choice: Choice { which: Which::Newest, max_age: Some(std::time::Duration::from_hours(24)) },
             ..Desired::default()
         }
     }

@@ -108,7 +108,7 @@ pub enum Reason {
         percent: Option<i32>,
     },
     /// The restored database has not come to rest.
-    #[error("database `{database}` is {status}{}", unsettled.iter().map(|it| format!("; {it}")).collect::<String>())]
+    #[error("database `{database}` is {status}{}", after(unsettled))]
     Settling {
         /// The database.
         database: String,
@@ -302,6 +302,11 @@ pub enum Reason {
     Deploy(Box<deploy::Reason>),
 }
 
+/// What is not in effect yet, behind a status.
+fn after(unsettled: &[String]) -> String {
+    if unsettled.is_empty() { String::new() } else { format!("; {}", unsettled.join("; ")) }
+}
+
 /// A duration as files say it.
 fn span(seconds: u64) -> String {
     if seconds.is_multiple_of(3600) { format!("{} h", seconds / 3600) } else { format!("{} min", seconds / 60) }
@@ -387,7 +392,26 @@ impl About for Reason {
         match self {
             Self::Making { .. } | Self::Settling { .. } => true,
             Self::Deploy(reason) => reason.is_running(),
-            _ => false,
+            Self::NotAllowed { .. }
+            | Self::NotItsSource { .. }
+            | Self::Protected { .. }
+            | Self::NoLifetime { .. }
+            | Self::LivesTooLong { .. }
+            | Self::NoPrices { .. }
+            | Self::OtherRegion { .. }
+            | Self::KeyNotShared { .. }
+            | Self::Shared { .. }
+            | Self::NoSource { .. }
+            | Self::SourceDiffers { .. }
+            | Self::TargetDiffers { .. }
+            | Self::NoSnapshot { .. }
+            | Self::TooOld { .. }
+            | Self::AgeUnknown { .. }
+            | Self::Unusable { .. }
+            | Self::KeyCannotBeShared { .. }
+            | Self::Broken { .. }
+            | Self::DatabaseGone { .. }
+            | Self::Unfaithful { .. } => false,
         }
     }
 }

@@ -48,7 +48,7 @@ impl Operation for Twinning<'_> {
     type Fault = aws::Fault;
 
     async fn observe(&self) -> Result<World, aws::Fault> {
-        self.observer.observe(self.desired).await
+        Box::pin(self.observer.observe(self.desired)).await
     }
 
     fn plan(&self, first: &World, now: &World) -> Plan<Step, Reason> {
@@ -89,7 +89,7 @@ async fn clone(desired: &Desired, request: &Request, clients: &Clients, view: Vi
     let is_asked = !request.yes && desired.objections.is_empty();
     let mut was_there = false;
     if request.dry_run || is_asked {
-        let seen = observer.observe(desired).await.map_err(|fault| unseen(fault, desired))?;
+        let seen = Box::pin(observer.observe(desired)).await.map_err(|fault| unseen(fault, desired))?;
         let left = plan::plan(desired, &seen, &seen);
         was_there = left == Plan::Converged;
         let rehearsed = rehearsal(desired, &left);

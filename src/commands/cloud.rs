@@ -204,6 +204,7 @@ pub(super) fn failed(fault: aws::Fault, what: impl Into<String>) -> Failure {
         | aws::Fault::Invalid { .. }
         | aws::Fault::Other { .. }
         | aws::Fault::Endless { .. }
+        | aws::Fault::Barred { .. }
         | aws::Fault::Incomplete { .. } => None,
     };
     let failure = Failure::new(Exit::Failed, what).because(fault);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::aws::{self, Clients};
 use crate::check::Findings;
-use crate::cli::{Allow, Common, Deploy, Plan as PlanRequest};
+use crate::cli::{Agreement, Allow, Common, Deploy, Plan as PlanRequest};
 use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, pace, settings};
 use crate::commands::lines::Written;
 use crate::commands::render::Work;
@@ -74,20 +74,13 @@ pub(super) fn run_plan(common: &Common, request: &PlanRequest, view: View) -> En
 
 pub(super) fn run_deploy(common: &Common, request: &Deploy, view: View) -> Ended {
     let wanted = wanted(common, &request.environment, &request.stacks)?;
-    let consent = consent(&wanted.written.environment, request)?;
+    let consent = consent(&wanted.written.environment, &request.agreement)?;
     let desired = Desired { allowed: allowed(&request.allow, request.prune), ..wanted.desired };
     let clients = reached(common, &wanted.written.project.root, &desired)?;
     let run = Run { written: &wanted.written, clients: &clients, view };
     let done = block_on(async {
         arrive(&desired.environment, &places(&desired), &clients, view).await?;
-        match consent {
-            Consent::DryRun => {
-                let desired = Desired { goal: Goal::Shown, ..desired };
-                run.show(&desired, &Observer::new(&clients)).await.map(Report::Preview)
-            }
-            Consent::Given => run.deploy(&desired, &Observer::new(&clients)).await,
-            Consent::Ask => run.deploy_asking(desired).await,
-        }
+        run.converge(desired, consent).await
     })??;
     Ok(Done { report: done, sources: wanted.written.project.sources, exit: Exit::Done })
 }
@@ -102,7 +95,7 @@ fn reached(common: &Common, root: &Path, desired: &Desired) -> Result<Clients, F
 }
 
 /// Whether, and how, the user agrees to what will be done.
-enum Consent {
+pub(super) enum Consent {
     /// Nothing will be done.
     DryRun,
     /// By a flag, before it is known.
@@ -112,12 +105,12 @@ enum Consent {
 }
 
 /// `--yes` is for what is easily made again; a protected environment wants its name.
-fn consent(environment: &Environment, request: &Deploy) -> Result<Consent, Failure> {
+pub(super) fn consent(environment: &Environment, agreement: &Agreement) -> Result<Consent, Failure> {
     let name = environment.name.to_string();
-    if request.dry_run {
+    if agreement.dry_run {
         return Ok(Consent::DryRun);
     }
-    match &request.confirm {
+    match &agreement.confirm {
         Some(confirmed) if *confirmed == name => return Ok(Consent::Given),
         Some(confirmed) => {
             let what = format!("`--confirm {confirmed}` is not the name of this environment, `{name}`");
@@ -125,7 +118,7 @@ fn consent(environment: &Environment, request: &Deploy) -> Result<Consent, Failu
         }
         None => {}
     }
-    match (request.yes, environment.is_protected) {
+    match (agreement.yes, environment.is_protected) {
         (true, true) => {
             let what = format!("`{name}` is protected: `--yes` is not enough");
             Err(Failure::new(Exit::Refused, what).hint(format!("`--confirm {name}`, or confirm on a terminal")))
@@ -136,13 +129,31 @@ fn consent(environment: &Environment, request: &Deploy) -> Result<Consent, Failu
 }
 
 /// What the parts of a run share.
-struct Run<'a> {
-    written: &'a Written,
-    clients: &'a Clients,
-    view: View,
+pub(super) struct Run<'a> {
+    /// The environment with all that is written of it.
+    pub(super) written: &'a Written,
+    /// The way to the cloud.
+    pub(super) clients: &'a Clients,
+    /// Where it is told.
+    pub(super) view: View,
 }
 
 impl Run<'_> {
+    /// Brings everything to what is wanted, as far as it was agreed to.
+    ///
+    /// # Errors
+    /// How it ended otherwise.
+    pub(super) async fn converge(&self, desired: Desired, consent: Consent) -> Result<Report, Failure> {
+        match consent {
+            Consent::DryRun => {
+                let desired = Desired { goal: Goal::Shown, ..desired };
+                self.show(&desired, &Observer::new(self.clients)).await.map(Report::Preview)
+            }
+            Consent::Given => self.deploy(&desired, &Observer::new(self.clients)).await,
+            Consent::Ask => self.deploy_asking(desired).await,
+        }
+    }
+
     async fn drive(&self, desired: &Desired, observer: &Observer<'_>, what: &str) -> Result<Reached<World>, Failure> {
         let operation = Deployment { desired, clients: self.clients, observer };
         let telling = Telling {
@@ -209,7 +220,7 @@ async fn agreed(desired: &Desired, view: View) -> Result<(), Failure> {
     ask(view, "Deploy this? Type `yes`:", "yes", "--yes").await
 }
 
-fn allowed(allow: &Allow, prunes: bool) -> Allowed {
+pub(super) fn allowed(allow: &Allow, prunes: bool) -> Allowed {
     Allowed {
         replacements: allow.allow_replacement.iter().cloned().collect(),
         take_over: allow.take_over.iter().cloned().collect(),

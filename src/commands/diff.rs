@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::try_join;
+
 use crate::aws::Clients;
 use crate::cli::{Common, Diff};
 use crate::commands::cloud::{arrive, block_on, failed, settings};
@@ -45,8 +47,10 @@ fn run_live(common: &Common, request: &Diff, view: View) -> Ended {
     let declared = declared([&source, &target], &templates, &project.sources);
     let clients = Clients::new(settings(common, &project.root)?);
     let looked = block_on(async {
-        let seen_source = look(&source, &clients, view).await?;
-        Ok::<_, Failure>((seen_source, look(&target, &clients, view).await?))
+        come_to(&source, &clients, view).await?;
+        come_to(&target, &clients, view).await?;
+        // At the same time, because what changes meanwhile on one side only is a difference that is none.
+        try_join(Box::pin(look(&source, &clients)), Box::pin(look(&target, &clients))).await
     })?;
     let (seen_source, seen_target) = looked.map_err(Failure::of_looking)?;
     let parity = compare(&seen_source, &seen_target, &declared, today());
@@ -58,9 +62,12 @@ fn run_live(common: &Common, request: &Diff, view: View) -> Ended {
     Ok(Done { report: Report::Parity(parity), sources: project.sources, exit })
 }
 
-async fn look(environment: &Environment, clients: &Clients, view: View) -> Result<Side, Failure> {
+async fn come_to(environment: &Environment, clients: &Clients, view: View) -> Result<(), Failure> {
     let places: BTreeSet<_> = environment.stacks.iter().map(place).collect();
-    arrive(&environment.name.to_string(), &places, clients, view).await?;
+    arrive(&environment.name.to_string(), &places, clients, view).await
+}
+
+async fn look(environment: &Environment, clients: &Clients) -> Result<Side, Failure> {
     let seen = observe(environment, clients).await;
     seen.map_err(|fault| failed(fault, format!("`{}` could not be looked at", environment.name)))
 }

@@ -1,5 +1,6 @@
 //! What was meant: one file a verb, from the request to the report.
 
+mod bootstrap;
 mod check;
 mod clone;
 mod cloud;
@@ -91,6 +92,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Status(request) => status::run_status(common, &request, view),
         Verb::Outputs(request) => status::run_outputs(common, &request, view),
         Verb::Clone(request) => clone::run(common, &request, view),
+        Verb::Bootstrap(request) => bootstrap::run(common, &request, view),
         Verb::Destroy(request) => destroy::run(common, &request, view),
         Verb::Graph(request) => graph::run(common, &request),
         Verb::Schema(request) => schema::run(common, &request),

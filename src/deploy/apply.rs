@@ -1,14 +1,17 @@
-//! Does one step: one call, with a token that makes a repeated call the same call. Decides nothing.
+//! Does one step: one call, with a token that makes a repeated call the same call. Decides nothing. A template that the call
+//! cannot carry is put into a bucket first, under a name that says what is in it: to put it there twice is to put it there once.
 //!
 //! A call that comes too late (its change set is gone, its stack is busy, what it makes is there) is no failure: the world is not
 //! what the planner saw, and the next look says what it is.
 
 use aws_sdk_cloudformation::{Client, types};
+use aws_sdk_s3::primitives::ByteStream;
 
 use super::marks::{self, Mark};
 use super::observe::{Observer, target};
 use super::{Desired, DesiredStack, Given, Kind, Place, Step};
-use crate::aws::{Clients, Fault, partition, role_arn};
+use crate::aws::{Clients, Fault, host_suffix, partition, role_arn};
+use crate::template::rules::limits::TEMPLATE_BODY_BYTES_MAX;
 
 /// Does one step.
 ///
@@ -30,7 +33,7 @@ async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), F
             let stack = find(desired, stack)?;
             let client = client(clients, stack).await;
             let wanted = NewChangeSet { name, kind: *kind, digest, parameters, clears: *clears };
-            create_change_set(&client, desired, stack, &wanted).await
+            create_change_set(clients, &client, desired, stack, &wanted).await
         }
         Step::ExecuteChangeSet { stack, name, token } => {
             let stack = find(desired, stack)?;
@@ -91,7 +94,40 @@ struct NewChangeSet<'a> {
     clears: bool,
 }
 
+/// How CloudFormation is given a template.
+enum Carried {
+    /// By the call itself.
+    Body(String),
+    /// By a bucket.
+    Url(String),
+}
+
+async fn carried(clients: &Clients, stack: &DesiredStack, body: String) -> Result<Carried, Fault> {
+    match &stack.template_bucket {
+        Some(bucket) if body.len() > TEMPLATE_BODY_BYTES_MAX => {
+            let key = marks::template_key(&body);
+            let url = template_url(&stack.place, bucket, &key);
+            put(clients, &stack.place, bucket, &key, body).await?;
+            Ok(Carried::Url(url))
+        }
+        Some(_) | None => Ok(Carried::Body(body)),
+    }
+}
+
+/// Puts a text into a bucket of the account, and into nobody else's.
+async fn put(clients: &Clients, place: &Place, bucket: &str, key: &str, body: String) -> Result<(), Fault> {
+    let call = clients.s3(target(place)).await.put_object().bucket(bucket).key(key);
+    let call = call.expected_bucket_owner(&place.account).content_type("application/json");
+    call.body(ByteStream::from(body.into_bytes())).send().await.map(drop).map_err(Fault::from)
+}
+
+/// By its path: the certificate of the other form knows no names with dots.
+fn template_url(place: &Place, bucket: &str, key: &str) -> String {
+    format!("https://s3.{}.{}/{bucket}/{key}", place.region, host_suffix(&place.region))
+}
+
 async fn create_change_set(
+    clients: &Clients,
     client: &Client,
     desired: &Desired,
     stack: &DesiredStack,
@@ -99,6 +135,10 @@ async fn create_change_set(
 ) -> Result<(), Fault> {
     let mark = Mark { digest: wanted.digest.to_owned(), revision: desired.revision.clone() };
     let service_role = stack.service_role.as_deref().map(|role| role_arn(target(&stack.place), role));
+    let (body, url) = match carried(clients, stack, marks::marked(&stack.template, &mark)).await? {
+        Carried::Body(body) => (Some(body), None),
+        Carried::Url(url) => (None, Some(url)),
+    };
     let call = client
         .create_change_set()
         .stack_name(&stack.stack_name)
@@ -108,7 +148,8 @@ async fn create_change_set(
             Kind::Update => types::ChangeSetType::Update,
         })
         .description(format!("greenroom: {}/{}", desired.environment, stack.name))
-        .template_body(marks::marked(&stack.template, &mark))
+        .set_template_body(body)
+        .set_template_url(url)
         .set_parameters(Some(wanted.parameters.iter().map(parameter).collect()))
         .set_tags(Some(stack.tags.iter().map(|(key, value)| tag(key, value)).collect()))
         .set_capabilities(Some(requested(stack)).filter(|requested| !requested.is_empty()))

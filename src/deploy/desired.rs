@@ -77,6 +77,7 @@ fn stack(
         parameters: rendered.parameters.iter().map(|parameter| own(parameter, &environment.name)).collect(),
         has_looked_up_parameters: has_looked_up_parameters(&template),
         tags: stack.tags.clone(),
+        template_bucket: stack.deploy.template_bucket.clone(),
         capabilities: rules::capabilities(&rendered.document).into_iter().map(str::to_owned).collect(),
         has_hidden_resources: rules::has_hidden_resources(&rendered.document),
         capabilities_allowed: stack.deploy.capabilities.clone(),

@@ -93,5 +93,5 @@ fn is_nobodys(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: &W
         // A look that is old shows a stack empty that somebody creates by now; the deletion of its change set would have failed.
         && now.emptied.contains(&stack.name)
         && live.change_sets.is_empty()
-        && !objections(desired, stack, Some(live)).iter().any(is_somebodys)
+        && !objections(desired, stack, Some(live), now).iter().any(is_somebodys)
 }

@@ -59,13 +59,26 @@ pub fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
         hash.update(part.len().to_le_bytes());
         hash.update(part.as_bytes());
     }
+    let mut text = hexadecimal(&hash.finalize());
+    text.truncate(DIGEST_CHARACTERS);
+    text
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
     let mut text = String::new();
-    for byte in hash.finalize() {
+    for byte in bytes {
         // Writing to a text cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
-    text.truncate(DIGEST_CHARACTERS);
     text
+}
+
+/// What the keys of templates in a bucket begin with; the bucket's own stack lets them go after a while.
+pub const TEMPLATE_KEY_PREFIX: &str = "templates/";
+
+/// The key of a template in a bucket. The same text has the same, another has another: two runs cannot give each other theirs.
+pub fn template_key(body: &str) -> String {
+    format!("{TEMPLATE_KEY_PREFIX}{}.json", hexadecimal(&Sha256::digest(body.as_bytes())))
 }
 
 /// The texts of what parameters are given, for a digest.

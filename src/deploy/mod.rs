@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 pub use changes::{Action, Change, Verdict};
-pub use world::{LiveStack, Phase, Progress, StackStatus, Stuck, World};
+pub use world::{BucketStanding, LiveStack, Phase, Progress, StackStatus, Stuck, World};
 
 use crate::environment::StackPolicy;
 use crate::environment::stack_policy::{Denial, UpdateAction};
@@ -113,6 +113,8 @@ pub struct DesiredStack {
     pub has_looked_up_parameters: bool,
     /// Its tags, the marks included.
     pub tags: BTreeMap<String, String>,
+    /// Where the template is put if a call cannot carry it.
+    pub template_bucket: Option<String>,
     /// The capabilities that the template needs.
     pub capabilities: Vec<String>,
     /// Whether it stands for resources that are not in it and may need more.
@@ -441,15 +443,40 @@ pub enum Reason {
         /// What is missing.
         missing: Missing,
     },
-    /// The template does not fit into a call.
+    /// The template does not fit into a call, and no bucket is named for it.
     #[error("the template of `{stack}` has {bytes} bytes with its mark, more than the {max} that a call can carry")]
-    TooLarge {
+    NeedsBucket {
         /// The stack.
         stack: String,
         /// Its size.
         bytes: usize,
         /// The most a call can carry.
         max: usize,
+    },
+    /// The template is larger than any may be.
+    #[error("the template of `{stack}` has {bytes} bytes with its mark, more than the {max} that CloudFormation takes")]
+    TooLarge {
+        /// The stack.
+        stack: String,
+        /// Its size.
+        bytes: usize,
+        /// The most a template may have.
+        max: usize,
+    },
+    /// The bucket for the template cannot be used.
+    #[error("the template of `{stack}` goes through the bucket `{bucket}`, {}", match standing {
+        BucketStanding::Missing => "which does not exist",
+        BucketStanding::Foreign => "which belongs to another account or may not be used",
+        BucketStanding::Elsewhere => "which is in another Region",
+        BucketStanding::Ready => "which has not been looked for",
+    })]
+    NoBucket {
+        /// The stack.
+        stack: String,
+        /// The bucket.
+        bucket: String,
+        /// What is known of it.
+        standing: BucketStanding,
     },
     /// The change goes beyond what was agreed to.
     #[error("{excess}")]
@@ -544,7 +571,8 @@ impl Reason {
             | Self::OthersFirst { .. }
             | Self::Beginning { .. }
             | Self::Clearing { .. }
-            | Self::EndedBadly { .. } => None,
+            | Self::EndedBadly { .. }
+            | Self::NoBucket { standing: BucketStanding::Ready, .. } => None,
             Self::NotOurs { stack, owner: None, .. } => Some(format!(
                 "`greenroom plan {environment} {stack}` shows what would change; `--take-over {stack}` makes it yours"
             )),
@@ -574,7 +602,18 @@ impl Reason {
             Self::NothingToRefer { missing: Missing::Output(_) | Missing::Export(_) | Missing::Previous, .. } => {
                 Some("give a value instead of the reference".to_owned())
             }
+            Self::NeedsBucket { .. } => Some("name a bucket for it: `deploy.template_bucket`".to_owned()),
             Self::TooLarge { stack, .. } => Some(format!("split `{stack}` into two stacks")),
+            Self::NoBucket { standing: BucketStanding::Missing, .. } => {
+                Some(format!("`greenroom bootstrap {environment}` makes it"))
+            }
+            Self::NoBucket { standing: BucketStanding::Foreign, .. } => Some(
+                "names of buckets are the whole world's: choose another, `deploy.template_bucket`, or get `s3:ListBucket` for it"
+                    .to_owned(),
+            ),
+            Self::NoBucket { standing: BucketStanding::Elsewhere, .. } => {
+                Some("have its name say the Region: `deploy.template_bucket: NAME-${region}`".to_owned())
+            }
             Self::BeyondApproval { .. } => {
                 Some(format!("`greenroom plan {environment}` shows the change as it is now"))
             }
@@ -602,7 +641,9 @@ impl About for Reason {
             | Self::Stuck { stack, .. }
             | Self::CapabilityNotAllowed { stack, .. }
             | Self::NothingToRefer { stack, .. }
+            | Self::NeedsBucket { stack, .. }
             | Self::TooLarge { stack, .. }
+            | Self::NoBucket { stack, .. }
             | Self::BeyondApproval { stack, .. }
             | Self::StrayIsProtected { stack }
             | Self::NothingCame { stack, .. }
@@ -628,7 +669,9 @@ impl About for Reason {
             | Self::Stuck { .. }
             | Self::CapabilityNotAllowed { .. }
             | Self::NothingToRefer { .. }
+            | Self::NeedsBucket { .. }
             | Self::TooLarge { .. }
+            | Self::NoBucket { .. }
             | Self::BeyondApproval { .. }
             | Self::StrayIsProtected { .. }
             | Self::EndedBadly { .. }

@@ -13,10 +13,10 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::marks::{self, CHANGE_SET_PREFIX};
-use super::plan::seems_as_wanted;
+use super::plan::{bucket_in_use, seems_as_wanted};
 use super::world::{
-    ChangeSet, ChangeSetStatus, Detail, Execution, LiveResource, LiveStack, NestedStack, Phase, PolicyAction,
-    Replacement, Row, RowAction, StackEvent, Stray, Wish, World,
+    BucketStanding, ChangeSet, ChangeSetStatus, Detail, Execution, LiveResource, LiveStack, NestedStack, Phase,
+    PolicyAction, Replacement, Row, RowAction, StackEvent, Stray, Wish, World,
 };
 use super::{Desired, DesiredStack, Place, Step};
 use crate::aws::{Clients, Fault, Page, Target, pages};
@@ -56,6 +56,8 @@ struct Memory {
     events: HashMap<String, Vec<StackEvent>>,
     /// By the stack's ARN: its stack policy, where it is as wanted.
     policies: HashMap<String, Option<StackPolicy>>,
+    /// The buckets that are ready.
+    buckets: BTreeMap<String, BucketStanding>,
     /// By the ARN of a nested stack and the event that says it failed: its events up to then, oldest first.
     nested: HashMap<(String, String), Vec<StackEvent>>,
     /// By the stack's ARN: what its template says about deletion.
@@ -93,11 +95,12 @@ impl<'clients> Observer<'clients> {
             memory.open.extend(open.map(|stack| stack.name.clone()));
             memory.open.clone()
         };
-        let open: Vec<&Wish> = wishes.iter().filter(|wish| open.contains(&wish.label)).collect();
-        let details = stream::iter(open).map(|wish| self.detailed(wish, world.stacks.get(&wish.label)));
+        let details: Vec<&Wish> = wishes.iter().filter(|wish| open.contains(&wish.label)).collect();
+        let details = stream::iter(details).map(|wish| self.detailed(wish, world.stacks.get(&wish.label)));
         let detailed: Vec<Option<(String, LiveStack)>> = details.buffered(CALLS_AT_ONCE).try_collect().await?;
         world.stacks.extend(detailed.into_iter().flatten());
         self.look_at_policies(desired, &mut world).await?;
+        world.buckets = self.buckets(desired, &open).await?;
         if desired.allowed.prunes {
             for stray in &mut world.strays {
                 self.look_into(&stray.place, &mut stray.stack, Depth::Resources).await?;
@@ -356,6 +359,29 @@ impl<'clients> Observer<'clients> {
         Ok(())
     }
 
+    /// The buckets that templates of these stacks will go through. One that is ready is not asked for twice in a run.
+    async fn buckets(
+        &self,
+        desired: &Desired,
+        open: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, BucketStanding>, Fault> {
+        let mut buckets = self.memory().buckets.clone();
+        for stack in desired.stacks.iter().filter(|stack| open.contains(&stack.name)) {
+            let Some(bucket) = stack.template_bucket.as_ref().filter(|bucket| !buckets.contains_key(*bucket)) else {
+                continue;
+            };
+            if bucket_in_use(desired, stack).is_none() {
+                continue;
+            }
+            let standing = look_for_bucket(self.clients, &stack.place, bucket).await?;
+            buckets.insert(bucket.clone(), standing);
+            if standing == BucketStanding::Ready {
+                self.memory().buckets.insert(bucket.clone(), standing);
+            }
+        }
+        Ok(buckets)
+    }
+
     /// A policy that is as wanted is not asked for twice in a run.
     async fn policy(&self, stack: &DesiredStack, live: &LiveStack) -> Result<Option<StackPolicy>, Fault> {
         let known = self.memory().policies.get(&live.id).cloned();
@@ -469,6 +495,24 @@ impl<'clients> Observer<'clients> {
             }
         }
         Ok(exports)
+    }
+}
+
+/// Looks for a bucket that should be an account's own. Somebody else's of the same name is never mistaken for it.
+///
+/// # Errors
+/// What the call ended with, where it tells nothing about the bucket.
+pub async fn look_for_bucket(clients: &Clients, place: &Place, bucket: &str) -> Result<BucketStanding, Fault> {
+    let call = clients.s3(target(place)).await.head_bucket();
+    let Err(error) = call.bucket(bucket).expected_bucket_owner(&place.account).send().await else {
+        return Ok(BucketStanding::Ready);
+    };
+    // An answer to HEAD has no body: its status is all there is (S3 API Reference, "HeadBucket").
+    match error.raw_response().map(|response| response.status().as_u16()) {
+        Some(404) => Ok(BucketStanding::Missing),
+        Some(403) => Ok(BucketStanding::Foreign),
+        Some(301) => Ok(BucketStanding::Elsewhere),
+        _ => Err(Fault::from(error)),
     }
 }
 

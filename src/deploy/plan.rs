@@ -14,13 +14,14 @@ use super::leftovers::withdraw;
 use super::marks::{self, CHANGE_SET_PREFIX, Mark, Owner};
 use super::world::{ChangeSet, ChangeSetStatus, Execution, HIDDEN, Stray};
 use super::{
-    Desired, DesiredStack, Given, Goal, Kind, LiveStack, Missing, Phase, Reason, Step, Stuck, Upstream, World,
+    BucketStanding, Desired, DesiredStack, Given, Goal, Kind, LiveStack, Missing, Phase, Reason, Step, Stuck, Upstream,
+    World,
 };
 use crate::environment::{Reference, StackPolicy};
 use crate::operation::{About, Coverage, Plan};
 use crate::template::ParameterValue;
 use crate::template::rules::allows;
-use crate::template::rules::limits::TEMPLATE_BODY_BYTES_MAX;
+use crate::template::rules::limits::{TEMPLATE_BODY_BYTES_MAX, TEMPLATE_BYTES_MAX};
 
 /// How long an executed change set may be without effect. Chosen, not measured: what CloudFormation has accepted shows within
 /// seconds, and its own reads are a minute old at the very worst.
@@ -327,7 +328,7 @@ impl Look<'_> {
     }
 
     fn create(&self, wanted: &Wanted) -> Standing {
-        let objections = objections(self.desired, self.stack, self.live);
+        let objections = objections(self.desired, self.stack, self.live, self.now);
         if self.is_asked_to_deploy() && !objections.is_empty() {
             return Standing::Refuse(objections);
         }
@@ -345,7 +346,7 @@ impl Look<'_> {
     fn execute(&self, wanted: &Wanted, change_set: &ChangeSet) -> Standing {
         let mut changes = changes::read(&change_set.rows, &self.stack.template);
         changes::judge(&mut changes, policy_in_force(self.stack, self.live));
-        let mut because = objections(self.desired, self.stack, self.live);
+        let mut because = objections(self.desired, self.stack, self.live, self.now);
         because.extend(dangers(self.desired, self.stack, &changes));
         because.extend(beyond_approval(self.desired, self.stack, &changes, &change_set.name));
         if !because.is_empty() {
@@ -557,19 +558,43 @@ fn is_given(live: &LiveStack, name: &str, given: &Given) -> bool {
 }
 
 /// What stands against changing a stack at all, whatever the change.
-pub fn objections(desired: &Desired, stack: &DesiredStack, live: Option<&LiveStack>) -> Vec<Reason> {
+pub fn objections(desired: &Desired, stack: &DesiredStack, live: Option<&LiveStack>, now: &World) -> Vec<Reason> {
     let ownership = live.and_then(|live| not_ours(desired, stack, live));
     let needed = stack.capabilities.iter().filter(|needed| !allows(&stack.capabilities_allowed, needed));
     let capabilities =
         needed.map(|needed| Reason::CapabilityNotAllowed { stack: stack.name.clone(), capability: needed.clone() });
+    ownership.into_iter().chain(capabilities).chain(unsendable(desired, stack, now)).collect()
+}
+
+/// The bytes of what CloudFormation would be given: the template with its mark.
+pub fn marked_bytes(desired: &Desired, stack: &DesiredStack) -> usize {
     let mark = Mark { digest: stack.template_digest.clone(), revision: desired.revision.clone() };
-    let bytes = marks::marked(&stack.template, &mark).len();
-    let size = (bytes > TEMPLATE_BODY_BYTES_MAX).then(|| Reason::TooLarge {
-        stack: stack.name.clone(),
-        bytes,
-        max: TEMPLATE_BODY_BYTES_MAX,
-    });
-    ownership.into_iter().chain(capabilities).chain(size).collect()
+    marks::marked(&stack.template, &mark).len()
+}
+
+/// The bucket that a template goes through, where a call cannot carry it and one is named.
+pub fn bucket_in_use<'a>(desired: &Desired, stack: &'a DesiredStack) -> Option<&'a str> {
+    let bucket = stack.template_bucket.as_deref()?;
+    (marked_bytes(desired, stack) > TEMPLATE_BODY_BYTES_MAX).then_some(bucket)
+}
+
+/// Why a template does not reach CloudFormation.
+fn unsendable(desired: &Desired, stack: &DesiredStack, now: &World) -> Option<Reason> {
+    let (name, bytes) = (stack.name.clone(), marked_bytes(desired, stack));
+    if bytes > TEMPLATE_BYTES_MAX {
+        return Some(Reason::TooLarge { stack: name, bytes, max: TEMPLATE_BYTES_MAX });
+    }
+    if bytes <= TEMPLATE_BODY_BYTES_MAX {
+        return None;
+    }
+    let Some(bucket) = stack.template_bucket.clone() else {
+        return Some(Reason::NeedsBucket { stack: name, bytes, max: TEMPLATE_BODY_BYTES_MAX });
+    };
+    match now.buckets.get(&bucket).copied() {
+        // What nobody has looked for is met by whoever puts something there.
+        Some(BucketStanding::Ready) | None => None,
+        Some(standing) => Some(Reason::NoBucket { stack: name, bucket, standing }),
+    }
 }
 
 fn not_ours(desired: &Desired, stack: &DesiredStack, live: &LiveStack) -> Option<Reason> {
@@ -806,6 +831,43 @@ mod tests {
             live.change_sets.push(change_set("my-change", "available", vec![]));
         }
         (name.to_owned(), live)
+    }
+
+    /// What stands against a template of so many bytes without its mark, with a bucket that is so, or none.
+    fn sending(bytes: usize, bucket: Option<BucketStanding>) -> Vec<String> {
+        let mut desired = wanted(["api"]);
+        let stack = &mut desired.stacks[0];
+        stack.template = json!({"Metadata": ""});
+        let empty = stack.template.to_string().len();
+        stack.template = json!({"Metadata": "x".repeat(bytes - empty)});
+        stack.template_bucket = bucket.map(|_| "templates".to_owned());
+        let buckets = bucket.into_iter().map(|standing| ("templates".to_owned(), standing)).collect();
+        let world = World { buckets, ..World::default() };
+        objections(&desired, &desired.stacks[0], None, &world).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_template_goes_by_the_call_as_long_as_its_mark_has_room() {
+        assert_eq!(sending(51_000, None), Vec::<String>::new());
+        assert_eq!(sending(51_000, Some(BucketStanding::Missing)), Vec::<String>::new());
+        let expected = "the template of `api` has 51237 bytes with its mark, more than the 51200 that a call can carry";
+        assert_eq!(sending(51_200, None), [expected]);
+    }
+
+    #[test]
+    fn a_large_template_needs_a_bucket_that_is_the_accounts_own() {
+        assert_eq!(sending(60_000, Some(BucketStanding::Ready)), Vec::<String>::new());
+        let through = "the template of `api` goes through the bucket `templates`, which";
+        for (standing, because) in [
+            (BucketStanding::Missing, "does not exist"),
+            (BucketStanding::Foreign, "belongs to another account or may not be used"),
+            (BucketStanding::Elsewhere, "is in another Region"),
+        ] {
+            assert_eq!(sending(60_000, Some(standing)), [format!("{through} {because}")]);
+        }
+        let expected =
+            "the template of `api` has 1000037 bytes with its mark, more than the 1000000 that CloudFormation takes";
+        assert_eq!(sending(1_000_000, Some(BucketStanding::Ready)), [expected]);
     }
 
     fn removal(logical_id: &str) -> Row {

@@ -138,7 +138,7 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
             refusals.extend(resolution.missing);
             match live.and_then(|live| barred(desired, stack, live)) {
                 Some(reason) => refusals.push(reason),
-                None => refusals.extend(objections(desired, stack, live)),
+                None => refusals.extend(objections(desired, stack, live, now)),
             }
             refusals.extend(dangers(desired, stack, &seen.changes));
         }

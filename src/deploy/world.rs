@@ -30,6 +30,22 @@ pub struct World {
     pub executed: BTreeMap<String, Timestamp>,
     /// What is exported, by account, Region and name. Empty unless a parameter asks for an export.
     pub exports: BTreeMap<(String, String, String), String>,
+    /// What became of looking for the buckets of templates that no call can carry, by their names.
+    pub buckets: BTreeMap<String, BucketStanding>,
+}
+
+/// What is known of a bucket that something should be put into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BucketStanding {
+    /// It is there, and the account's own.
+    Ready,
+    /// There is none of that name.
+    Missing,
+    /// There is one, and it is another account's, or may not be used. S3 does not tell which.
+    Foreign,
+    /// It is in another Region.
+    Elsewhere,
 }
 
 /// A stack that the environment no longer names.

@@ -40,14 +40,17 @@ fn score(equal: usize, undeclared: usize) -> Option<f64> {
     (all > 0).then(|| equal as f64 / all as f64)
 }
 
+/// Enough of a digest to tell two texts apart, and to find the same digest again.
+const DIGITS: usize = 12;
+
 /// A value as it is compared and shown. User data may hold secrets: only its digest leaves here.
 fn comparable(name: &str, value: &Json, words: &Words) -> Json {
     let shared = words.shared_value(value);
     match shared.as_str().filter(|_| name == "LaunchTemplateData/UserData") {
         None => shared,
         Some(text) => {
-            let digest = Sha256::digest(text.as_bytes());
-            let head: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+            let digest = format!("{:x}", Sha256::digest(text.as_bytes()));
+            let head = digest.get(..DIGITS).unwrap_or(&digest);
             Json::String(format!("{} lines, sha256 {head}…", text.lines().count()))
         }
     }
@@ -118,7 +121,8 @@ impl<'a> Comparing<'a> {
         match (&left.seen, &right.seen) {
             (Seen::Unread { because }, _) => self.unknown(subject, format!("`{}`: {because}", self.source.environment)),
             (_, Seen::Unread { because }) => self.unknown(subject, format!("`{}`: {because}", self.target.environment)),
-            (Seen::Present, Seen::Present) | (Seen::Gone, Seen::Gone) => {
+            (Seen::Gone, Seen::Gone) => self.unknown(subject, "it is gone on both sides".to_owned()),
+            (Seen::Present, Seen::Present) => {
                 self.present_only += 1;
                 self.equal += 1;
             }

@@ -25,7 +25,22 @@ const CALLS_AT_ONCE: usize = 4;
 /// How many values a filter of EC2 takes at most (EC2 API Reference, "List and filter using the CLI and API").
 const FILTER_VALUES_MAX: usize = 200;
 
-type Found = BTreeMap<String, Seen>;
+/// By id.
+type Found = BTreeMap<String, Told>;
+
+/// What AWS tells of a resource.
+#[derive(Clone, Debug)]
+struct Told {
+    seen: Seen,
+    /// Where it is reached, which others may be told: a name of its own, and known even where the rest cannot be compared.
+    address: Option<String>,
+}
+
+impl From<Seen> for Told {
+    fn from(seen: Seen) -> Self {
+        Self { seen, address: None }
+    }
+}
 
 /// Looks at an environment.
 ///
@@ -35,10 +50,14 @@ pub async fn observe(environment: &Environment, clients: &Clients) -> Result<Sid
     let wishes: Vec<Wish> = environment.stacks.iter().map(wish).collect();
     let observer = Observer::new(clients);
     let mut world = observer.look_at(&wishes, |_, _| false).await?;
+    let places: BTreeMap<&String, &Place> = wishes.iter().map(|wish| (&wish.label, &wish.place)).collect();
+    let existing = world.stacks.iter_mut().filter(|(_, live)| exists(live));
+    let existing = existing.filter_map(|(label, live)| Some((*places.get(label)?, live)));
+    let looks = stream::iter(existing).map(|(place, live)| observer.look_into(place, live, Depth::Resources));
+    looks.buffer_unordered(CALLS_AT_ONCE).try_collect::<()>().await?;
     let mut wanted: BTreeMap<(&Place, String), BTreeSet<String>> = BTreeMap::new();
     for wish in &wishes {
-        let Some(live) = world.stacks.get_mut(&wish.label).filter(|live| exists(live)) else { continue };
-        observer.look_into(&wish.place, live, Depth::Resources).await?;
+        let Some(live) = world.stacks.get(&wish.label).filter(|live| exists(live)) else { continue };
         for resource in live.resources.iter().filter(|resource| !resource.is_gone()) {
             let ids = wanted.entry((&wish.place, resource.kind.clone())).or_default();
             ids.extend(resource.physical_id.clone());
@@ -57,14 +76,11 @@ pub async fn observe(environment: &Environment, clients: &Clients) -> Result<Sid
         for resource in live.resources.iter().filter(|resource| !resource.is_gone()) {
             let label = format!("{}/{}", wish.label, resource.logical_id);
             let of_kind = found.get(&(&wish.place, resource.kind.clone()));
-            let seen = resource.physical_id.as_ref().and_then(|id| of_kind?.get(id)).cloned();
-            let seen =
-                seen.unwrap_or_else(|| Seen::Unread { because: format!("it has no id yet ({})", resource.status) });
+            let told = resource.physical_id.as_ref().and_then(|id| of_kind?.get(id)).cloned();
+            let no_id = || Seen::Unread { because: format!("it has no id yet ({})", resource.status) };
+            let Told { seen, address } = told.unwrap_or_else(|| no_id().into());
             meanings.extend(resource.physical_id.clone().map(|id| (id, format!("<{label}>"))));
-            if let Seen::Properties { of, .. } = &seen {
-                let address = of.get(ADDRESS).and_then(Json::as_str);
-                meanings.extend(address.map(|address| (address.to_owned(), format!("<{label} address>"))));
-            }
+            meanings.extend(address.map(|address| (address, format!("<{label} address>"))));
             stack.resources.insert(resource.logical_id.clone(), Resource { kind: resource.kind.clone(), seen });
         }
         meanings.insert(live.name.clone(), format!("<stack {}>", wish.label));
@@ -87,9 +103,6 @@ fn unrest(live: &LiveStack) -> Option<String> {
     (live.status.phase() == Phase::Busy).then(|| format!("stack `{}` is {}", live.name, live.status))
 }
 
-/// Where a resource is reached: a name of its own, and no property to compare.
-const ADDRESS: &str = "Address";
-
 /// What the file calls its own.
 fn own_words(environment: &Environment) -> BTreeMap<String, String> {
     let mut words = BTreeMap::new();
@@ -101,13 +114,12 @@ fn own_words(environment: &Environment) -> BTreeMap<String, String> {
     words
 }
 
-/// Takes out what only served to find names, and leads a database's groups to the resources that describe them.
+/// Leads groups to the resources that describe them.
 fn settle(side: &mut Side, meanings: &BTreeMap<String, String>) {
     let label = |id: &str| Some(meanings.get(id)?.trim_matches(['<', '>']).to_owned());
     for stack in side.stacks.values_mut() {
         for resource in stack.resources.values_mut() {
-            let Seen::Properties { of, elsewhere } = &mut resource.seen else { continue };
-            of.remove(ADDRESS);
+            let Seen::Properties { elsewhere, .. } = &mut resource.seen else { continue };
             for path in elsewhere.values_mut() {
                 let (id, rest) = path.split_once('\n').unwrap_or((path, ""));
                 *path = label(id).map_or_else(String::new, |label| format!("{label}/{rest}"));
@@ -130,7 +142,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Reads all resources of a type.
     async fn kind(&self, kind: &str, ids: &BTreeSet<String>) -> Found {
-        let told = match kind {
+        match kind {
             "AWS::RDS::DBInstance" => self.each(ids, async |id| self.database(id).await).await,
             "AWS::AutoScaling::AutoScalingGroup" => self.each(ids, async |id| self.group(id).await).await,
             "AWS::EC2::LaunchTemplate" => self.each(ids, async |id| self.launch_template(id).await).await,
@@ -147,21 +159,20 @@ impl Reading<'_> {
                 let list = ("securityGroupInfo", "groupId");
                 self.network("DescribeSecurityGroups", "group-id", list, ids, security_group).await
             }
-            _ => return ids.iter().map(|id| (id.clone(), Seen::Present)).collect(),
-        };
-        told
+            _ => ids.iter().map(|id| (id.clone(), Seen::Present.into())).collect(),
+        }
     }
 
     /// Reads one by one; one that cannot be read does not hide the others.
-    async fn each(&self, ids: &BTreeSet<String>, read: impl AsyncFn(&str) -> Result<Seen, Fault>) -> Found {
+    async fn each(&self, ids: &BTreeSet<String>, read: impl AsyncFn(&str) -> Result<Told, Fault>) -> Found {
         let read = &read;
         let one = async |id: &String| {
-            let seen = match read(id).await {
-                Ok(seen) => seen,
-                Err(Fault::Missing { .. }) => Seen::Gone,
-                Err(fault) => Seen::Unread { because: fault.to_string() },
+            let told = match read(id).await {
+                Ok(told) => told,
+                Err(Fault::Missing { .. }) => Seen::Gone.into(),
+                Err(fault) => Seen::Unread { because: fault.to_string() }.into(),
             };
-            (id.clone(), seen)
+            (id.clone(), told)
         };
         stream::iter(ids).map(one).buffered(CALLS_AT_ONCE).collect().await
     }
@@ -174,11 +185,12 @@ impl Reading<'_> {
         self.clients.query(target(self.place)).await
     }
 
-    async fn database(&self, id: &str) -> Result<Seen, Fault> {
+    async fn database(&self, id: &str) -> Result<Told, Fault> {
         let rds = self.rds().await;
-        let Some(database) = rds.database(id).await? else { return Ok(Seen::Gone) };
+        let Some(database) = rds.database(id).await? else { return Ok(Seen::Gone.into()) };
         if database.status != "available" {
-            return Ok(Seen::Unread { because: format!("database `{id}` is {}", database.status) });
+            let because = format!("database `{id}` is {}", database.status);
+            return Ok(Told { seen: Seen::Unread { because }, address: database.address });
         }
         let mut of = of_database(&database);
         let mut elsewhere = BTreeMap::new();
@@ -199,18 +211,17 @@ impl Reading<'_> {
             }
             elsewhere.insert("OptionGroup/".to_owned(), below(&group.name, "OptionConfigurations/"));
         }
-        Ok(Seen::Properties { of, elsewhere })
+        Ok(Told { seen: Seen::Properties { of, elsewhere }, address: database.address })
     }
 
-    async fn group(&self, name: &str) -> Result<Seen, Fault> {
+    async fn group(&self, name: &str) -> Result<Told, Fault> {
         let query = self.query().await;
         let parameters = [("AutoScalingGroupNames.member.1", name)];
         let found =
             query.list(Service::AutoScaling, "DescribeAutoScalingGroups", &parameters, "AutoScalingGroups").await?;
-        let Some(group) = found.into_iter().next() else { return Ok(Seen::Gone) };
+        let Some(group) = found.into_iter().next() else { return Ok(Seen::Gone.into()) };
         let mut of = picked(
             &group,
-            "",
             &[
                 ("MinSize", "MinSize"),
                 ("MaxSize", "MaxSize"),
@@ -250,38 +261,38 @@ impl Reading<'_> {
         };
         of.extend(of_instances(&group, latest.as_deref()));
         elsewhere.insert("Instances/InService".to_owned(), below(name, "DesiredCapacity"));
-        Ok(Seen::Properties { of, elsewhere })
+        Ok(Seen::Properties { of, elsewhere }.into())
     }
 
-    async fn launch_template(&self, id: &str) -> Result<Seen, Fault> {
+    async fn launch_template(&self, id: &str) -> Result<Told, Fault> {
         let version = latest_version(&self.query().await, id).await?;
         let data = version.child("launchTemplateData").and_then(Element::value);
         let members = data.as_ref().and_then(Json::as_object).into_iter().flatten();
         let of = members.map(|(name, value)| (format!("LaunchTemplateData/{name}"), decoded(name, value))).collect();
-        Ok(Seen::Properties { of, elsewhere: BTreeMap::new() })
+        Ok(Seen::Properties { of, elsewhere: BTreeMap::new() }.into())
     }
 
-    async fn load_balancer(&self, arn: &str) -> Result<Seen, Fault> {
+    async fn load_balancer(&self, arn: &str) -> Result<Told, Fault> {
         let query = self.query().await;
         let parameters = [("LoadBalancerArns.member.1", arn)];
         let found = query.list(Service::LoadBalancing, "DescribeLoadBalancers", &parameters, "LoadBalancers").await?;
-        let Some(balancer) = found.into_iter().next() else { return Ok(Seen::Gone) };
+        let Some(balancer) = found.into_iter().next() else { return Ok(Seen::Gone.into()) };
         let names = ["Scheme", "Type", "IpAddressType", "SecurityGroups"].map(|name| (name, name));
-        let mut of = picked(&balancer, "", &names);
+        let mut of = picked(&balancer, &names);
         let subnets = balancer.entries("AvailabilityZones").filter_map(|zone| zone.text_of("SubnetId"));
         of.insert("Subnets".to_owned(), subnets.collect());
-        of.extend(balancer.text_of("DNSName").map(|name| (ADDRESS.to_owned(), json!(name))));
+        let address = balancer.text_of("DNSName").map(str::to_owned);
         let asked = [("LoadBalancerArn", arn)];
         let told = query.call(Service::LoadBalancing, "DescribeLoadBalancerAttributes", &asked).await?;
         of.extend(attributes(&told, "LoadBalancerAttributes", "Attributes"));
-        Ok(Seen::Properties { of, elsewhere: BTreeMap::new() })
+        Ok(Told { seen: Seen::Properties { of, elsewhere: BTreeMap::new() }, address })
     }
 
-    async fn target_group(&self, arn: &str) -> Result<Seen, Fault> {
+    async fn target_group(&self, arn: &str) -> Result<Told, Fault> {
         let query = self.query().await;
         let parameters = [("TargetGroupArns.member.1", arn)];
         let found = query.list(Service::LoadBalancing, "DescribeTargetGroups", &parameters, "TargetGroups").await?;
-        let Some(group) = found.into_iter().next() else { return Ok(Seen::Gone) };
+        let Some(group) = found.into_iter().next() else { return Ok(Seen::Gone.into()) };
         let names = [
             "Protocol",
             "ProtocolVersion",
@@ -297,20 +308,20 @@ impl Reading<'_> {
             "UnhealthyThresholdCount",
             "Matcher",
         ];
-        let mut of = picked(&group, "", &names.map(|name| (name, name)));
+        let mut of = picked(&group, &names.map(|name| (name, name)));
         let asked = [("TargetGroupArn", arn)];
         let told = query.call(Service::LoadBalancing, "DescribeTargetGroupAttributes", &asked).await?;
         of.extend(attributes(&told, "TargetGroupAttributes", "Attributes"));
-        Ok(Seen::Properties { of, elsewhere: BTreeMap::new() })
+        Ok(Seen::Properties { of, elsewhere: BTreeMap::new() }.into())
     }
 
-    async fn listener(&self, arn: &str) -> Result<Seen, Fault> {
+    async fn listener(&self, arn: &str) -> Result<Told, Fault> {
         let parameters = [("ListenerArns.member.1", arn)];
         let query = self.query().await;
         let found = query.list(Service::LoadBalancing, "DescribeListeners", &parameters, "Listeners").await?;
-        let Some(listener) = found.into_iter().next() else { return Ok(Seen::Gone) };
+        let Some(listener) = found.into_iter().next() else { return Ok(Seen::Gone.into()) };
         let names = ["Port", "Protocol", "SslPolicy", "Certificates", "DefaultActions"].map(|name| (name, name));
-        Ok(Seen::Properties { of: picked(&listener, "", &names), elsewhere: BTreeMap::new() })
+        Ok(Seen::Properties { of: picked(&listener, &names), elsewhere: BTreeMap::new() }.into())
     }
 
     /// Parts of a network are asked for by filter: one that is not there is then no error that hides the others.
@@ -344,11 +355,11 @@ impl Reading<'_> {
             (Ok(_), None) => Seen::Gone,
             (Ok(_), Some(of)) => Seen::Properties { of: of.clone(), elsewhere: BTreeMap::new() },
         };
-        ids.iter().map(|id| (id.clone(), seen(id))).collect()
+        ids.iter().map(|id| (id.clone(), seen(id).into())).collect()
     }
 }
 
-/// The storage of PostgreSQL, MySQL and MariaDB is spread over four volumes from this size on (RDS User Guide, "Amazon RDS DB
+/// The storage of all engines but SQL Server and Oracle is spread over four volumes from this size on (RDS User Guide, "Amazon RDS DB
 /// instance storage"): crossing it is another disk, not a larger one.
 const STRIPED_FROM_GIB: u64 = 400;
 
@@ -358,7 +369,6 @@ fn of_database(database: &Database) -> BTreeMap<String, Json> {
     of.insert("PendingModifications".to_owned(), json!(database.pending));
     let size = of.get("AllocatedStorage").and_then(Json::as_str).and_then(|size| size.parse::<u64>().ok());
     of.extend(size.map(|size| ("StorageVolumes".to_owned(), json!(if size < STRIPED_FROM_GIB { 1 } else { 4 }))));
-    of.extend(database.address.as_ref().map(|address| (ADDRESS.to_owned(), json!(address))));
     of
 }
 
@@ -388,9 +398,9 @@ fn of_instances(group: &Element, latest: Option<&str>) -> BTreeMap<String, Json>
 }
 
 /// Some of what an element holds, under the registry's names.
-fn picked(element: &Element, prefix: &str, names: &[(&str, &str)]) -> BTreeMap<String, Json> {
+fn picked(element: &Element, names: &[(&str, &str)]) -> BTreeMap<String, Json> {
     let value = |name: &str| element.child(name).and_then(Element::value);
-    names.iter().filter_map(|(theirs, ours)| Some((format!("{prefix}{ours}"), value(theirs)?))).collect()
+    names.iter().filter_map(|(theirs, ours)| Some(((*ours).to_owned(), value(theirs)?))).collect()
 }
 
 fn attributes(told: &Element, name: &str, list: &str) -> BTreeMap<String, Json> {
@@ -408,7 +418,7 @@ fn decoded(name: &str, value: &Json) -> Json {
 }
 
 fn vpc(element: &Element) -> BTreeMap<String, Json> {
-    picked(element, "", &[("cidrBlock", "CidrBlock"), ("instanceTenancy", "InstanceTenancy")])
+    picked(element, &[("cidrBlock", "CidrBlock"), ("instanceTenancy", "InstanceTenancy")])
 }
 
 fn subnet(element: &Element) -> BTreeMap<String, Json> {
@@ -417,9 +427,9 @@ fn subnet(element: &Element) -> BTreeMap<String, Json> {
         ("availabilityZoneId", "AvailabilityZoneId"),
         ("mapPublicIpOnLaunch", "MapPublicIpOnLaunch"),
     ];
-    picked(element, "", &names)
+    picked(element, &names)
 }
 
 fn security_group(element: &Element) -> BTreeMap<String, Json> {
-    picked(element, "", &[("ipPermissions", "SecurityGroupIngress"), ("ipPermissionsEgress", "SecurityGroupEgress")])
+    picked(element, &[("ipPermissions", "SecurityGroupIngress"), ("ipPermissionsEgress", "SecurityGroupEgress")])
 }

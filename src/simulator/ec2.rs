@@ -64,7 +64,8 @@ fn passes(object: &Object, id: &str, parameters: Parameters<'_>) -> bool {
         let values = filter.texts("Value");
         let name = filter.text("Name").unwrap_or_default();
         let found = match name {
-            "vpc-id" => text(&object.properties, "VpcId"),
+            // A VPC is in no other.
+            "vpc-id" => text(&object.properties, "VpcId").or_else(|| Some(id.to_owned())),
             "group-id" | "subnet-id" => Some(id.to_owned()),
             "group-name" => text(&object.properties, "GroupName"),
             _ => name.strip_prefix("tag:").and_then(|key| tag_value(object, key)),

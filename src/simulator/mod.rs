@@ -18,6 +18,7 @@ mod ec2;
 mod facts;
 mod faults;
 mod identifiers;
+mod kms;
 mod load_balancing;
 mod moment;
 mod paging;

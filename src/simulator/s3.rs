@@ -46,8 +46,8 @@ pub(crate) fn answer(world: &mut World, place: &Place, request: &Request, reques
         Err(wire::unknown_operation(Protocol::RestXml, &request.method))
     } else if request.method == "PUT" && key.is_empty() && request.query.is_empty() {
         create_bucket(world, place, bucket)
-    } else if resources::object(world, place, "AWS::S3::Bucket", bucket).is_none() {
-        Err(Refusal::new("NoSuchBucket", "The specified bucket does not exist").with_status(404))
+    } else if let Err(refusal) = allowed(world, place, request, bucket) {
+        Err(refusal)
     } else if key.is_empty() {
         of_bucket(world, place, request, bucket)
     } else {
@@ -61,6 +61,24 @@ pub(crate) fn answer(world: &mut World, place: &Place, request: &Request, reques
     answer
 }
 
+/// The account whose bucket it is. Names of buckets are the whole world's (S3 User Guide, "Bucket naming rules").
+pub(crate) fn owner(world: &World, bucket: &str) -> Option<String> {
+    let has = |account: &&str| resources::object(world, &Place::new(account, ""), "AWS::S3::Bucket", bucket).is_some();
+    world.accounts().find(has).map(str::to_owned)
+}
+
+/// Policies are not evaluated: an account may do everything with its own buckets and nothing with others'.
+fn allowed(world: &World, place: &Place, request: &Request, bucket: &str) -> Result<(), Refusal> {
+    let Some(owner) = owner(world, bucket) else {
+        return Err(Refusal::new("NoSuchBucket", "The specified bucket does not exist").with_status(404));
+    };
+    let is_expected = request.header("x-amz-expected-bucket-owner").is_none_or(|expected| expected == owner);
+    if owner == place.account && is_expected {
+        return Ok(());
+    }
+    Err(Refusal::new("AccessDenied", "Access Denied").with_status(403))
+}
+
 /// A bucket made by hand: where templates too long for a call are put.
 fn create_bucket(world: &mut World, place: &Place, bucket: &str) -> Result<Answer, Refusal> {
     let is_valid = (3..=63).contains(&bucket.len())
@@ -71,6 +89,10 @@ fn create_bucket(world: &mut World, place: &Place, bucket: &str) -> Result<Answe
     if resources::object(world, place, "AWS::S3::Bucket", bucket).is_some() {
         let message = "Your previous request to create the named bucket succeeded and you already own it.";
         return Err(Refusal::new("BucketAlreadyOwnedByYou", message).with_status(409));
+    }
+    if owner(world, bucket).is_some() {
+        let message = "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.";
+        return Err(Refusal::new("BucketAlreadyExists", message).with_status(409));
     }
     let properties = Map::from_iter([("BucketName".to_owned(), bucket.into())]);
     let object = resources::Object { properties, attributes: Map::new(), stack_id: None };
@@ -83,10 +105,18 @@ fn objects<'a>(world: &'a World, place: &Place, bucket: &str) -> Option<&'a Obje
     world.services_at(&place.home_of("AWS::S3::Bucket"))?.buckets.get(bucket)
 }
 
-fn of_bucket(world: &World, place: &Place, request: &Request, bucket: &str) -> Result<Answer, Refusal> {
+fn of_bucket(world: &mut World, place: &Place, request: &Request, bucket: &str) -> Result<Answer, Refusal> {
     match request.method.as_str() {
         "HEAD" => Ok(Answer::new(200, "application/xml", "").with_header("x-amz-bucket-region", &place.region)),
         "GET" => Ok(Answer::new(200, "application/xml", listing(world, place, request, bucket)?)),
+        "DELETE" if objects(world, place, bucket).is_none_or(Objects::is_empty) => {
+            let home = place.home_of("AWS::S3::Bucket");
+            if let Some(all) = world.services(&home).objects.get_mut("AWS::S3::Bucket") {
+                all.remove(bucket);
+            }
+            Ok(Answer::new(204, "application/xml", ""))
+        }
+        "DELETE" => Err(Refusal::new("BucketNotEmpty", "The bucket you tried to delete is not empty").with_status(409)),
         method => Err(wire::unknown_operation(Protocol::RestXml, method)),
     }
 }

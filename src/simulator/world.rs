@@ -13,7 +13,7 @@ use super::resources::Object;
 use super::s3::{self, Objects};
 use super::settings::{Pace, Rules, Settings};
 use super::wire::{self, Answer, Call, Request, Service};
-use super::{auto_scaling, ec2, load_balancing, secrets_manager, ssm, sts};
+use super::{auto_scaling, ec2, kms, load_balancing, secrets_manager, ssm, sts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -167,9 +167,22 @@ impl World {
         self.places.entry(place.account.clone()).or_default().entry(place.region.clone()).or_default()
     }
 
+    /// The accounts that anything has been asked of.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(String::as_str)
+    }
+
     /// Reads without making the place exist.
     pub(crate) fn services_at(&self, place: &Place) -> Option<&Services> {
         self.places.get(&place.account)?.get(&place.region)
+    }
+
+    /// Every account and Region in which there is something.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
+        let of = |(account, regions): (&String, &BTreeMap<String, Services>)| -> Vec<Place> {
+            regions.keys().map(|region| Place::new(account, region)).collect()
+        };
+        self.places.iter().flat_map(of).collect::<Vec<_>>().into_iter()
     }
 
     /// Lets something happen after so many virtual seconds.
@@ -267,6 +280,7 @@ impl World {
             Service::LoadBalancing => load_balancing::call(self, call),
             Service::Sts => sts::call(call),
             Service::Ssm => ssm::call(self, call),
+            Service::Kms => kms::call(self, call),
             Service::SecretsManager => secrets_manager::call(self, call),
             Service::S3 => return s3::answer(self, &call.place, request, request_id),
             Service::Other(_) => None,

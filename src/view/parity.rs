@@ -30,16 +30,16 @@ pub(super) fn parity(parity: &Parity) -> String {
 
 /// The rows that `told` has something to say of, under a heading.
 fn section(parity: &Parity, heading: &str, told: impl Fn(&Row) -> Option<String>) -> String {
-    let rows: Vec<Vec<String>> =
-        parity.rows.iter().filter_map(|row| Some(vec![row.path.clone(), change(row), told(row)?])).collect();
+    let rows: Vec<Vec<String>> = parity.rows.iter().filter_map(|row| Some(cells(row, told(row)?))).collect();
     if rows.is_empty() { String::new() } else { format!("{heading}\n{}\n", columns(&rows, "  ")) }
 }
 
-fn change(row: &Row) -> String {
+/// What nobody could read has no values.
+fn cells(row: &Row, told: String) -> Vec<String> {
     let side = |value: &Option<String>| value.as_ref().map_or("nothing".to_owned(), |value| shortened(value));
     match (&row.source, &row.target) {
-        (None, None) => String::new(),
-        (source, target) => format!("{} → {}", side(source), side(target)),
+        (None, None) => vec![row.path.clone(), told],
+        (source, target) => vec![row.path.clone(), format!("{} → {}", side(source), side(target)), told],
     }
 }
 
@@ -67,7 +67,11 @@ fn summary(parity: &Parity) -> String {
     let told = if told.is_empty() { "nothing to compare".to_owned() } else { told.join(", ") };
     let mut text = format!("{} → {}: {told}\n", parity.source, parity.target);
     if parity.present_only > 0 {
-        let _ = writeln!(text, "of {} resources only that they are there was compared", parity.present_only);
+        let _ = writeln!(
+            text,
+            "{} of these are resources of which only their being there was compared",
+            parity.present_only
+        );
     }
     text
 }

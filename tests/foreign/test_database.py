@@ -195,7 +195,52 @@ class Database(LocalCloud):
         self.rds.modify_db_snapshot_attribute(DBSnapshotIdentifier="snap", AttributeName="restore", ValuesToAdd=["222222222222"])
         other = self.client("rds", account="222222222222")
         [seen] = other.describe_db_snapshots(DBSnapshotIdentifier=snap["DBSnapshotArn"])["DBSnapshots"]
-        self.assertEqual(seen["DBInstanceIdentifier"], id)
+        self.assertEqual((seen["DBInstanceIdentifier"], seen["SnapshotType"]), (id, "shared"))
+        self.assertEqual(seen["DBSnapshotArn"], snap["DBSnapshotArn"])
+        [listed] = other.describe_db_snapshots(SnapshotType="shared", IncludeShared=True)["DBSnapshots"]
+        self.assertEqual(listed["DBSnapshotIdentifier"], snap["DBSnapshotArn"])
+        self.assertEqual(other.describe_db_snapshots()["DBSnapshots"], [])
+        other.copy_db_snapshot(SourceDBSnapshotIdentifier=snap["DBSnapshotArn"], TargetDBSnapshotIdentifier="mine")
+        [mine] = other.describe_db_snapshots(DBSnapshotIdentifier="mine")["DBSnapshots"]
+        self.assertEqual(mine["SourceDBSnapshotIdentifier"], snap["DBSnapshotArn"])
+        self.assertEqual(mine["SnapshotDatabaseTime"], snap["SnapshotDatabaseTime"])
+
+    def test_what_a_preflight_asks_is_answered(self):
+        self.deploy("source", database(**SOURCE), "CREATE")
+        source = self.found("source")
+        quotas = {quota["AccountQuotaName"]: quota for quota in self.rds.describe_account_attributes()["AccountQuotas"]}
+        self.assertEqual((quotas["DBInstances"]["Used"], quotas["AllocatedStorage"]["Used"]), (1, 50))
+        offers = self.rds.describe_orderable_db_instance_options(Engine="postgres", EngineVersion="16.3", DBInstanceClass="db.t4g.micro")
+        offered = offers["OrderableDBInstanceOptions"]
+        self.assertEqual([offer["StorageType"] for offer in offered], ["gp2", "gp3", "io1", "io2"])
+        self.assertEqual(len(offered[0]["AvailabilityZones"]), 3)
+        self.assertEqual(self.rds.describe_orderable_db_instance_options(Engine="postgres", DBInstanceClass="db.no.such")["OrderableDBInstanceOptions"], [])
+        [options] = self.rds.describe_option_groups(OptionGroupName=source["OptionGroupMemberships"][0]["OptionGroupName"])["OptionGroupsList"]
+        self.assertEqual((options["EngineName"], options["MajorEngineVersion"], options["Options"]), ("postgres", "16", []))
+        [group] = self.rds.describe_db_parameter_groups(DBParameterGroupName="default.postgres16")["DBParameterGroups"]
+        self.assertEqual(group["DBParameterGroupFamily"], "postgres16")
+        own = source["DBParameterGroups"][0]["DBParameterGroupName"]
+        [parameter] = self.rds.describe_db_parameters(DBParameterGroupName=own, Source="user")["Parameters"]
+        self.assertEqual(parameter["Source"], "user")
+        self.assertEqual(self.rds.describe_db_parameters(DBParameterGroupName=own, Source="system")["Parameters"], [])
+        self.refused("OptionGroupNotFoundFault", "none", self.rds.describe_option_groups, OptionGroupName="none")
+        key = self.client("kms").describe_key(KeyId="alias/aws/rds")["KeyMetadata"]
+        self.assertEqual((key["KeyManager"], key["KeyState"]), ("AWS", "Enabled"))
+        self.refused("NotFoundException", "does not exist", self.client("kms").describe_key, KeyId="alias/none")
+
+    def test_a_day_leaves_a_snapshot(self):
+        self.deploy("source", database(**{**SOURCE, "BackupRetentionPeriod": 2}), "CREATE")
+        id = self.outputs("source")["Id"]
+        self.control("advance", {"seconds": 5 * 86_400})
+        automated = self.rds.describe_db_snapshots(DBInstanceIdentifier=id, SnapshotType="automated")["DBSnapshots"]
+        self.assertTrue(all(found["DBSnapshotIdentifier"].startswith(f"rds:{id}-") for found in automated))
+        times = sorted(found["SnapshotDatabaseTime"] for found in automated)
+        self.assertIn(len(times), (2, 3))
+        self.assertEqual({(later - earlier).days for earlier, later in zip(times, times[1:])}, {1})
+        newest = max(automated, key=lambda found: found["SnapshotDatabaseTime"])
+        self.rds.add_tags_to_resource(ResourceName=newest["DBSnapshotArn"], Tags=[{"Key": "a", "Value": "b"}])
+        tags = self.rds.list_tags_for_resource(ResourceName=newest["DBSnapshotArn"])["TagList"]
+        self.assertIn({"Key": "a", "Value": "b"}, tags)
 
 
 if __name__ == "__main__":

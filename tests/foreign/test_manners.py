@@ -109,6 +109,13 @@ class Refusals(LocalCloud):
             StackName="t", ChangeSetName="c", ChangeSetType="CREATE", TemplateURL="https://templates.s3.ap-southeast-2.amazonaws.com/t/one.json"
         )
         self.wait("change_set_create_complete", ChangeSetName=made["Id"])
+        # Names of buckets are the whole world's, and who says whose a bucket must be puts nothing into another's.
+        theirs = self.client("s3", account="210987654321")
+        self.refused("AccessDenied", "Denied", theirs.get_object, Bucket="templates", Key="t/one.json")
+        location = {"LocationConstraint": "ap-southeast-2"}
+        self.refused("BucketAlreadyExists", "not available", theirs.create_bucket, Bucket="templates", CreateBucketConfiguration=location)
+        self.refused("AccessDenied", "Denied", s3.put_object, Bucket="templates", Key="x", Body=b"", ExpectedBucketOwner="210987654321")
+        self.refused("BucketNotEmpty", "not empty", s3.delete_bucket, Bucket="templates")
         self.cloudformation.delete_stack(StackName="s")
         self.assertEqual(self.settle("s"), "DELETE_FAILED")
 

@@ -155,6 +155,20 @@ impl Cloud {
         answer
     }
 
+    /// What somebody else asks of S3 in the account of the pair.
+    pub(crate) fn s3(&self, method: &str, path: &str, body: &str) {
+        let scope = "AWS4-HMAC-SHA256 Credential=111111111111/20260101/eu-west-1/s3/aws4_request";
+        let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: {scope}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + body).as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 2"), "{method} {path}: {answer}");
+    }
+
     /// What goes wrong from here on.
     pub(crate) fn faults(&self, rules: &Value) {
         self.control("faults", &rules.to_string());

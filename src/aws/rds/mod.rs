@@ -4,10 +4,12 @@
 //! What a list leaves out is asked for by its name and may not be there: then it is `None`. Everything else that is not an
 //! answer is a [`Fault`].
 
+mod presigned;
 mod read;
 
 use std::collections::BTreeMap;
 
+use aws_config::SdkConfig;
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types;
 use jiff::Timestamp;
@@ -19,6 +21,8 @@ use super::{Fault, Page, pages};
 #[derive(Clone, Debug)]
 pub struct Rds {
     client: Client,
+    /// Region and credentials, for the one call that is signed and not made.
+    shared: SdkConfig,
 }
 
 /// A database, as it is.
@@ -196,8 +200,8 @@ pub struct Copy<'a> {
 }
 
 impl Rds {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    pub(super) fn new(client: Client, shared: SdkConfig) -> Self {
+        Self { client, shared }
     }
 
     /// All databases.
@@ -380,9 +384,10 @@ impl Rds {
     /// # Errors
     /// What the call ended with.
     pub async fn copy_snapshot(&self, copy: Copy<'_>) -> Result<Snapshot, Fault> {
+        let url = presigned::permission_to_copy(&self.shared, copy).await?;
         let call = self.client.copy_db_snapshot().source_db_snapshot_identifier(copy.source);
         let call = call.target_db_snapshot_identifier(copy.name).copy_tags(false).set_tags(Some(tag_list(copy.tags)));
-        let call = call.set_kms_key_id(copy.key.map(str::to_owned));
+        let call = call.set_kms_key_id(copy.key.map(str::to_owned)).set_pre_signed_url(url);
         let answer = call.set_option_group_name(copy.option_group.map(str::to_owned)).send().await?;
         read::snapshot(answer.db_snapshot.ok_or(Fault::Incomplete { what: "the copy that was begun" })?)
     }

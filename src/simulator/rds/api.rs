@@ -1,7 +1,7 @@
 //! RDS's own API: a view of databases and snapshots, and the calls that change them.
 
 use super::snapshots::{self, CopySnapshot, Snapshot};
-use super::{Database, TakeSnapshot, find, number, truth};
+use super::{Database, TakeSnapshot, find, number, offers, truth};
 use crate::simulator::paging::page;
 use crate::simulator::parameters::Parameters;
 use crate::simulator::refusal::Refusal;
@@ -10,10 +10,11 @@ use crate::simulator::wire::Call;
 use crate::simulator::world::{Place, World};
 use serde_json::{Map, Value, json};
 
-type Reply = Result<Value, Refusal>;
+pub(super) type Reply = Result<Value, Refusal>;
 
 pub(crate) fn call(world: &mut World, call: &Call) -> Option<Reply> {
     let (place, parameters) = (&call.place, Parameters(&call.parameters));
+    snapshots::catch_up(world, place);
     Some(match call.operation.as_str() {
         "DescribeDBInstances" => describe_databases(world, place, parameters),
         "CreateDBInstance" => create(world, place, parameters),
@@ -30,6 +31,9 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Option<Reply> {
         "DescribeDBParameters" => describe_parameters(world, place, parameters),
         "DescribeDBParameterGroups" => describe_parameter_groups(world, place, parameters),
         "DescribeDBSubnetGroups" => describe_subnet_groups(world, place, parameters),
+        "DescribeOptionGroups" => offers::describe_option_groups(world, place, parameters),
+        "DescribeOrderableDBInstanceOptions" => offers::describe_orderable(world, place, parameters),
+        "DescribeAccountAttributes" => Ok(offers::describe_account(world, place)),
         "ListTagsForResource" => list_tags(world, place, parameters),
         "AddTagsToResource" => add_tags(world, place, parameters),
         _ => return None,
@@ -61,7 +65,7 @@ fn filtered(parameters: Parameters<'_>, name: &str) -> Option<Vec<String>> {
     filters.next().map(|filter| filter.texts("Values"))
 }
 
-fn paged(world: &World, parameters: Parameters<'_>, list: &str, entries: Vec<Value>) -> Reply {
+pub(super) fn paged(world: &World, parameters: Parameters<'_>, list: &str, entries: Vec<Value>) -> Reply {
     let wanted = parameters.number("MaxRecords").and_then(|size| usize::try_from(size).ok());
     let size = wanted.map_or(world.rules.page_size, |wanted| wanted.min(world.rules.page_size));
     let page = page(entries, parameters.text("Marker"), size)?;
@@ -73,17 +77,21 @@ fn one(world: &World, place: &Place, id: &str) -> Reply {
 }
 
 /// The properties of the registry that the API knows under the same name.
-const SAME_NAMES: [&str; 27] = [
+const SAME_NAMES: [&str; 36] = [
     "AllocatedStorage",
     "AutoMinorVersionUpgrade",
     "AvailabilityZone",
     "BackupRetentionPeriod",
     "CACertificateIdentifier",
+    "CharacterSetName",
     "CopyTagsToSnapshot",
     "DBInstanceClass",
     "DBName",
+    "DatabaseInsightsMode",
+    "DedicatedLogVolume",
     "DeletionProtection",
     "Engine",
+    "EngineLifecycleSupport",
     "EngineVersion",
     "Iops",
     "KmsKeyId",
@@ -94,13 +102,18 @@ const SAME_NAMES: [&str; 27] = [
     "MonitoringInterval",
     "MonitoringRoleArn",
     "MultiAZ",
+    "NetworkType",
     "OptionGroupName",
+    "PerformanceInsightsKMSKeyId",
+    "PerformanceInsightsRetentionPeriod",
     "Port",
     "PreferredBackupWindow",
     "PreferredMaintenanceWindow",
     "PubliclyAccessible",
     "StorageEncrypted",
+    "StorageThroughput",
     "StorageType",
+    "Timezone",
 ];
 
 /// A call's parameters in the registry's words.
@@ -110,7 +123,9 @@ fn model_of(parameters: Parameters<'_>) -> Map<String, Value> {
         "DBSubnetGroupName",
         "DBParameterGroupName",
         "DBInstanceIdentifier",
-        "StorageThroughput",
+        "EnableIAMDatabaseAuthentication",
+        "EnablePerformanceInsights",
+        "ManageMasterUserPassword",
     ]) {
         if let Some(value) = parameters.text(name) {
             model.insert((*name).to_owned(), value.into());
@@ -181,7 +196,12 @@ fn create_snapshot(world: &mut World, place: &Place, parameters: Parameters<'_>)
 
 fn describe_snapshots(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {
     let entries: Vec<Snapshot> = match parameters.text("DBSnapshotIdentifier") {
-        Some(name) => vec![snapshots::find_or_refuse(world, place, name)?],
+        Some(name) => return described(world, place, parameters, &[snapshots::found(world, place, name)?]),
+        None if parameters.text("SnapshotType") == Some("shared")
+            || parameters.text("SnapshotType") == Some("public") =>
+        {
+            return described(world, place, parameters, &snapshots::shared(world, place));
+        }
         None => {
             let database = parameters.text("DBInstanceIdentifier").map(str::to_lowercase);
             let kind = parameters.text("SnapshotType");
@@ -194,8 +214,23 @@ fn describe_snapshots(world: &World, place: &Place, parameters: Parameters<'_>) 
                 .collect()
         }
     };
-    let entries = entries.iter().map(|snapshot| snapshot_view(world, place, snapshot)).collect();
-    paged(world, parameters, "DBSnapshots", entries)
+    let own: Vec<(Place, Snapshot)> = entries.into_iter().map(|snapshot| (place.clone(), snapshot)).collect();
+    described(world, place, parameters, &own)
+}
+
+/// Another account's snapshot is called by its ARN, and is neither manual nor automated here.
+fn described(world: &World, place: &Place, parameters: Parameters<'_>, all: &[(Place, Snapshot)]) -> Reply {
+    let view = |(owner, snapshot): &(Place, Snapshot)| {
+        let mut view = snapshot_view(world, owner, snapshot);
+        if owner.account != place.account {
+            let is_public = snapshot.shared_with.contains("all");
+            view["DBSnapshotIdentifier"] = snapshot.arn(owner).into();
+            view["SnapshotType"] = if is_public { "public" } else { "shared" }.into();
+            view["TagList"] = json!([]);
+        }
+        view
+    };
+    paged(world, parameters, "DBSnapshots", all.iter().map(view).collect())
 }
 
 fn copy_snapshot(world: &mut World, place: &Place, parameters: Parameters<'_>) -> Reply {
@@ -243,12 +278,22 @@ fn describe_parameters(world: &World, place: &Place, parameters: Parameters<'_>)
             Refusal::new("DBParameterGroupNotFound", format!("DBParameterGroup not found: {name}")).with_status(404)
         );
     }
+    // Only what somebody has set is known here: an engine's hundreds of defaults are not modelled.
+    let is_wanted = parameters.text("Source").is_none_or(|source| source == "user");
     let values = group.and_then(|group| group.properties.get("Parameters")).and_then(Value::as_object);
-    let entries = values
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| json!({"ParameterName": name, "ParameterValue": value, "Source": "user", "IsModifiable": true, "ApplyMethod": "pending-reboot"}))
-        .collect();
+    let view = |(name, value): (&String, &Value)| {
+        let (kind, method) =
+            if super::is_static(name) { ("static", "pending-reboot") } else { ("dynamic", "immediate") };
+        json!({
+            "ParameterName": name,
+            "ParameterValue": value,
+            "Source": "user",
+            "IsModifiable": true,
+            "ApplyType": kind,
+            "ApplyMethod": method,
+        })
+    };
+    let entries = values.filter(|_| is_wanted).into_iter().flatten().map(view).collect();
     paged(world, parameters, "Parameters", entries)
 }
 
@@ -265,6 +310,16 @@ fn describe_parameter_groups(world: &World, place: &Place, parameters: Parameter
             })
         })
         .collect();
+    if let Some(family) = wanted.as_deref().and_then(|wanted| wanted.strip_prefix("default.")) {
+        let arn = place.arn("rds", &format!("pg:default.{family}"));
+        let group = json!({
+            "DBParameterGroupName": wanted,
+            "DBParameterGroupFamily": family,
+            "Description": format!("Default parameter group for {family}"),
+            "DBParameterGroupArn": arn,
+        });
+        return paged(world, parameters, "DBParameterGroups", vec![group]);
+    }
     if let Some(wanted) = wanted.filter(|_| entries.is_empty()) {
         return Err(
             Refusal::new("DBParameterGroupNotFound", format!("DBParameterGroup not found: {wanted}")).with_status(404)
@@ -324,7 +379,6 @@ fn database_view(world: &World, place: &Place, database: &Database) -> Value {
             view.insert((*name).to_owned(), value.clone());
         }
     }
-    let engine = text(model, "Engine").unwrap_or_else(|| "postgres".to_owned());
     let or = |name: &str, default: &str| text(model, name).unwrap_or_else(|| default.to_owned());
     let groups = model.get("VPCSecurityGroups").and_then(Value::as_array).into_iter().flatten();
     let groups: Vec<Value> = groups.map(|group| json!({"VpcSecurityGroupId": group, "Status": "active"})).collect();
@@ -362,10 +416,10 @@ fn database_view(world: &World, place: &Place, database: &Database) -> Value {
         "VpcSecurityGroups": groups,
         "DBSecurityGroups": [],
         "DBParameterGroups": [{
-            "DBParameterGroupName": or("DBParameterGroupName", &format!("default.{engine}")),
+            "DBParameterGroupName": or("DBParameterGroupName", &super::default_parameter_group(model)),
             "ParameterApplyStatus": database.group_status.as_str(),
         }],
-        "OptionGroupMemberships": [{"OptionGroupName": or("OptionGroupName", &format!("default:{engine}")), "Status": "in-sync"}],
+        "OptionGroupMemberships": [{"OptionGroupName": or("OptionGroupName", &super::default_option_group(model)), "Status": "in-sync"}],
         "DBSubnetGroup": text(model, "DBSubnetGroupName").map(|name| subnet_group_view(world, place, &name)),
         "PendingModifiedValues": pending_view(database),
         "ReadReplicaDBInstanceIdentifiers": [],

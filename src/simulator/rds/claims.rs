@@ -161,3 +161,92 @@ fn a_static_parameter_waits_for_a_reboot() {
     let (_, answer) = bench.rds("Action=DescribeDBInstances&DBInstanceIdentifier=d");
     assert!(answer.contains("<ParameterApplyStatus>pending-reboot</ParameterApplyStatus>"), "{answer}");
 }
+
+impl Bench {
+    /// The names of all snapshots of `d`, in order.
+    fn snapshots(&mut self, kind: &str) -> Vec<String> {
+        let (_, answer) = self.rds(&format!("Action=DescribeDBSnapshots&SnapshotType={kind}"));
+        let parts = answer.split("<DBSnapshotIdentifier>").skip(1);
+        parts.filter_map(|part| Some(part.split_once('<')?.0.to_owned())).collect()
+    }
+
+    fn is_refused(&mut self, form: &str, code: &str) {
+        let (_, answer) = self.rds(form);
+        assert!(answer.contains(&format!("<Code>{code}</Code>")), "{answer}");
+    }
+}
+
+const DAY: u64 = 86_400;
+
+// RDS User Guide, "Introduction to backups": one a day, kept for the retention period.
+#[test]
+fn an_automated_snapshot_is_taken_each_day_and_kept_for_the_retention() {
+    let mut bench = available();
+    bench.rds("Action=ModifyDBInstance&DBInstanceIdentifier=d&BackupRetentionPeriod=3");
+    let first = bench.snapshots("automated");
+    assert_eq!(first.len(), 1);
+    bench.advance(2 * DAY);
+    let later = bench.snapshots("automated");
+    assert_eq!((later.len(), &later[0]), (3, &first[0]));
+    bench.advance(30 * DAY);
+    let last = bench.snapshots("automated");
+    assert!(last.len() <= 4 && !last.contains(&first[0]), "{last:?}");
+    assert_eq!(bench.snapshots("automated"), last, "a look changes nothing");
+}
+
+#[test]
+fn a_database_without_retention_has_no_automated_snapshots() {
+    let mut bench = available();
+    bench.rds("Action=ModifyDBInstance&DBInstanceIdentifier=d&BackupRetentionPeriod=0");
+    bench.advance(3 * DAY);
+    assert_eq!(bench.snapshots("automated"), Vec::<String>::new());
+}
+
+// clone.md 2.3: what the call does not say comes from RDS's defaults, but for size, port, class, retention and tags.
+#[test]
+fn a_restore_drops_what_the_real_one_drops() {
+    let mut bench = available();
+    bench.rds(
+        "Action=ModifyDBInstance&DBInstanceIdentifier=d&MultiAZ=true&StorageType=io2&Iops=3000&MonitoringInterval=60\
+         &EnablePerformanceInsights=true&DeletionProtection=true&MaxAllocatedStorage=500&ApplyImmediately=true",
+    );
+    assert!(bench.rest());
+    bench.rds("Action=CreateDBSnapshot&DBInstanceIdentifier=d&DBSnapshotIdentifier=s");
+    assert!(bench.rest());
+    bench.rds("Action=RestoreDBInstanceFromDBSnapshot&DBInstanceIdentifier=c&DBSnapshotIdentifier=s");
+    assert!(bench.rest());
+    let (_, answer) = bench.rds("Action=DescribeDBInstances&DBInstanceIdentifier=c");
+    for kept in ["<EngineVersion>16.3<", "<DBName>n<", "<MasterUsername>m<", "<AllocatedStorage>20<"] {
+        assert!(answer.contains(kept), "{kept} in {answer}");
+    }
+    for dropped in [
+        "<MultiAZ>false<",
+        "<StorageType>gp3<",
+        "<MonitoringInterval>0<",
+        "<PerformanceInsightsEnabled>false<",
+        "<DeletionProtection>false<",
+        "<DBParameterGroupName>default.postgres16<",
+        "<OptionGroupName>default:postgres-16<",
+    ] {
+        assert!(answer.contains(dropped), "{dropped} in {answer}");
+    }
+    assert!(!answer.contains("MaxAllocatedStorage"), "{answer}");
+}
+
+// RDS User Guide, "Sharing encrypted snapshots", "Copying a DB snapshot".
+#[test]
+fn what_lies_under_the_accounts_own_key_or_under_none_here_goes_nowhere() {
+    let mut bench = begun();
+    bench.rds(
+        "Action=CreateDBInstance&DBInstanceIdentifier=e&DBInstanceClass=db.t4g.micro&Engine=postgres&EngineVersion=16.3\
+         &AllocatedStorage=20&MasterUsername=m&MasterUserPassword=long-enough&StorageEncrypted=true",
+    );
+    assert!(bench.rest());
+    bench.rds("Action=CreateDBSnapshot&DBInstanceIdentifier=e&DBSnapshotIdentifier=s");
+    assert!(bench.rest());
+    let share =
+        "Action=ModifyDBSnapshotAttribute&DBSnapshotIdentifier=s&AttributeName=restore&ValuesToAdd.AttributeValue.1=";
+    bench.is_refused(&format!("{share}222222222222"), "InvalidDBSnapshotState");
+    let copy = "Action=CopyDBSnapshot&SourceDBSnapshotIdentifier=s&TargetDBSnapshotIdentifier=t&KmsKeyId=no-such-key";
+    bench.is_refused(copy, "KMSKeyNotAccessibleFault");
+}

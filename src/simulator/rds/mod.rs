@@ -5,6 +5,7 @@
 mod api;
 #[cfg(test)]
 mod claims;
+mod offers;
 mod snapshots;
 
 use super::moment::Moment;
@@ -116,6 +117,9 @@ pub(crate) enum Transition {
 /// The default quota of database instances (RDS User Guide, "Quotas and constraints").
 const DATABASES_MAX: usize = 40;
 
+/// The default quota of manual snapshots (the same page).
+const SNAPSHOTS_MAX: usize = 100;
+
 impl Database {
     pub(crate) fn arn(&self, place: &Place) -> String {
         place.arn("rds", &format!("db:{}", text(&self.model, "DBInstanceIdentifier").unwrap_or_default()))
@@ -187,8 +191,8 @@ const KEPT: [&str; 7] =
     ["EngineVersion", "DBName", "MasterUsername", "KmsKeyId", "StorageEncrypted", "MasterUserPassword", "Engine"];
 
 /// What a restore takes from the snapshot where the call says nothing.
-const INHERITED: [&str; 7] =
-    ["AllocatedStorage", "Port", "DBInstanceClass", "BackupRetentionPeriod", "Tags", "LicenseModel", "OptionGroupName"];
+const INHERITED: [&str; 6] =
+    ["AllocatedStorage", "Port", "DBInstanceClass", "BackupRetentionPeriod", "Tags", "LicenseModel"];
 
 /// Restores a database from a snapshot. Engine version, name, master user, port, storage and key stay the snapshot's;
 /// everything else comes from the call or is RDS's default.
@@ -201,6 +205,7 @@ pub(crate) fn restore(
     let id = lower_identifier(&mut model)?;
     check_new(world, place, &id)?;
     check_surroundings(world, place, &model)?;
+    snapshots::catch_up(world, place);
     let snapshot = snapshots::find_restorable(world, place, snapshot)?;
     if snapshot.status != "available" {
         let message = format!("DBSnapshot must have state available but actually has {}", snapshot.status);
@@ -537,15 +542,17 @@ fn check_surroundings(world: &World, place: &Place, model: &Map<String, Value>) 
         return Err(Refusal::new("OptionGroupNotFoundFault", format!("Specified OptionGroupName: {name} not found."))
             .with_status(404));
     }
-    match text(model, "KmsKeyId") {
-        Some(key) if !key_exists(world, place, &key) => {
-            let message = format!(
-                "The specified KMS key [{key}] does not exist, is not enabled or you do not have permissions to access it."
-            );
-            Err(Refusal::new("KMSKeyNotAccessibleFault", message))
-        }
-        _ => Ok(()),
+    text(model, "KmsKeyId").map_or(Ok(()), |key| check_key(world, place, &key))
+}
+
+fn check_key(world: &World, place: &Place, key: &str) -> Result<(), Refusal> {
+    if key_exists(world, place, key) {
+        return Ok(());
     }
+    let message = format!(
+        "The specified KMS key [{key}] does not exist, is not enabled or you do not have permissions to access it."
+    );
+    Err(Refusal::new("KMSKeyNotAccessibleFault", message))
 }
 
 fn key_exists(world: &World, place: &Place, key: &str) -> bool {
@@ -579,6 +586,31 @@ const STATIC_PARAMETERS: [&str; 8] = [
     "max_worker_processes",
     "max_logical_replication_workers",
 ];
+
+fn is_static(parameter: &str) -> bool {
+    STATIC_PARAMETERS.contains(&parameter)
+}
+
+/// The part of an engine's version that groups are made for: PostgreSQL counts the first number only (RDS User Guide).
+fn major_version(model: &Map<String, Value>) -> String {
+    let version = text(model, "EngineVersion").unwrap_or_default();
+    let parts = if engine(model) == "postgres" { 1 } else { 2 };
+    version.split('.').take(parts).collect::<Vec<_>>().join(".")
+}
+
+fn engine(model: &Map<String, Value>) -> String {
+    text(model, "Engine").unwrap_or_else(|| "postgres".to_owned())
+}
+
+/// The parameter group that RDS gives to a database which names none.
+fn default_parameter_group(model: &Map<String, Value>) -> String {
+    format!("default.{}{}", engine(model), major_version(model))
+}
+
+/// The option group that RDS gives to a database which names none.
+pub(crate) fn default_option_group(model: &Map<String, Value>) -> String {
+    format!("default:{}-{}", engine(model), major_version(model).replace('.', "-"))
+}
 
 /// A parameter group got other values: databases that use it wait for a reboot if any of them is static.
 pub(crate) fn parameters_changed(world: &mut World, order: &Order, before: &Map<String, Value>) {

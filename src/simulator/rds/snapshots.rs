@@ -1,7 +1,7 @@
 //! Snapshots of databases: taken, copied, shared, deleted. Automated ones are named `rds:<database>-<time>` and die with
 //! their database.
 
-use super::{Database, Transition, find, number, text};
+use super::{Database, SNAPSHOTS_MAX, Transition, find, number, text};
 use crate::simulator::moment::Moment;
 use crate::simulator::refusal::Refusal;
 use crate::simulator::world::{self, Place, World};
@@ -39,6 +39,10 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     pub(crate) fn arn(&self, place: &Place) -> String {
         place.arn("rds", &format!("snapshot:{}", self.name))
+    }
+
+    fn is_automated_of(&self, database: &str) -> bool {
+        self.kind == "automated" && self.database == database
     }
 
     pub(crate) fn percent(&self, now: Moment) -> u64 {
@@ -102,9 +106,13 @@ fn snapshot_of(database: &Database, name: &str, wanted: &TakeSnapshot<'_>, now: 
 
 /// The automated snapshot at the end of a backup; it is complete at once.
 pub(super) fn take_automated(world: &mut World, place: &Place, database: &str) {
-    let name = format!("rds:{database}-{}", world.now().snapshot_stamp());
-    let wanted = TakeSnapshot { name: &name, database, kind: "automated", tags: None };
     let now = world.now();
+    take_automated_at(world, place, database, now);
+}
+
+fn take_automated_at(world: &mut World, place: &Place, database: &str, now: Moment) {
+    let name = format!("rds:{database}-{}", now.snapshot_stamp());
+    let wanted = TakeSnapshot { name: &name, database, kind: "automated", tags: None };
     if let Ok(database) = find(world, place, database) {
         let mut snapshot = snapshot_of(database, &name, &wanted, now, 0);
         "available".clone_into(&mut snapshot.status);
@@ -131,6 +139,61 @@ pub(super) fn forget_automated(world: &mut World, place: &Place, database: &str)
         .retain(|_, snapshot| snapshot.kind != "automated" || snapshot.database != database);
 }
 
+/// How many seconds a day has.
+const DAY_SECONDS: u64 = 86_400;
+
+/// Takes the automated snapshots that are due since anybody looked, and drops those past their retention: one a day, a day after
+/// the last one. Nothing waits for them and nothing is busy with them, so that a world which is left alone is at rest.
+pub(super) fn catch_up(world: &mut World, place: &Place) {
+    let now = world.now();
+    let Some(services) = world.services_at(place) else { return };
+    let databases = services.rds.databases.iter().filter(|(_, database)| database.retention_days() > 0);
+    let due: Vec<(String, Moment)> = databases
+        .filter(|(_, database)| database.can_be_snapshotted())
+        .flat_map(|(id, database)| {
+            let kept = database.retention_days();
+            let last = services.rds.snapshots.values().filter(|snapshot| snapshot.is_automated_of(id));
+            let last = last.map(|snapshot| snapshot.database_time).max().unwrap_or(database.created);
+            let days = now.epoch_seconds().saturating_sub(last.epoch_seconds()) / DAY_SECONDS;
+            let first = days.saturating_sub(kept);
+            (first + 1..=days).map(move |day| (id.clone(), last.after_seconds(day * DAY_SECONDS)))
+        })
+        .collect();
+    for (id, at) in due {
+        take_automated_at(world, place, &id, at);
+    }
+    let services = world.services(place);
+    let databases = &services.rds.databases;
+    services.rds.snapshots.retain(|_, snapshot| {
+        let kept = databases.get(&snapshot.database).map_or(0, Database::retention_days);
+        let age = now.epoch_seconds().saturating_sub(snapshot.database_time.epoch_seconds());
+        snapshot.kind != "automated" || age <= kept.max(1) * DAY_SECONDS
+    });
+}
+
+/// A snapshot by name, or by ARN if it is shared with the account that asks; with the place where it lies.
+pub(super) fn found(world: &World, place: &Place, name: &str) -> Result<(Place, Snapshot), Refusal> {
+    let snapshot = find_or_refuse(world, place, name)?;
+    let mut parts = name.split(':').skip(3);
+    let owner = match (name.starts_with("arn:"), parts.next(), parts.next()) {
+        (true, Some(region), Some(account)) => Place::new(account, region),
+        _ => place.clone(),
+    };
+    Ok((owner, snapshot))
+}
+
+/// What other accounts share with this one, in this Region.
+pub(super) fn shared(world: &World, place: &Place) -> Vec<(Place, Snapshot)> {
+    let foreign = world.places().filter(|owner| owner.account != place.account && owner.region == place.region);
+    let mut all = Vec::new();
+    for owner in foreign {
+        let snapshots = world.services_at(&owner).into_iter().flat_map(|services| services.rds.snapshots.values());
+        let is_ours = |snapshot: &&Snapshot| snapshot.shared_with.contains(&place.account);
+        all.extend(snapshots.filter(is_ours).map(|snapshot| (owner.clone(), snapshot.clone())));
+    }
+    all
+}
+
 /// A snapshot by name, or by ARN if it is shared with the account that asks.
 pub(crate) fn find_snapshot(world: &World, place: &Place, name: &str) -> Option<Snapshot> {
     let Some(rest) = name.strip_prefix("arn:aws:rds:") else {
@@ -155,6 +218,10 @@ pub(super) fn find_or_refuse(world: &World, place: &Place, name: &str) -> Result
 /// A snapshot to restore. One that another account shared encrypted must be copied first.
 pub(super) fn find_restorable(world: &World, place: &Place, name: &str) -> Result<Snapshot, Refusal> {
     let snapshot = find_or_refuse(world, place, name)?;
+    if name.starts_with("arn:") && !name.contains(&format!(":{}:", place.region)) {
+        let message = format!("Invalid snapshot identifier: {name} is in another Region; copy it first.");
+        return Err(Refusal::new("InvalidParameterValue", message));
+    }
     let is_foreign = name.starts_with("arn:") && !name.contains(&format!(":{}:", place.account));
     if is_foreign && super::truth(&snapshot.model, "StorageEncrypted") {
         return Err(Refusal::new(
@@ -166,8 +233,6 @@ pub(super) fn find_restorable(world: &World, place: &Place, name: &str) -> Resul
 }
 
 fn check_new(world: &World, place: &Place, name: &str) -> Result<(), Refusal> {
-    /// The default quota of manual snapshots (RDS User Guide, "Quotas and constraints").
-    const SNAPSHOTS_MAX: usize = 100;
     let snapshots = world.services_at(place).map(|services| &services.rds.snapshots);
     if snapshots.is_some_and(|snapshots| snapshots.contains_key(name)) {
         let message =
@@ -199,7 +264,15 @@ pub(super) fn copy(world: &mut World, place: &Place, wanted: CopySnapshot<'_>) -
     if copy.status != "available" {
         return Err(Refusal::new("InvalidDBSnapshotState", "The source snapshot must be in the available state."));
     }
+    let is_encrypted = super::truth(&copy.model, "StorageEncrypted");
+    let is_elsewhere =
+        wanted.source.starts_with("arn:") && !wanted.source.contains(&format!(":{}:{}:", place.region, place.account));
+    if is_encrypted && is_elsewhere && wanted.key.is_none() {
+        let message = "An encrypted snapshot of another account or Region can only be copied under a key that is here: specify KmsKeyId.";
+        return Err(Refusal::new("InvalidParameterCombination", message));
+    }
     if let Some(key) = wanted.key {
+        super::check_key(world, place, key)?;
         copy.model.insert("KmsKeyId".to_owned(), key.into());
         copy.model.insert("StorageEncrypted".to_owned(), true.into());
     }
@@ -243,6 +316,9 @@ pub(super) fn share(
     if snapshot.kind == "automated" || (is_under_default_key && !add.is_empty()) {
         let message = "Cannot share an automated snapshot, or one that is encrypted with the default key.";
         return Err(Refusal::new("InvalidDBSnapshotState", message));
+    }
+    if super::truth(&snapshot.model, "StorageEncrypted") && add.iter().any(|account| account == "all") {
+        return Err(Refusal::new("InvalidParameterValue", "An encrypted snapshot cannot be made public."));
     }
     let snapshot =
         world.services(place).rds.snapshots.get_mut(&snapshot.name).ok_or_else(|| {

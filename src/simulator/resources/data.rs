@@ -2,8 +2,8 @@
 
 use super::modelled::{Modelled, made_up, named, named_lower};
 use super::{Failure, Order, object, objects, says, text};
-use crate::simulator::rds;
 use crate::simulator::world::World;
+use crate::simulator::{rds, s3};
 use serde_json::Value;
 
 pub(super) static TYPES: &[Modelled] = &[
@@ -18,7 +18,7 @@ pub(super) static TYPES: &[Modelled] = &[
                 ("WebsiteURL", format!("http://{id}.s3-website-{region}.amazonaws.com").into()),
             ]
         },
-        check: check_notifications,
+        check: check_bucket,
         check_delete: |world, place, id| {
             let home = place.home_of("AWS::S3::Bucket");
             let is_empty = world
@@ -127,6 +127,16 @@ pub(super) static TYPES: &[Modelled] = &[
         })
     },
 ];
+
+/// Names of buckets are the whole world's (S3 User Guide, "Bucket naming rules").
+fn check_bucket(world: &World, order: &Order, existing: Option<&str>) -> Result<(), Failure> {
+    let name = text(&order.properties, "BucketName").filter(|_| existing.is_none());
+    let owner = name.as_ref().and_then(|name| s3::owner(world, name));
+    if let Some(name) = name.filter(|_| owner.is_some_and(|owner| owner != order.place.account)) {
+        return Err(Failure::new("AlreadyExists", format!("{name} already exists (Service: S3, Status Code: 0)")));
+    }
+    check_notifications(world, order, existing)
+}
 
 /// A bucket tells a queue only if the queue is there and a policy of its lets S3 send (S3 User Guide, "Granting permissions
 /// to publish event notification messages to a destination"). S3 tries when it is asked to, which is why the policy comes

@@ -144,8 +144,8 @@ impl ResourceType for Database {
         let database = world.services_at(place)?.rds.databases.get(id)?;
         let mut model = database.model.clone();
         // The registry's model has the group a database uses even where the template names none.
-        let engine = text(&model, "Engine").unwrap_or_default();
-        model.entry("OptionGroupName").or_insert_with(|| format!("default:{engine}").into());
+        let default = rds::default_option_group(&model);
+        model.entry("OptionGroupName").or_insert_with(|| default.into());
         Some(model)
     }
 

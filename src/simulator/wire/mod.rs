@@ -87,6 +87,7 @@ pub(crate) enum Service {
     S3,
     Ssm,
     SecretsManager,
+    Kms,
     Other(Protocol),
 }
 
@@ -110,6 +111,7 @@ impl Service {
             "sts" => Self::Sts,
             "s3" | "s3express" => Self::S3,
             "ssm" => Self::Ssm,
+            "kms" => Self::Kms,
             "secretsmanager" => Self::SecretsManager,
             "route53" => Self::Other(Protocol::RestXml),
             _ if request.header("x-amz-target").is_some() || !request.body.starts_with(b"Action=") => {
@@ -124,7 +126,7 @@ impl Service {
             Self::CloudFormation | Self::Rds | Self::Sts | Self::AutoScaling | Self::LoadBalancing => Protocol::Query,
             Self::Ec2 => Protocol::Ec2Query,
             Self::S3 => Protocol::RestXml,
-            Self::Ssm | Self::SecretsManager => Protocol::Json,
+            Self::Ssm | Self::SecretsManager | Self::Kms => Protocol::Json,
             Self::Other(protocol) => protocol,
         }
     }
@@ -138,7 +140,7 @@ impl Service {
             Self::LoadBalancing => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             Self::S3 => "http://s3.amazonaws.com/doc/2006-03-01/",
-            Self::Ssm | Self::SecretsManager | Self::Other(_) => "",
+            Self::Ssm | Self::SecretsManager | Self::Kms | Self::Other(_) => "",
         }
     }
 
@@ -154,6 +156,7 @@ impl Service {
             Self::S3 => "s3",
             Self::Ssm => "ssm",
             Self::SecretsManager => "secretsmanager",
+            Self::Kms => "kms",
             Self::Other(_) => "other",
         }
     }

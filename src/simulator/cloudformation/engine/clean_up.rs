@@ -164,20 +164,19 @@ impl Run<'_> {
             .collect();
         let reason = format!("The following resource(s) failed to delete: [{}]. ", failed.join(", "));
         let has_leftovers = !failed.is_empty() && !operation.options.is_forced;
-        if operation.kind == Kind::Create {
-            // What was undone still says what it was to be: its parameters and its tags.
-            let target = operation.target.clone();
-            self.stack_mut().deployed = Deployment { outputs: Vec::new(), imports: BTreeSet::new(), ..target };
-        }
-        let Some(operation) = self.operation() else {
-            return;
-        };
         match (operation.kind, operation.has_failed) {
             (Kind::Update, false) => self.end(StackStatus::UpdateComplete, None),
             (Kind::Update, true) => self.end(StackStatus::UpdateRollbackComplete, None),
             (Kind::Create, _) if has_leftovers => self.end(StackStatus::RollbackFailed, Some(&reason)),
             (Kind::Create, _) if operation.options.on_failure == OnFailure::Delete => self.end_deletion(),
-            (Kind::Create, _) => self.end(StackStatus::RollbackComplete, None),
+            (Kind::Create, _) => {
+                // It goes on showing whose it is and what it was to run.
+                let target = self.operation().map(|operation| operation.target.clone());
+                if let Some(target) = target {
+                    self.stack_mut().deployed = Deployment { outputs: Vec::new(), imports: BTreeSet::new(), ..target };
+                }
+                self.end(StackStatus::RollbackComplete, None);
+            }
             (Kind::Delete, _) if has_leftovers => self.end(StackStatus::DeleteFailed, Some(&reason)),
             (Kind::Delete, _) => self.end_deletion(),
         }
