@@ -127,6 +127,7 @@ const MISSING: &[&str] = &[
     "InvalidLaunchTemplateId.NotFound",
     "ListenerNotFound",
     "LoadBalancerNotFound",
+    "NoSuchBucket",
     "NotFoundException",
     "OptionGroupNotFoundFault",
     "StackNotFoundException",
@@ -150,13 +151,17 @@ const OVERTAKEN: &[&str] = &[
 
 /// The request is one that we should not have made.
 const INVALID: &[&str] = &[
+    "EncryptionTypeMismatch",
     "InsufficientCapabilitiesException",
     "InvalidContextAssertion",
     "InvalidNextToken",
     "InvalidParameterCombination",
     "InvalidParameterValue",
+    "InvalidRequest",
+    "InvalidWriteOffset",
     "MalformedPolicyDocument",
     "PackedPolicyTooLarge",
+    "TooManyParts",
     "UnsupportedProtocol",
 ];
 
@@ -390,6 +395,7 @@ mod tests {
                 "LimitExceededException",
                 "ListenerNotFound",
                 "LoadBalancerNotFound",
+                "NoSuchBucket",
                 "OptionGroupNotFoundFault",
                 "RegionDisabledException",
                 "SharedSnapshotQuotaExceeded",
@@ -398,11 +404,15 @@ mod tests {
                 "TenantDatabaseNotFound",
             ]
             fail [
+                "EncryptionTypeMismatch",
                 "InsufficientCapabilitiesException",
                 "InvalidContextAssertion",
                 "InvalidNextToken",
+                "InvalidRequest",
+                "InvalidWriteOffset",
                 "MalformedPolicyDocument",
                 "PackedPolicyTooLarge",
+                "TooManyParts",
                 "UnsupportedProtocol",
             ]
         "#]]
@@ -439,8 +449,9 @@ mod tests {
         let services = modelled();
         let known: BTreeSet<String> =
             services.values().flat_map(BTreeMap::keys).map(|operation| as_method(operation)).collect();
-        let call = regex::Regex::new(r"\b(?:client|\.client|Client::new\(&shared\))\s*\.([a-z]+_[a-z_]+)\(\)")
-            .expect("a pattern");
+        let call =
+            regex::Regex::new(r"(?:\bclient|Client::new\(&shared\)|\.s3\(.*?\)\.await)\s*\.([a-z]+_[a-z_]+)\(\)")
+                .expect("a pattern");
         let called: BTreeSet<String> = call.captures_iter(&text).map(|found| found[1].to_owned()).collect();
         assert!(called.len() > 20, "the pattern finds calls: {called:?}");
         assert_eq!(called.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
