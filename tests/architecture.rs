@@ -32,7 +32,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "clone",
-        &["aws", "deploy", "operation", "template"],
+        &["aws", "deploy", "environment", "operation", "template"],
         "a clone is two deployments and a snapshot; it shares the nouns, looks and plans of `deploy`",
     ),
     (

@@ -237,8 +237,6 @@ fn judge(desired: &Desired, now: &World) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::{Value as Json, json};
 
     use super::*;
@@ -248,6 +246,7 @@ mod tests {
     };
     use crate::deploy::{DesiredStack, Place};
     use crate::environment::Reference;
+    use crate::environment::shape::parse_duration;
     use crate::template::Parameter;
 
     fn place(account: &str) -> Place {
@@ -311,7 +310,7 @@ mod tests {
             },
             safe: stacks(&["network", "database"], &previous),
             open: stacks(&["network", "database", "api"], &previous),
-            choice: Choice { which: Which::Newest, max_age: Some(Duration::from_hours(24)) },
+            choice: Choice { which: Which::Newest, max_age: parse_duration("24h") },
             ..Desired::default()
         }
     }
