@@ -210,6 +210,43 @@ fn trying_again_has_an_end() {
 }
 
 #[test]
+fn a_data_node_without_a_disk_for_data_does_not_start() {
+    let machine = Machine::of("production", "DataNodes");
+    machine.command("lsblk", "#!/bin/bash\necho '/dev/nvme0n1 disk  '\necho '/dev/nvme0n1p1 part /dev/nvme0n1 xfs'");
+    let refused = machine.shell("i-0e", "prepare_disk");
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&refused.stderr),
+        "boot: there is no blank disk for data, and the root volume is not for them\n"
+    );
+    assert_eq!(machine.says("i-0a", "ROLES=master; prepare_disk; echo on"), "on\n", "a master keeps little");
+}
+
+/// CloudFormation refuses signals for what it does not make or change just now: every replacement would end here.
+#[test]
+fn a_signal_that_nobody_waits_for_ends_no_boot() {
+    for group in ["Masters", "Logstash", "Kibana"] {
+        let machine = Machine::of("production", group);
+        machine.command("cfn-signal", "#!/bin/bash\nexit 1");
+        machine.command("sleep", "#!/bin/bash");
+        let piece = "trap 'echo trapped' ERR; signal 0 'it answers'; echo on";
+        assert_eq!(machine.says("i-0f", piece), "on\n", "{group}");
+    }
+}
+
+#[test]
+fn a_port_is_asked_without_being_sent_anything() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let machine = Machine::of("production", "Logstash");
+    assert_eq!(machine.says("i-0f", &format!("listens {port} && echo yes")), "yes\n");
+    let (mut asked, _) = listener.accept().unwrap();
+    assert_eq!(std::io::Read::read(&mut asked, &mut [0; 8]).unwrap(), 0);
+    drop(listener);
+    assert!(!machine.shell("i-0f", &format!("listens {port}")).status.success());
+}
+
+#[test]
 fn logstash_makes_a_repeat_harmless() {
     let machine = Machine::of("production", "Logstash");
     let pipeline = machine.says("i-0f", "pipeline");
@@ -217,7 +254,7 @@ fn logstash_makes_a_repeat_harmless() {
         "http {",
         "document_id => \"%{event_id}\"",
         "action => \"create\"",
-        "index => \"elb-%{+YYYY.MM.dd}\"",
+        "index => \"%{[@metadata][index]}-%{+YYYY.MM.dd}\"",
         "hosts => [\"https://${ELK_NAME}:9200\"]",
     ] {
         assert!(pipeline.contains(line), "{line} is not in\n{pipeline}");
@@ -287,7 +324,7 @@ impl Nodes {
         assert!(written.contains(&format!("node.roles: [{roles}]")), "{written}");
         let kept: String = written
             .lines()
-            .filter(|line| !line.starts_with("xpack.") && !line.starts_with("path."))
+            .filter(|line| !["xpack.", "path.", "s3."].iter().any(|left_out| line.starts_with(left_out)))
             .map(|line| format!("{line}\n"))
             .collect();
         let config = home.join("settings.yml");

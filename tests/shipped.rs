@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
+use expect_test::{Expect, expect};
+
 use crate::support::Scenario;
 use crate::support::cloud::Cloud;
 
@@ -182,4 +184,197 @@ fn staging_and_performance_live_and_are_destroyed() {
     // Kept on purpose are what holds data, and the networks that were there before.
     cloud.ends("destroy staging --yes", 0);
     assert!(instances(&cloud, "333333333333").is_empty());
+}
+
+/// What `check production` says once a text in a file was changed.
+fn says(file: &str, old: &str, new: &str, expected: Expect) {
+    Scenario::shipped().edit(file, old, new).run(["check", "production"]).expect(expected);
+}
+
+const PRODUCTION: &str = "environments/production.yaml";
+
+#[test]
+fn two_data_nodes_are_no_cluster() {
+    says(
+        PRODUCTION,
+        "data_nodes: 6",
+        "data_nodes: 2",
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: `elk.data_nodes`: at least 3 expected, but this is 2
+          --> environments/production.yaml:42:19
+           |
+        42 |       data_nodes: 2
+           |                   ^
+           |
+           = hint: A cluster needs three data nodes to spare one; `topology: single` does without
+    "#]],
+    );
+}
+
+#[test]
+fn an_even_number_of_masters_is_refused() {
+    says(
+        PRODUCTION,
+        "data_nodes: 6",
+        "masters: 4",
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: `elk.masters`: `3`, `5` or `7` expected, but this is 4
+          --> environments/production.yaml:42:16
+           |
+        42 |       masters: 4
+           |                ^
+    "#]],
+    );
+}
+
+#[test]
+fn the_latest_image_is_no_image() {
+    says(
+        "environments/base.yaml",
+        "ami-0abc1234def567890",
+        "latest",
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: `elk.ami`: `ami-0abc1234def567890` expected, in "latest" the "l" does not fit
+          --> environments/base.yaml:43:12
+           |
+        43 |       ami: latest
+           |            ^
+           |
+           = note: inherited by `production/elk`
+           = hint: The image of all instances, Amazon Linux 2023 by its id; "latest" would make two launches of one template differ
+    "#]],
+    );
+}
+
+#[test]
+fn a_load_balancer_needs_its_certificate() {
+    let line = "      certificate_arn: arn:aws:acm:${region}:${account}:certificate/0a1b2c3d-4e5f-6789-abcd-ef0123456789\n      ca_";
+    says(
+        "environments/base.yaml",
+        line,
+        "      ca_",
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: `elk` lacks the input `certificate_arn`
+          --> environments/production.yaml:38:3
+           |
+        38 |   elk:
+           |   ^^^
+           |
+          ::: templates/elk/inputs.yaml:46:3
+           |
+        46 |   certificate_arn:
+           |   --------------- The certificate (ACM) by which the load balancer proves that it is dns_name.
+           |
+           = hint: say `certificate_arn:` under `stacks.elk.values`
+    "#]],
+    );
+}
+
+#[test]
+fn an_instance_type_without_disks_needs_a_volume() {
+    says(
+        PRODUCTION,
+        "      data_gib: 500\n",
+        "",
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: `data_gib` is missing
+          --> environments/production.yaml:38:3
+           |
+        38 |   elk:
+           |   ^^^
+           |
+           = hint: Types with disks of their own (i4i, d3, r6gd, …) take no data_gib; all others need one
+    "#]],
+    );
+}
+
+#[test]
+fn an_instance_type_with_disks_takes_no_volume() {
+    says(
+        PRODUCTION,
+        "r7g.xlarge\n      data",
+        "i4i.xlarge\n      data",
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: `elk.data_gib`: this cannot be said here, given the other values
+          --> environments/production.yaml:44:17
+           |
+        44 |       data_gib: 500
+           |                 ^^^
+           |
+           = hint: Types with disks of their own (i4i, d3, r6gd, …) take no data_gib; all others need one
+    "#]],
+    );
+}
+
+#[test]
+fn more_sessions_than_the_database_takes_are_warned_of_and_stop_nobody() {
+    says(
+        PRODUCTION,
+        "max: 12",
+        "max: 21",
+        expect![[r#"
+        exit 0
+        -- stderr
+        warning: 21 instances with 100 sessions each want 2100, but the database takes 2000
+           --> environments/production.yaml:50:18
+            |
+         50 |       instances: {min: 6, max: 21}
+            |                  ^^^^^^^^^^^^^^^^^
+            |
+           ::: templates/sync-api/inputs.yaml:286:5
+            |
+        286 |   - at: instances
+            |     ------------- the template's rule
+    "#]],
+    );
+}
+
+#[test]
+fn a_warning_that_cannot_be_judged_is_a_mistake() {
+    let inputs = "templates/sync-api/inputs.yaml";
+    says(
+        inputs,
+        "if: instances.min > instances.max",
+        "about: few",
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: a warning has `at`, `if` and `description`
+           --> templates/sync-api/inputs.yaml:283:5
+            |
+        283 |   - at: instances
+            |     ^^^^^^^^^^^^^
+            |
+            = note: met in `production/sync-api`
+    "#]],
+    );
+    says(
+        inputs,
+        "at: instances",
+        "at: instancess",
+        expect![[r#"
+        exit 2
+        -- stderr
+        error: this warning is `at: instancess`, but there is no such input
+           --> templates/sync-api/inputs.yaml:283:5
+            |
+        283 |   - at: instancess
+            |     ^^^^^^^^^^^^^^
+            |
+            = note: met in `production/sync-api`
+            = hint: did you mean `instances`?
+    "#]],
+    );
 }

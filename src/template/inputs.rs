@@ -102,6 +102,9 @@ pub enum InputsFault {
     /// `x-warnings` without one of its parts.
     #[error("a warning has `at`, `if` and `description`")]
     NotAWarning,
+    /// `at` of a warning names nothing.
+    #[error("this warning is `at: {0}`, but there is no such input")]
+    WarnsNowhere(String),
     /// One that cannot be evaluated.
     #[error("this warning cannot be judged: {0}")]
     CannotWarn(String),
@@ -210,7 +213,7 @@ fn warning(node: &Node, all: &[Input], mistakes: &mut Vec<Mistake>) -> Option<Wa
     };
     if !all.iter().any(|input| input.name == at) {
         let hint = did_you_mean(&at, all.iter().map(|input| input.name.as_str()));
-        mistakes.push(Mistake::at(node.span, &InputsFault::RequiredUnknown(at)).maybe_hint(hint));
+        mistakes.push(Mistake::at(node.span, &InputsFault::WarnsNowhere(at)).maybe_hint(hint));
         return None;
     }
     Some(Warning { at, condition, about, span: node.span })

@@ -64,6 +64,7 @@ xpack.security.transport.ssl.certificate_authorities: [ca.crt]
 xpack.security.http.ssl.enabled: true
 xpack.security.http.ssl.certificate: node.crt
 xpack.security.http.ssl.key: node.key
+s3.client.default.region: $REGION
 END
   if [ "$TOPOLOGY" = single ]; then
     echo 'discovery.type: single-node'
@@ -97,7 +98,11 @@ blank_disk() {
 prepare_disk() {
   local disk
   disk=$(blank_disk)
-  [ -n "$disk" ] || return 0
+  if [ -z "$disk" ]; then
+    is_among data "$ROLES" || return 0
+    say 'there is no blank disk for data, and the root volume is not for them'
+    return 1
+  fi
   mkfs.xfs -q "$disk"
   echo "UUID=$(blkid -s UUID -o value "$disk") /var/lib/elasticsearch xfs defaults,noatime,nofail 0 2" >> /etc/fstab
   mount /var/lib/elasticsearch
@@ -171,6 +176,7 @@ forget_formation() {
 }
 
 elasticsearch() {
+  local password
   identify
   trap 'signal 1 "elasticsearch did not come up; /var/log/cloud-init-output.log of $INSTANCE says why"' ERR
   retry 5 10 dnf install -y -q jq unzip aws-cfn-bootstrap
@@ -191,13 +197,16 @@ elasticsearch() {
   install_command elk-check check_configuration
   mkdir -p /etc/systemd/system/elasticsearch.service.d /etc/elk
   cat > /etc/systemd/system/elasticsearch.service.d/greenroom.conf << END
+[Unit]
+RequiresMountsFor=/var/lib/elasticsearch
 [Service]
 LimitMEMLOCK=infinity
 Restart=on-failure
 RestartSec=10
 ExecStartPre=$COMMANDS/elk-check $SETTINGS/elasticsearch.yml
 END
-  (umask 077 && printf 'user = "elastic:%s"\ncacert = "%s/ca.crt"\n' "$(secret "$ELASTIC_SECRET")" "$SETTINGS" > /etc/elk/curl)
+  password=$(secret "$ELASTIC_SECRET")
+  (umask 077 && printf 'user = "elastic:%s"\ncacert = "%s/ca.crt"\n' "$password" "$SETTINGS" > /etc/elk/curl)
   systemctl daemon-reload
   systemctl enable --quiet --now elasticsearch
   retry 60 5 answers "https://$ADDRESS:9200/"

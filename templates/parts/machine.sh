@@ -26,9 +26,16 @@ identify() {
   say "this is $INSTANCE at $ADDRESS in $ZONE"
 }
 
-# The creation signal means that the process answers; that others answer too is nobody's promise here.
+# The creation signal means that the process answers; that others answer too is nobody's promise here. Most instances are started
+# when no stack waits (a replacement, a scaling group that grows): then the signal is refused, and that ends no boot.
 signal() {
-  retry 5 10 cfn-signal --exit-code "$1" --reason "$2" --id "$INSTANCE" --stack "$STACK" --resource "$RESOURCE" --region "$REGION"
+  retry 3 10 cfn-signal --exit-code "$1" --reason "$2" --id "$INSTANCE" --stack "$STACK" --resource "$RESOURCE" --region "$REGION" ||
+    say "nobody waits for a signal"
+}
+
+# Something listens on this port of ours; nothing is sent to it.
+listens() {
+  (: < "/dev/tcp/127.0.0.1/$1") 2> /dev/null
 }
 
 # Any answer counts: "who are you" is one.

@@ -8,6 +8,7 @@ DATABASE_SECRET_ARN=$DATABASE_SECRET
 DATABASE_POOL_SIZE=$POOL_SIZE
 LISTEN_PORT=$PORT
 LOGSTASH_URL=$LOGSTASH_URL
+LOG_GROUP=$LOG_GROUP
 INSTANCE_ID=$INSTANCE
 END
 }
@@ -27,6 +28,7 @@ sync_api() {
   systemctl daemon-reload
   systemctl enable --quiet sync-api
   systemctl restart sync-api
-  retry 120 5 is_healthy
+  # As long as CloudFormation waits.
+  retry $((BOOT_MINUTES * 12)) 5 is_healthy
   signal 0 'the API answers'
 }
