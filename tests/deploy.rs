@@ -114,6 +114,7 @@ fn the_shipped_sandbox_lives() {
         elk       created
         sync-api  created
 
+        network.NatAddresses            203.0.113.22
         network.PrivateRouteTableIds    rtb-[id],rtb-[id]
         network.PrivateSubnetIds        subnet-[id],subnet-[id]
         network.PublicRouteTableId      rtb-[id]
@@ -152,7 +153,7 @@ fn the_shipped_sandbox_lives() {
         network                                                      no changes
         database                                                     modify 1
           ~ Database  AWS::RDS::DBInstance
-              AllocatedStorage  20 → 30    environments/scratch.yaml:19:20
+              AllocatedStorage  20 → 30    environments/scratch.yaml:20:20
         elk                                                          no changes
         sync-api                                                     after database: Endpoint, SecretArn, KeyArn, ClientSecurityGroupId
 
@@ -168,6 +169,7 @@ fn the_shipped_sandbox_lives() {
         elk       unchanged
         sync-api  unchanged
 
+        network.NatAddresses            203.0.113.22
         network.PrivateRouteTableIds    rtb-[id],rtb-[id]
         network.PrivateSubnetIds        subnet-[id],subnet-[id]
         network.PublicRouteTableId      rtb-[id]
@@ -206,7 +208,7 @@ fn the_shipped_sandbox_lives() {
         database     7 resources
           - Database (sync-scratch-me-database-database-[id])  AWS::RDS::DBInstance  DELETED with all it holds
           - Key ([id])  AWS::KMS::Key  DELETED with all it holds
-        network      16 resources
+        network      20 resources
 
         scratch@me is destroyed: 4 stacks
     "#]]);
