@@ -32,8 +32,8 @@ const RULES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "clone",
-        &["aws", "deploy", "environment", "operation", "template"],
-        "a clone is two deployments and a snapshot; it shares the nouns, looks and plans of `deploy`",
+        &["aws", "deploy", "environment", "operation", "parity", "template"],
+        "a clone is two deployments and a snapshot; it shares the nouns, looks and plans of `deploy`, and is compared in the end",
     ),
     (
         "bootstrap",

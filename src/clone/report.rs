@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Desired, SOURCE_SNAPSHOT, Step, Which, World};
 use crate::operation::Plan;
+use crate::parity::Parity;
 
 /// A clone, or what one would be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,6 +29,8 @@ pub struct Cloned {
     pub database: Option<String>,
     /// How many of its properties were found as written.
     pub verified: usize,
+    /// How it compares to its source as both run.
+    pub parity: Parity,
     /// Whether nothing was left to do.
     pub was_there: bool,
     /// When the run began, by the cloud's clock.
@@ -69,7 +72,13 @@ pub struct Policy {
 }
 
 /// Says what was made.
-pub fn cloned(desired: &Desired, first: &World, now: &World, snapshot: Option<&super::SeenSnapshot>) -> Cloned {
+pub fn cloned(
+    desired: &Desired,
+    first: &World,
+    now: &World,
+    snapshot: Option<&super::SeenSnapshot>,
+    parity: Parity,
+) -> Cloned {
     let live = now.deploy.stacks.get(&desired.target.stack);
     let database = now.database.as_ref();
     let compared = |name: &&String| database.is_some_and(|database| database.properties.contains_key(*name));
@@ -81,6 +90,7 @@ pub fn cloned(desired: &Desired, first: &World, now: &World, snapshot: Option<&s
         data_as_of: snapshot.and_then(|it| it.data_as_of),
         database: database.map(|database| database.resource_id.clone()),
         verified: desired.target.written.keys().filter(compared).count(),
+        parity,
         was_there: false,
         began: first.deploy.now,
         ended: now.deploy.now,

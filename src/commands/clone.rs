@@ -13,6 +13,7 @@ use crate::clone::report::{Cloned, cloned, rehearsal};
 use crate::clone::{Choice, Desired, Properties, Reason, Source, Step, Target, Which, World, apply, plan};
 use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, failed, pace, settings};
 use crate::commands::deploy::{expected, others, places, revision};
+use crate::commands::diff::side_by_side;
 use crate::commands::render::Work;
 use crate::commands::writing::{NewFile, write};
 use crate::commands::{
@@ -24,7 +25,7 @@ use crate::environment::shape::parse_duration;
 use crate::environment::{Content, Environment, Node, Project, Reference, Scalar, SnapshotChoice, Stack, Style, Value};
 use crate::error::{Exit, Failure};
 use crate::operation::{Operation, Plan};
-use crate::parity::declared;
+use crate::parity::{Declared, declared};
 use crate::template::{ParameterValue, Rendered, Templates};
 use crate::view::{Afterwards, Report, View};
 
@@ -68,20 +69,39 @@ pub(super) fn run(common: &Common, request: &Request, view: View) -> Ended {
     let mut project = project(common)?;
     let source = environment(&project, &name(&request.source)?)?;
     let target = environment(&project, &name(&request.target)?)?;
-    let wanted = wanted(&mut project, &source, &target, request)?;
+    let templates = templates(&mut project, [&source, &target]);
+    let declared = declared([&source, &target], &templates, &project.sources);
+    let twins = Twins { source: &source, target: &target, declared: &declared };
+    let wanted = wanted(&project, &templates, &twins, request)?;
     let clients = Clients::new(settings(common, &project.root)?);
     if clients.is_local() {
         local::stand(&project.root, &wanted.open)?;
     }
-    let report = block_on(clone(&wanted, request, &clients, view))??;
+    let report = block_on(clone(&wanted, &twins, request, &clients, view))??;
     let exit = match &report {
         Report::Rehearsal(rehearsal) if !rehearsal.refusals.is_empty() => Exit::Refused,
+        Report::Cloned(cloned) if cloned.parity.has_unknown() => Exit::CouldNotCheck,
+        Report::Cloned(cloned) if cloned.parity.has_undeclared() => Exit::Differences,
         _ => Exit::Done,
     };
     Ok(Done { report, sources: project.sources, exit })
 }
 
-async fn clone(desired: &Desired, request: &Request, clients: &Clients, view: View) -> Result<Report, Failure> {
+/// The two sides, and what may differ between them.
+#[derive(Clone, Copy)]
+struct Twins<'a> {
+    source: &'a Environment,
+    target: &'a Environment,
+    declared: &'a [Declared],
+}
+
+async fn clone(
+    desired: &Desired,
+    twins: &Twins<'_>,
+    request: &Request,
+    clients: &Clients,
+    view: View,
+) -> Result<Report, Failure> {
     let mut all = places(&desired.open);
     all.insert(desired.source.place.clone());
     arrive(&desired.target.environment, &all, clients, view).await?;
@@ -107,9 +127,12 @@ async fn clone(desired: &Desired, request: &Request, clients: &Clients, view: Vi
     let live = reached.now.deploy.stacks.get(&desired.target.stack);
     let pinned = live.and_then(|live| live.parameters.get(&desired.target.parameter));
     let snapshot = made.iter().find(|it| pinned.is_some_and(|pinned| *pinned == it.name || *pinned == it.arn));
+    let parity = Box::pin(side_by_side(twins.source, twins.target, twins.declared, clients)).await;
+    let parity =
+        parity.map_err(|failure| failure.hint("the clone is there; run the command again to see how it compares"))?;
     let done = Cloned {
         was_there: was_there || plan::plan(desired, &reached.first, &reached.first) == Plan::Converged,
-        ..cloned(desired, &reached.first, &reached.now, snapshot)
+        ..cloned(desired, &reached.first, &reached.now, snapshot, parity)
     };
     if let Some(path) = &request.report {
         report(path, &done)?;
@@ -148,14 +171,9 @@ fn report(path: &Path, done: &Cloned) -> Result<(), Failure> {
 }
 
 /// Everything that can be known without AWS.
-fn wanted(
-    project: &mut Project,
-    source: &Environment,
-    target: &Environment,
-    request: &Request,
-) -> Result<Desired, Stop> {
-    let templates = templates(project, [source, target]);
-    let open = rendered(project, target, &templates, &[])?;
+fn wanted(project: &Project, templates: &Templates, twins: &Twins<'_>, request: &Request) -> Result<Desired, Stop> {
+    let Twins { source, target, declared } = *twins;
+    let open = rendered(project, target, templates, &[])?;
     let objections = objections(source, target);
     let (stack_name, database, parameter) = match database_of(target, &open) {
         Ok(found) => found,
@@ -163,17 +181,17 @@ fn wanted(
         Err(_) if !objections.is_empty() => return Err(refused(source, target, &objections).into()),
         Err(failure) => return Err(failure.into()),
     };
-    let closed = closed(target, &stack_name, &templates)?;
-    let safe = upto(&deployment(project, target, &open, &templates)?, &stack_name);
-    let closed_rendered = rendered(project, &closed, &templates, &safe)?;
+    let closed = closed(target, &stack_name, templates)?;
+    let safe = upto(&deployment(project, target, &open, templates)?, &stack_name);
+    let closed_rendered = rendered(project, &closed, templates, &safe)?;
     let twin = source.stack(&stack_name).filter(|stack| stack.is_managed).ok_or_else(|| {
         let what = format!("`{}` has no stack `{stack_name}` for `{}` to be a twin of", source.name, target.name);
         Failure::new(Exit::Usage, what)
     })?;
-    let source_rendered = rendered(project, source, &templates, std::slice::from_ref(&stack_name))?;
+    let source_rendered = rendered(project, source, templates, std::slice::from_ref(&stack_name))?;
     let source_template = source_rendered.first().map(|it| it.document.json.clone()).unwrap_or_default();
     let own_stack = target.stack(&stack_name);
-    let open_desired = deployment(project, target, &open, &templates)?;
+    let open_desired = deployment(project, target, &open, templates)?;
     let allowed = Allowed { recreate: request.recreate.iter().cloned().collect(), ..Allowed::default() };
     let with = |it: deploy::Desired| deploy::Desired {
         allowed: allowed.clone(),
@@ -202,10 +220,10 @@ fn wanted(
             database: database.clone(),
             parameter,
             written: of_database(&target_template.unwrap_or_default(), &database),
-            declared: differing(source, target, &stack_name, &database, &templates, project),
+            declared: differing(declared, &stack_name, &database),
             tags: tags(target, own_stack),
         },
-        safe: with(deployment(project, &closed, &closed_rendered, &templates)?),
+        safe: with(deployment(project, &closed, &closed_rendered, templates)?),
         open: with(open_desired),
         choice: choice(target, request)?,
         objections,
@@ -318,15 +336,7 @@ fn ignored(source: &Environment, stack: &str, database: &str) -> BTreeSet<String
     held.filter_map(|it| it.path.value.strip_prefix(&prefix)).map(str::to_owned).collect()
 }
 
-fn differing(
-    source: &Environment,
-    target: &Environment,
-    stack: &str,
-    database: &str,
-    templates: &Templates,
-    project: &Project,
-) -> BTreeSet<String> {
-    let declared = declared([source, target], templates, &project.sources);
+fn differing(declared: &[Declared], stack: &str, database: &str) -> BTreeSet<String> {
     let held: Vec<_> = declared.iter().filter(|it| it.until >= today()).collect();
     let is_declared = |property: &&str| held.iter().any(|it| it.covers(&format!("{stack}/{database}/{property}")));
     FROZEN.iter().copied().filter(|property| is_declared(property)).map(str::to_owned).collect()

@@ -13,7 +13,7 @@ use crate::diff::differences;
 use crate::environment::{Environment, Words};
 use crate::error::{Exit, Failure};
 use crate::parity::observe::observe;
-use crate::parity::{Side, compare, declared};
+use crate::parity::{Declared, Parity, Side, compare, declared};
 use crate::view::{Report, View};
 
 pub(super) fn run(common: &Common, request: &Diff, view: View) -> Ended {
@@ -46,20 +46,30 @@ fn run_live(common: &Common, request: &Diff, view: View) -> Ended {
     let templates = templates(&mut project, [&source, &target]);
     let declared = declared([&source, &target], &templates, &project.sources);
     let clients = Clients::new(settings(common, &project.root)?);
-    let looked = block_on(async {
+    let parity = block_on(async {
         come_to(&source, &clients, view).await?;
         come_to(&target, &clients, view).await?;
-        // At the same time, because what changes meanwhile on one side only is a difference that is none.
-        try_join(Box::pin(look(&source, &clients)), Box::pin(look(&target, &clients))).await
+        side_by_side(&source, &target, &declared, &clients).await
     })?;
-    let (seen_source, seen_target) = looked.map_err(Failure::of_looking)?;
-    let parity = compare(&seen_source, &seen_target, &declared, today());
+    let parity = parity.map_err(Failure::of_looking)?;
     let exit = match (parity.has_unknown(), request.exit_code && parity.has_undeclared()) {
         (true, _) => Exit::CouldNotCheck,
         (false, true) => Exit::Differences,
         (false, false) => Exit::Done,
     };
     Ok(Done { report: Report::Parity(parity), sources: project.sources, exit })
+}
+
+/// Looks at both sides and compares them.
+pub(super) async fn side_by_side(
+    source: &Environment,
+    target: &Environment,
+    declared: &[Declared],
+    clients: &Clients,
+) -> Result<Parity, Failure> {
+    // At the same time, because what changes meanwhile on one side only is a difference that is none.
+    let (seen_source, seen_target) = try_join(Box::pin(look(source, clients)), Box::pin(look(target, clients))).await?;
+    Ok(compare(&seen_source, &seen_target, declared, today()))
 }
 
 async fn come_to(environment: &Environment, clients: &Clients, view: View) -> Result<(), Failure> {

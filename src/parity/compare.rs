@@ -69,7 +69,7 @@ struct Comparing<'a> {
 /// What is compared: its path, and where else it may be declared.
 struct Subject<'s> {
     path: String,
-    elsewhere: Option<String>,
+    elsewhere: Vec<String>,
     kind: Option<&'s str>,
     by_nature: Option<&'static str>,
 }
@@ -89,7 +89,7 @@ impl<'a> Comparing<'a> {
 
     fn stack(&mut self, name: &str) {
         let (source, target) = (self.source.stacks.get(name), self.target.stacks.get(name));
-        let subject = |kind| Subject { path: name.to_owned(), elsewhere: None, kind, by_nature: None };
+        let subject = |kind| Subject { path: name.to_owned(), elsewhere: Vec::new(), kind, by_nature: None };
         let (Some(left), Some(right)) = (source, target) else {
             let there = |stack: Option<&SeenStack>| stack.map(|_| "there".to_owned());
             self.differs(subject(None), there(source), there(target));
@@ -108,9 +108,10 @@ impl<'a> Comparing<'a> {
 
     fn resource(&mut self, path: String, source: Option<&Resource>, target: Option<&Resource>) {
         let kind = source.or(target).map(|resource| resource.kind.as_str());
-        let subject = Subject { path, elsewhere: None, kind, by_nature: None };
+        let subject = Subject { path, elsewhere: Vec::new(), kind, by_nature: None };
         let (Some(left), Some(right)) = (source, target) else {
             let there = |resource: Option<&Resource>| resource.map(|_| "there".to_owned());
+            let subject = Subject { by_nature: kind.and_then(|kind| by_nature(kind, None)), ..subject };
             self.differs(subject, there(source), there(target));
             return;
         };
@@ -127,7 +128,8 @@ impl<'a> Comparing<'a> {
                 self.equal += 1;
             }
             (Seen::Properties { of: left, elsewhere }, Seen::Properties { of: right, elsewhere: other }) => {
-                let elsewhere: BTreeMap<&String, &String> = elsewhere.iter().chain(other).collect();
+                let elsewhere: BTreeSet<(&String, &String)> =
+                    elsewhere.iter().chain(other).map(|(a, b)| (a, b)).collect();
                 self.properties(&subject, left, right, &elsewhere);
             }
             (left, right) => {
@@ -145,7 +147,7 @@ impl<'a> Comparing<'a> {
         resource: &Subject<'_>,
         source: &BTreeMap<String, Json>,
         target: &BTreeMap<String, Json>,
-        elsewhere: &BTreeMap<&String, &String>,
+        elsewhere: &BTreeSet<(&String, &String)>,
     ) {
         let names: BTreeSet<&String> = source.keys().chain(target.keys()).collect();
         for name in names {
@@ -157,12 +159,12 @@ impl<'a> Comparing<'a> {
             }
             let also = elsewhere
                 .iter()
-                .find_map(|(prefix, path)| name.strip_prefix(prefix.as_str()).map(|rest| format!("{path}{rest}")));
+                .filter_map(|(prefix, path)| name.strip_prefix(prefix.as_str()).map(|rest| format!("{path}{rest}")));
             let subject = Subject {
                 path: format!("{}/{name}", resource.path),
-                elsewhere: also,
+                elsewhere: also.collect(),
                 kind: resource.kind,
-                by_nature: resource.kind.and_then(|kind| by_nature(kind, name)),
+                by_nature: resource.kind.and_then(|kind| by_nature(kind, Some(name))),
             };
             self.differs(subject, left.as_ref().map(plain), right.as_ref().map(plain));
         }
@@ -170,7 +172,7 @@ impl<'a> Comparing<'a> {
 
     fn differs(&mut self, subject: Subject<'_>, source: Option<String>, target: Option<String>) {
         let covers = |exception: &&&Declared| {
-            exception.covers(&subject.path) || subject.elsewhere.as_ref().is_some_and(|path| exception.covers(path))
+            exception.covers(&subject.path) || subject.elsewhere.iter().any(|path| exception.covers(path))
         };
         let verdict = match (self.declared.iter().find(covers).copied(), subject.by_nature) {
             (Some(exception), _) => {

@@ -40,7 +40,8 @@ impl Declared {
     }
 }
 
-/// What the files of both sides declare. An input is followed to the properties that it ends up in.
+/// What the files of both sides declare. An input is followed to the properties that it ends up in on either side: one that is
+/// not given ends up nowhere, and that is the difference.
 pub fn declared(sides: [&Environment; 2], templates: &Templates, sources: &Sources) -> Vec<Declared> {
     let of = |environment: &Environment| -> Vec<Declared> {
         let all = environment.differences.iter();
@@ -49,7 +50,7 @@ pub fn declared(sides: [&Environment; 2], templates: &Templates, sources: &Sourc
             because: exception.because.clone(),
             until: exception.until.value,
             place: sources.place(exception.path.span),
-            covers: covered(&exception.path.value, environment, templates, sources),
+            covers: sides.iter().flat_map(|side| covered(&exception.path.value, side, templates, sources)).collect(),
         })
         .collect()
     };
@@ -75,7 +76,7 @@ fn covered(path: &str, environment: &Environment, templates: &Templates, sources
     covers
 }
 
-/// A property that differs by nature: its type, its path, and why.
+/// A property that differs by nature: its type, its path (`""` for the resource's being there), and why.
 type ByNature = (&'static str, &'static str, &'static str);
 
 const NAME: &str = "a name of its own";
@@ -104,11 +105,17 @@ const BY_NATURE: &[ByNature] = &[
     ("AWS::ElasticLoadBalancingV2::LoadBalancer", "SecurityGroups", NETWORK),
     ("AWS::ElasticLoadBalancingV2::LoadBalancer", "Subnets", NETWORK),
     ("AWS::ElasticLoadBalancingV2::Listener", "Certificates", NAME),
+    ("AWS::Route53::RecordSet", "", NAME),
 ];
 
-/// Why a property differs by nature, if it does.
-pub(super) fn by_nature(kind: &str, property: &str) -> Option<&'static str> {
-    let is_below =
-        |name: &str| property.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+/// Why a property differs by nature, or without one the resource's being there, if it does.
+pub(super) fn by_nature(kind: &str, property: Option<&str>) -> Option<&'static str> {
+    let is_below = |name: &str| match property {
+        None => name.is_empty(),
+        Some(property) => {
+            let rest = property.strip_prefix(name).filter(|_| !name.is_empty());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+    };
     BY_NATURE.iter().find(|(of, name, _)| *of == kind && is_below(name)).map(|(_, _, because)| *because)
 }

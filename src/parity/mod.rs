@@ -58,7 +58,7 @@ pub enum Seen {
         /// Property by property.
         of: BTreeMap<String, Json>,
         /// Where else a path is declared: properties of a group that another resource of the stack describes.
-        elsewhere: BTreeMap<String, String>,
+        elsewhere: Vec<(String, String)>,
     },
     /// That it is not there, whatever CloudFormation says.
     Gone,

@@ -79,7 +79,10 @@ pub async fn observe(environment: &Environment, clients: &Clients) -> Result<Sid
             let told = resource.physical_id.as_ref().and_then(|id| of_kind?.get(id)).cloned();
             let no_id = || Seen::Unread { because: format!("it has no id yet ({})", resource.status) };
             let Told { seen, address } = told.unwrap_or_else(|| no_id().into());
-            meanings.extend(resource.physical_id.clone().map(|id| (id, format!("<{label}>"))));
+            if let Some(id) = &resource.physical_id {
+                // A policy may have the id of what it is about.
+                meanings.entry(id.clone()).or_insert_with(|| format!("<{label}>"));
+            }
             meanings.extend(address.map(|address| (address, format!("<{label} address>"))));
             stack.resources.insert(resource.logical_id.clone(), Resource { kind: resource.kind.clone(), seen });
         }
@@ -120,11 +123,11 @@ fn settle(side: &mut Side, meanings: &BTreeMap<String, String>) {
     for stack in side.stacks.values_mut() {
         for resource in stack.resources.values_mut() {
             let Seen::Properties { elsewhere, .. } = &mut resource.seen else { continue };
-            for path in elsewhere.values_mut() {
+            for (_, path) in elsewhere.iter_mut() {
                 let (id, rest) = path.split_once('\n').unwrap_or((path, ""));
                 *path = label(id).map_or_else(String::new, |label| format!("{label}/{rest}"));
             }
-            elsewhere.retain(|_, path| !path.is_empty());
+            elsewhere.retain(|(_, path)| !path.is_empty());
         }
     }
 }
@@ -193,7 +196,7 @@ impl Reading<'_> {
             return Ok(Told { seen: Seen::Unread { because }, address: database.address });
         }
         let mut of = of_database(&database);
-        let mut elsewhere = BTreeMap::new();
+        let mut elsewhere = Vec::new();
         for group in &database.parameter_groups {
             let family = rds.parameter_group(&group.name).await?.map(|group| group.family);
             of.extend(family.map(|family| ("ParameterGroup/Family".to_owned(), json!(family))));
@@ -201,7 +204,7 @@ impl Reading<'_> {
                 of.insert(format!("ParameterGroup/{}", parameter.name), json!(parameter.value));
             }
             of.insert("ParameterGroup/ApplyStatus".to_owned(), json!(group.status));
-            elsewhere.insert("ParameterGroup/".to_owned(), below(&group.name, "Parameters/"));
+            elsewhere.push(("ParameterGroup/".to_owned(), below(&group.name, "Parameters/")));
         }
         for group in &database.option_groups {
             let found = rds.option_group(&group.name).await?;
@@ -209,7 +212,7 @@ impl Reading<'_> {
                 let told = json!({"version": option.version, "port": option.port, "settings": option.settings});
                 of.insert(format!("OptionGroup/{}", option.name), told);
             }
-            elsewhere.insert("OptionGroup/".to_owned(), below(&group.name, "OptionConfigurations/"));
+            elsewhere.push(("OptionGroup/".to_owned(), below(&group.name, "OptionConfigurations/")));
         }
         Ok(Told { seen: Seen::Properties { of, elsewhere }, address: database.address })
     }
@@ -243,7 +246,7 @@ impl Reading<'_> {
         of.insert("VPCZoneIdentifier".to_owned(), subnets.collect());
         let suspended = group.entries("SuspendedProcesses").filter_map(|process| process.text_of("ProcessName"));
         of.insert("SuspendedProcesses".to_owned(), suspended.collect());
-        let mut elsewhere = BTreeMap::new();
+        let mut elsewhere = Vec::new();
         let latest = match group.child("LaunchTemplate") {
             None => None,
             Some(template) => {
@@ -255,12 +258,19 @@ impl Reading<'_> {
                 of.insert("LaunchTemplate/LaunchTemplateId".to_owned(), json!(id));
                 let word = if is_latest { "the latest" } else { "not the latest" };
                 of.insert("LaunchTemplate/Version".to_owned(), json!(word));
-                elsewhere.insert("Instances/Types".to_owned(), below(id, "LaunchTemplateData/InstanceType"));
+                elsewhere.push(("Instances/Types".to_owned(), below(id, "LaunchTemplateData/InstanceType")));
                 Some(number)
             }
         };
         of.extend(of_instances(&group, latest.as_deref()));
-        elsewhere.insert("Instances/InService".to_owned(), below(name, "DesiredCapacity"));
+        // A group that nobody scales has as many as it must have.
+        for (path, decided_by) in [
+            ("Instances/InService", "DesiredCapacity"),
+            ("Instances/InService", "MinSize"),
+            ("DesiredCapacity", "MinSize"),
+        ] {
+            elsewhere.push((path.to_owned(), below(name, decided_by)));
+        }
         Ok(Seen::Properties { of, elsewhere }.into())
     }
 
@@ -269,7 +279,7 @@ impl Reading<'_> {
         let data = version.child("launchTemplateData").and_then(Element::value);
         let members = data.as_ref().and_then(Json::as_object).into_iter().flatten();
         let of = members.map(|(name, value)| (format!("LaunchTemplateData/{name}"), decoded(name, value))).collect();
-        Ok(Seen::Properties { of, elsewhere: BTreeMap::new() }.into())
+        Ok(Seen::Properties { of, elsewhere: Vec::new() }.into())
     }
 
     async fn load_balancer(&self, arn: &str) -> Result<Told, Fault> {
@@ -285,7 +295,7 @@ impl Reading<'_> {
         let asked = [("LoadBalancerArn", arn)];
         let told = query.call(Service::LoadBalancing, "DescribeLoadBalancerAttributes", &asked).await?;
         of.extend(attributes(&told, "LoadBalancerAttributes", "Attributes"));
-        Ok(Told { seen: Seen::Properties { of, elsewhere: BTreeMap::new() }, address })
+        Ok(Told { seen: Seen::Properties { of, elsewhere: Vec::new() }, address })
     }
 
     async fn target_group(&self, arn: &str) -> Result<Told, Fault> {
@@ -312,7 +322,7 @@ impl Reading<'_> {
         let asked = [("TargetGroupArn", arn)];
         let told = query.call(Service::LoadBalancing, "DescribeTargetGroupAttributes", &asked).await?;
         of.extend(attributes(&told, "TargetGroupAttributes", "Attributes"));
-        Ok(Seen::Properties { of, elsewhere: BTreeMap::new() }.into())
+        Ok(Seen::Properties { of, elsewhere: Vec::new() }.into())
     }
 
     async fn listener(&self, arn: &str) -> Result<Told, Fault> {
@@ -321,7 +331,7 @@ impl Reading<'_> {
         let found = query.list(Service::LoadBalancing, "DescribeListeners", &parameters, "Listeners").await?;
         let Some(listener) = found.into_iter().next() else { return Ok(Seen::Gone.into()) };
         let names = ["Port", "Protocol", "SslPolicy", "Certificates", "DefaultActions"].map(|name| (name, name));
-        Ok(Seen::Properties { of: picked(&listener, &names), elsewhere: BTreeMap::new() }.into())
+        Ok(Seen::Properties { of: picked(&listener, &names), elsewhere: Vec::new() }.into())
     }
 
     /// Parts of a network are asked for by filter: one that is not there is then no error that hides the others.
@@ -353,7 +363,7 @@ impl Reading<'_> {
         let seen = |id: &String| match (&told, found.get(id)) {
             (Err(fault), _) => Seen::Unread { because: fault.to_string() },
             (Ok(_), None) => Seen::Gone,
-            (Ok(_), Some(of)) => Seen::Properties { of: of.clone(), elsewhere: BTreeMap::new() },
+            (Ok(_), Some(of)) => Seen::Properties { of: of.clone(), elsewhere: Vec::new() },
         };
         ids.iter().map(|id| (id.clone(), seen(id).into())).collect()
     }

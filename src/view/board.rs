@@ -3,10 +3,11 @@
 //! Nothing of the terminal is changed that would have to be changed back: no cursor is hidden, no mode is set. A run may be killed
 //! at any moment and leaves whole lines behind.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, ColorChoice};
 use terminal_size::{Height, Width};
@@ -45,6 +46,7 @@ pub enum End {
 pub struct Board {
     view: View,
     live: Option<Live>,
+    figures: Figures,
 }
 
 #[derive(Debug)]
@@ -59,7 +61,7 @@ impl Board {
     pub(super) fn new(view: View, expected: &[Expected], afterwards: Afterwards) -> Self {
         let live =
             || Live { table: Table::new(expected), canvas: Canvas::default(), began: Instant::now(), afterwards };
-        Self { view, live: is_live(view).then(live) }
+        Self { view, live: is_live(view).then(live), figures: Figures::default() }
     }
 
     /// Whether there is anything that moves by itself, and wants to be drawn again now and then.
@@ -69,7 +71,12 @@ impl Board {
 
     /// Shows news.
     pub fn event(&mut self, event: &Event) {
-        let Some(live) = &mut self.live else { return self.view.event(event) };
+        let Some(live) = &mut self.live else {
+            if self.view.style == Style::Json || self.view.volume == Volume::Verbose || self.figures.is_news(event) {
+                self.view.event(event);
+            }
+            return;
+        };
         let above = live.table.hear(event, live.began.elapsed());
         live.draw(&above);
     }
@@ -92,6 +99,29 @@ impl Board {
             live.table = Table::default();
         }
         live.draw(&[]);
+    }
+}
+
+/// How often a line may follow another from which only figures tell it.
+const FIGURES_EVERY: Duration = Duration::from_mins(1);
+
+/// What was last told of each subject that is waited for, without its figures, and how long it had been waited for then.
+#[derive(Debug, Default)]
+struct Figures {
+    told: BTreeMap<Option<String>, (String, Duration)>,
+}
+
+impl Figures {
+    /// Whether an event says more than the last one about its subject: a percentage that grows is news now and then only.
+    fn is_news(&mut self, event: &Event) -> bool {
+        let Event::Waiting { reason, lasted } = event else { return true };
+        let words: String = reason.sentence.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        let told = self.told.get(&reason.subject.stack);
+        if told.is_some_and(|(last, at)| *last == words && *lasted >= *at && *lasted - *at < FIGURES_EVERY) {
+            return false;
+        }
+        self.told.insert(reason.subject.stack.clone(), (words, *lasted));
+        true
     }
 }
 
@@ -172,7 +202,33 @@ fn painted(line: &Line, is_colored: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::operation::{Statement, Subject};
+
+    #[test]
+    fn figures_alone_are_news_once_a_minute() {
+        let waiting = |sentence: &str, seconds| Event::Waiting {
+            reason: Statement {
+                subject: Subject { stack: Some("snapshot".to_owned()), resource: None },
+                sentence: sentence.to_owned(),
+                data: Value::Null,
+            },
+            lasted: Duration::from_secs(seconds),
+        };
+        let mut figures = Figures::default();
+        let told: Vec<bool> = [
+            ("snapshot `a-1` is copying, 2 %", 0),
+            ("snapshot `a-1` is copying, 9 %", 30),
+            ("snapshot `a-1` is copying, 11 %", 60),
+            ("snapshot `a-1` is copying, 12 %", 61),
+            ("snapshot `a-1` is available", 62),
+        ]
+        .map(|(sentence, seconds)| figures.is_news(&waiting(sentence, seconds)))
+        .into();
+        assert_eq!(told, [true, false, true, false, true]);
+    }
 
     fn line(text: &str) -> Line {
         Line { tone: Tone::Good, text: text.to_owned() }

@@ -19,6 +19,7 @@ pub(super) fn cloned(cloned: &Cloned) -> String {
         let _ = writeln!(text, "  data as of  {time}");
     }
     let _ = writeln!(text, "  verified    {} of the database as written", properties(cloned.verified));
+    let _ = writeln!(text, "\n{}", super::parity::parity(&cloned.parity).trim_end());
     text
 }
 
