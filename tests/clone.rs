@@ -153,6 +153,45 @@ fn its_evidence_says_what_was_made_of_what() {
     let evidence: Value = serde_json::from_str(&cloud.scenario.read("evidence.json")).unwrap();
     assert!(evidence["source_snapshot"].as_str().unwrap().contains(":222222222222:snapshot:rds:"), "{evidence}");
     assert!(evidence["data_as_of"].is_string(), "{evidence}");
+    assert!(evidence["source_database"].as_str().unwrap().starts_with("db-"), "{evidence}");
+    assert_ne!(evidence["source_database"], evidence["database"]);
+    assert_eq!(evidence["parity"]["score"], 1.0, "{evidence}");
+}
+
+/// Whose data it is was said once, when the data came, and a deployment neither forgets it nor changes it.
+#[test]
+fn a_deployment_leaves_what_says_whose_data_it_is() {
+    let mut cloud = with_source();
+    cloud.ends(CLONE, 0);
+    let told =
+        || cloud.by_hand_in(["444444444444", "eu-west-1"], ["cloudformation", "2010-05-15"], "DescribeStacks", &[]);
+    let marks = |told: &str| -> Vec<String> {
+        let tags = told.split("<member><Key>").map(|tag| tag.split("</Value>").next().unwrap().to_owned());
+        tags.filter(|tag| tag.starts_with("greenroom:source-") || tag.starts_with("greenroom:data")).collect()
+    };
+    let before = marks(&told());
+    assert_eq!(before.len(), 4, "{before:?}");
+    cloud.edit("templates/database/stack.yaml", "DisplayName: ", "DisplayName: very-");
+    cloud.ends("deploy twin --yes", 0);
+    let told = cloud.by_hand_in(["444444444444", "eu-west-1"], ["cloudformation", "2010-05-15"], "DescribeStacks", &[]);
+    assert_eq!(marks(&told), before);
+}
+
+/// Without a parameter group, a password, a version or a retention, nothing makes CloudFormation's second call come.
+#[test]
+fn what_the_restore_dropped_is_given_afterwards() {
+    let mut cloud = Cloud::of(twins()).watched();
+    let triggers = "      BackupRetentionPeriod: 7\n      ManageMasterUserPassword: true\n";
+    let version = "      EngineVersion: \"16.9\"\n";
+    let path = "templates/database/stack.yaml";
+    cloud.edit(path, triggers, "");
+    cloud.edit(path, version, "");
+    cloud.edit(path, "      MasterUsername: demo\n", &format!("      MasterUsername: demo\n{triggers}{version}"));
+    cloud.ends("deploy live --confirm live", 0);
+    let ran = cloud.ends("clone live twin --yes --verbose", 0);
+    assert!(ran.stderr.contains("what its restore dropped: MaxAllocatedStorage"), "{ran}");
+    assert_eq!(cloud.calls("ModifyDBInstance"), 1);
+    cloud.ends("plan twin --exit-code", 0);
 }
 
 #[test]

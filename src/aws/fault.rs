@@ -107,7 +107,10 @@ pub enum Course {
 
 /// What the call was about is not there.
 const MISSING: &[&str] = &[
+    "AuthorizationNotFound",
+    "BackupPolicyNotFoundFault",
     "BlueGreenDeploymentNotFoundFault",
+    "CertificateNotFound",
     "ChangeSetNotFound",
     "ChangeSetNotFoundException",
     "CustomAvailabilityZoneNotFound",
@@ -118,10 +121,12 @@ const MISSING: &[&str] = &[
     "DBProxyEndpointNotFoundFault",
     "DBProxyNotFoundFault",
     "DBProxyTargetGroupNotFoundFault",
+    "DBSecurityGroupNotFound",
     "DBShardGroupNotFound",
     "DBSnapshotNotFound",
     "DBSnapshotTenantDatabaseNotFoundFault",
     "DBSubnetGroupNotFoundFault",
+    "DomainNotFoundFault",
     "IntegrationNotFoundFault",
     "InvalidGroup.NotFound",
     "InvalidLaunchTemplateId.NotFound",
@@ -136,16 +141,20 @@ const MISSING: &[&str] = &[
 ];
 
 /// What the call should make is there.
-const EXISTS: &[&str] = &["AlreadyExistsException", "DBSnapshotAlreadyExists", "TokenAlreadyExistsException"];
+const EXISTS: &[&str] =
+    &["AlreadyExistsException", "DBInstanceAlreadyExists", "DBSnapshotAlreadyExists", "TokenAlreadyExistsException"];
 
 /// The subject is in a state that the call does not fit.
 const OVERTAKEN: &[&str] = &[
     "InvalidChangeSetStatus",
     "InvalidChangeSetStatusException",
+    "InvalidDBCapacityReservationState",
     "InvalidDBClusterEndpointStateFault",
     "InvalidDBClusterStateFault",
     "InvalidDBInstanceState",
+    "InvalidDBSecurityGroupState",
     "InvalidDBSnapshotState",
+    "InvalidVPCNetworkStateFault",
     "ResourceContention",
 ];
 
@@ -160,18 +169,26 @@ const INVALID: &[&str] = &[
     "InvalidRequest",
     "InvalidWriteOffset",
     "MalformedPolicyDocument",
+    "NetworkTypeNotSupported",
     "PackedPolicyTooLarge",
+    "StorageTypeNotSupported",
     "TooManyParts",
     "UnsupportedProtocol",
 ];
 
 /// No request of this kind will do.
 const BARRED: &[&str] = &[
+    "DBUpgradeDependencyFailure",
+    "InsufficientDBInstanceCapacity",
     "KMSKeyNotAccessibleFault",
     "LimitExceededException",
+    "ProvisionedIopsNotAvailableInAZFault",
     "RegionDisabledException",
     "SharedSnapshotQuotaExceeded",
     "SnapshotQuotaExceeded",
+    "StorageQuotaExceeded",
+    "TenantDatabaseQuotaExceeded",
+    "VpcEncryptionControlViolationException",
 ];
 
 impl Fault {
@@ -365,17 +382,24 @@ mod tests {
         expect_test::expect![[r#"
             wait [
                 "AlreadyExistsException",
+                "DBInstanceAlreadyExists",
                 "DBSnapshotAlreadyExists",
                 "InvalidChangeSetStatus",
+                "InvalidDBCapacityReservationState",
                 "InvalidDBClusterEndpointStateFault",
                 "InvalidDBClusterStateFault",
                 "InvalidDBInstanceState",
+                "InvalidDBSecurityGroupState",
                 "InvalidDBSnapshotState",
+                "InvalidVPCNetworkStateFault",
                 "ResourceContention",
                 "TokenAlreadyExistsException",
             ]
             refuse [
+                "AuthorizationNotFound",
+                "BackupPolicyNotFoundFault",
                 "BlueGreenDeploymentNotFoundFault",
+                "CertificateNotFound",
                 "ChangeSetNotFound",
                 "CustomAvailabilityZoneNotFound",
                 "DBCapacityReservationNotFound",
@@ -385,11 +409,15 @@ mod tests {
                 "DBProxyEndpointNotFoundFault",
                 "DBProxyNotFoundFault",
                 "DBProxyTargetGroupNotFoundFault",
+                "DBSecurityGroupNotFound",
                 "DBShardGroupNotFound",
                 "DBSnapshotNotFound",
                 "DBSnapshotTenantDatabaseNotFoundFault",
                 "DBSubnetGroupNotFoundFault",
+                "DBUpgradeDependencyFailure",
+                "DomainNotFoundFault",
                 "ExpiredTokenException",
+                "InsufficientDBInstanceCapacity",
                 "IntegrationNotFoundFault",
                 "KMSKeyNotAccessibleFault",
                 "LimitExceededException",
@@ -397,11 +425,15 @@ mod tests {
                 "LoadBalancerNotFound",
                 "NoSuchBucket",
                 "OptionGroupNotFoundFault",
+                "ProvisionedIopsNotAvailableInAZFault",
                 "RegionDisabledException",
                 "SharedSnapshotQuotaExceeded",
                 "SnapshotQuotaExceeded",
+                "StorageQuotaExceeded",
                 "TargetGroupNotFound",
                 "TenantDatabaseNotFound",
+                "TenantDatabaseQuotaExceeded",
+                "VpcEncryptionControlViolationException",
             ]
             fail [
                 "EncryptionTypeMismatch",
@@ -411,7 +443,9 @@ mod tests {
                 "InvalidRequest",
                 "InvalidWriteOffset",
                 "MalformedPolicyDocument",
+                "NetworkTypeNotSupported",
                 "PackedPolicyTooLarge",
+                "StorageTypeNotSupported",
                 "TooManyParts",
                 "UnsupportedProtocol",
             ]

@@ -30,6 +30,7 @@ pub async fn apply(
         Step::ShareSnapshot { snapshot, account, place } => {
             clients.rds(target(place)).await.share_snapshot(snapshot, account).await
         }
+        Step::Mend { database, changes, place } => clients.rds(target(place)).await.modify(database, changes).await,
     };
     overtaken_is_done(done)
 }

@@ -38,6 +38,19 @@ const NOT_COMPARED: [&str; 6] = [
     "Tags",
 ];
 
+/// What a restore leaves to a second call of CloudFormation's, which is not always made, and RDS changes on a running database
+/// without a restart (RDS User Guide, "Settings for DB instances").
+pub const MENDABLE: [&str; 8] = [
+    "AutoMinorVersionUpgrade",
+    "BackupRetentionPeriod",
+    "CACertificateIdentifier",
+    "CopyTagsToSnapshot",
+    "EnableIAMDatabaseAuthentication",
+    "MaxAllocatedStorage",
+    "PreferredBackupWindow",
+    "PreferredMaintenanceWindow",
+];
+
 /// A property that is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -65,13 +78,19 @@ fn is_literal(value: &Json) -> bool {
     }
 }
 
-/// Where a database is not what is written. What it does not tell of is not judged.
+/// What RDS does not tell of where it is off (RDS API Reference, `DBInstance`).
+const SILENT_WHERE_OFF: [&str; 2] = ["MaxAllocatedStorage", "MonitoringInterval"];
+
+/// Where a database is not what is written. What it does not tell of is not judged, unless silence says that it is off.
 pub fn unlike(written: &Properties, live: &Properties) -> Vec<Difference> {
     let differing = written.iter().filter_map(|(property, says)| {
-        let has = live.get(property)?;
-        (plain(says) != plain(has)).then(|| Difference {
+        let is_same = match live.get(property) {
+            Some(has) => plain(says) == plain(has),
+            None => is_off(says) || !SILENT_WHERE_OFF.contains(&property.as_str()),
+        };
+        (!is_same).then(|| Difference {
             property: property.clone(),
-            has: shown(has),
+            has: live.get(property).map_or_else(|| "not set".to_owned(), shown),
             says: shown(says),
         })
     });
@@ -185,6 +204,13 @@ mod tests {
             text("StorageType", "gp3", "gp2"),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn silence_says_of_some_things_that_they_are_off() {
+        let says = properties(&json!({"MaxAllocatedStorage": 1600, "MonitoringInterval": 0, "Port": 5432}));
+        let found: Vec<_> = unlike(&says, &Properties::new()).into_iter().map(|it| it.property).collect();
+        assert_eq!(found, ["MaxAllocatedStorage"]);
     }
 
     /// What is said of each frozen property, when the source has it and the target says otherwise.

@@ -183,6 +183,12 @@ pub struct SeenSnapshot {
 /// The tag that says what a copy was made from; together with the marks it proves that a copy is ours to delete.
 pub const SOURCE_SNAPSHOT: &str = "greenroom:source-snapshot";
 
+/// The tag that says whose data it is: the database's `DbiResourceId`.
+pub const SOURCE_DATABASE: &str = "greenroom:source-database";
+
+/// The tag that says of when the data is.
+pub const DATA_AS_OF: &str = "greenroom:data-as-of";
+
 /// How the name of whatever is made of the source's data for a target begins.
 pub fn copy_prefix(word: &str) -> String {
     format!("{word}-src-")

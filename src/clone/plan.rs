@@ -3,14 +3,14 @@
 //! Until the target has a database, everything that can be found out against it is found out at every look, and all of it is said
 //! at once. From then on the source is not looked at any more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::frozen::{no_twins, unlike};
-use super::snapshot::{Next, next};
-use super::{Desired, Reason, SeenDatabase, Step, World};
-use crate::deploy::leftovers;
+use super::frozen::{MENDABLE, no_twins, unlike};
+use super::snapshot::{Next, next, origin};
+use super::{DATA_AS_OF, Desired, Properties, Reason, SOURCE_DATABASE, SOURCE_SNAPSHOT, SeenDatabase, Step, World};
 use crate::deploy::plan::{plan as deploy, resolve};
 use crate::deploy::{self, LiveStack, Missing, Phase, StackStatus};
+use crate::deploy::{leftovers, marks};
 use crate::operation::Plan;
 use crate::template::ParameterValue;
 
@@ -25,6 +25,7 @@ pub fn plan(desired: &Desired, first: &World, now: &World) -> Left {
         Stage::Restored => match judge(desired, now) {
             Verdict::Faithful => opened(desired, first, now),
             Verdict::Wait(reason) => Plan::Going { now: Vec::new(), waiting: vec![reason], then: Vec::new() },
+            Verdict::Mend(step) => Plan::Going { now: vec![step], waiting: Vec::new(), then: Vec::new() },
             Verdict::Refuse(because) => Plan::Refused { because, waiting: Vec::new() },
         },
     }
@@ -96,15 +97,31 @@ fn closed(desired: &Desired, snapshot: Option<&str>, first: &World, now: &World)
     match snapshot {
         None => safe.stacks.retain(|stack| stack.name != desired.target.stack),
         Some(snapshot) => {
-            let database = safe.stacks.iter_mut().filter(|stack| stack.name == desired.target.stack);
-            for parameter in database.flat_map(|stack| &mut stack.parameters) {
-                if parameter.name == desired.target.parameter {
-                    parameter.value = ParameterValue::Text(snapshot.to_owned());
-                }
+            let provenance = provenance(desired, snapshot, now);
+            for stack in safe.stacks.iter_mut().filter(|stack| stack.name == desired.target.stack) {
+                let ours = stack.parameters.iter_mut().filter(|it| it.name == desired.target.parameter);
+                ours.for_each(|parameter| parameter.value = ParameterValue::Text(snapshot.to_owned()));
+                stack.tags.extend(provenance.clone());
             }
         }
     }
     deploy(&safe, &first.deploy, &now.deploy).map(Step::Closed, wrapped)
+}
+
+/// Whose data a database holds that is made from a snapshot. Once its stack is there, the stack says so itself.
+fn provenance(desired: &Desired, snapshot: &str, now: &World) -> BTreeMap<String, String> {
+    let source = now.source.iter();
+    let mut all = source.clone().flat_map(|source| &source.snapshots).chain(&now.copies);
+    let Some(chosen) = all.find(|it| it.name == snapshot || it.arn == snapshot) else { return BTreeMap::new() };
+    let database = source.filter_map(|source| source.database.as_ref()).map(|it| it.resource_id.clone()).next();
+    let told = [
+        (SOURCE_DATABASE, database),
+        (SOURCE_SNAPSHOT, Some(origin(desired, chosen).clone())),
+        (DATA_AS_OF, chosen.data_as_of.map(|time| time.to_string())),
+    ];
+    let of_file = desired.target.tags.iter().filter(|(key, _)| marks::PROVENANCE.contains(&key.as_str()));
+    let told = told.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    told.chain(of_file.map(|(key, value)| (key.clone(), value.clone()))).collect()
 }
 
 fn opened(desired: &Desired, first: &World, now: &World) -> Left {
@@ -200,6 +217,7 @@ fn no_twin(desired: &Desired, source: &SeenDatabase) -> Vec<Reason> {
 enum Verdict {
     Faithful,
     Wait(Reason),
+    Mend(Step),
     Refuse(Vec<Reason>),
 }
 
@@ -229,10 +247,30 @@ fn judge(desired: &Desired, now: &World) -> Verdict {
     if !is_up || !unsettled.is_empty() {
         return Verdict::Wait(Reason::Settling { database: id, status: database.status.clone(), unsettled });
     }
-    let differing = unlike(&desired.target.written, &database.properties).into_iter();
-    let reasons: Vec<Reason> =
-        differing.map(|it| Reason::Unfaithful { property: it.property, has: it.has, says: it.says }).collect();
-    if reasons.is_empty() { Verdict::Faithful } else { Verdict::Refuse(reasons) }
+    let (mendable, broken): (Vec<_>, Vec<_>) = unlike(&desired.target.written, &database.properties)
+        .into_iter()
+        .partition(|it| MENDABLE.contains(&it.property.as_str()));
+    if !broken.is_empty() {
+        let unfaithful =
+            broken.into_iter().map(|it| Reason::Unfaithful { property: it.property, has: it.has, says: it.says });
+        return Verdict::Refuse(unfaithful.collect());
+    }
+    let written = |property: &String| desired.target.written.get_key_value(property);
+    let changes = mendable.iter().filter_map(|it| written(&it.property));
+    let changes: Properties = changes.map(|(name, value)| (name.clone(), value.clone())).collect();
+    // What is not ours is refused by the deployment that comes next.
+    if changes.is_empty() || !is_ours_to_change(desired, now, database) {
+        return Verdict::Faithful;
+    }
+    Verdict::Mend(Step::Mend { database: id, changes, place: desired.target.place.clone() })
+}
+
+/// Whether a database is the target's by the marks of its stack, and not the source's own by its `DbiResourceId`.
+fn is_ours_to_change(desired: &Desired, now: &World, database: &SeenDatabase) -> bool {
+    let wanted = desired.open.stack(&desired.target.stack).map(|stack| &stack.tags);
+    let Some((live, wanted)) = existing(desired, now).zip(wanted) else { return false };
+    let is_the_source = live.tags.get(SOURCE_DATABASE).is_some_and(|id| *id == database.resource_id);
+    marks::owner(&live.tags, wanted) == marks::Owner::Us && !is_the_source
 }
 
 #[cfg(test)]
@@ -241,9 +279,7 @@ mod tests {
 
     use super::*;
     use crate::clone::snapshot::was_made_for;
-    use crate::clone::{
-        Choice, Properties, SOURCE_SNAPSHOT, SeenSnapshot, SeenSource, Source, Target, Which, copy_prefix,
-    };
+    use crate::clone::{Choice, SOURCE_SNAPSHOT, SeenSnapshot, SeenSource, Source, Target, Which, copy_prefix};
     use crate::deploy::{DesiredStack, Place};
     use crate::environment::Reference;
     use crate::environment::shape::parse_duration;
@@ -286,7 +322,8 @@ mod tests {
     }
 
     fn desired() -> Desired {
-        let written = properties(&json!({"DBInstanceClass": "db.r7g.large", "MultiAZ": true}));
+        let written =
+            properties(&json!({"DBInstanceClass": "db.r7g.large", "MultiAZ": true, "MaxAllocatedStorage": "200"}));
         let previous = ParameterValue::Reference(Reference::Previous);
         Desired {
             source: Source {
@@ -322,7 +359,9 @@ mod tests {
             id: "db".to_owned(),
             resource_id: "db-1".to_owned(),
             status: status.to_owned(),
-            properties: properties(&json!({"DBInstanceClass": class, "MultiAZ": true, "StorageEncrypted": true})),
+            properties: properties(&json!({
+                "DBInstanceClass": class, "MultiAZ": true, "MaxAllocatedStorage": 200, "StorageEncrypted": true
+            })),
             ..SeenDatabase::default()
         }
     }
@@ -429,6 +468,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_restore_dropped_is_given_once_the_database_is_at_rest() {
+        let mut dropped = database("available", "db.r7g.large");
+        dropped.properties.insert("MaxAllocatedStorage".to_owned(), json!(1000));
+        let world = restored("CREATE_COMPLETE", Some(dropped.clone()));
+        check(&desired(), &world, &["give database `db` what its restore dropped: MaxAllocatedStorage"]);
+        dropped.properties.insert("MultiAZ".to_owned(), json!(false));
+        let said = "the restored database is not what was written: MultiAZ is false, not true";
+        check(&desired(), &restored("CREATE_COMPLETE", Some(dropped)), &[said]);
+    }
+
+    #[test]
     fn a_key_that_does_not_let_the_target_in_is_found_before_the_first_copy() {
         let mut wanted = desired();
         wanted.source.lets_target_in = false;
@@ -527,7 +577,8 @@ mod tests {
     fn random_world(dice: &mut Dice) -> World {
         let status = dice.one_of(&["available", "modifying", "failed", "backing-up"]);
         let class = dice.one_of(&["db.r7g.large", "db.r7g.large", "db.t4g.large"]);
-        let database = database(status, class);
+        let mut database = database(status, class);
+        database.properties.insert("MaxAllocatedStorage".to_owned(), json!(dice.one_of(&["200", "1000"])));
         let of_stacks = [
             "CREATE_IN_PROGRESS",
             "CREATE_COMPLETE",
@@ -541,9 +592,11 @@ mod tests {
             0 => beginning(),
             _ => restored(dice.one_of(&of_stacks), Some(database.clone()).filter(|_| dice.roll(4) > 0)),
         };
-        if dice.roll(3) == 0 {
-            for live in world.deploy.stacks.values_mut() {
-                live.tags.clear();
+        for live in world.deploy.stacks.values_mut() {
+            match dice.roll(4) {
+                0 => live.tags.clear(),
+                1 => drop(live.tags.insert(SOURCE_DATABASE.to_owned(), "db-1".to_owned())),
+                _ => {}
             }
         }
         if let Some(source) = &mut world.source {
@@ -562,7 +615,7 @@ mod tests {
     #[test]
     fn in_no_world_is_anything_of_the_sources_changed() {
         let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
-        let (mut taken, mut copied, mut shared, mut opened) = (0, 0, 0, 0);
+        let (mut taken, mut copied, mut shared, mut mended, mut opened) = (0, 0, 0, 0, 0);
         for _ in 0..10_000 {
             let mut wanted = desired();
             wanted.choice.which = match dice.roll(3) {
@@ -597,6 +650,13 @@ mod tests {
                         let mut ours = source.snapshots.iter().filter(|it| was_made_for("sync", "twin", it));
                         assert!(ours.any(|it| it.name == *snapshot), "{snapshot}");
                     }
+                    Step::Mend { database, place, .. } => {
+                        mended += 1;
+                        assert_eq!(place.account, "4");
+                        let live = &now.deploy.stacks["database"];
+                        assert_eq!(marks::owner(&live.tags, &marks("database").into()), marks::Owner::Us);
+                        assert_ne!(live.tags.get(SOURCE_DATABASE).map(String::as_str), Some("db-1"), "{database}");
+                    }
                     Step::Closed(step) | Step::Open(step) => {
                         opened += 1;
                         let stack = step.stack_name();
@@ -606,6 +666,7 @@ mod tests {
                 }
             }
         }
-        assert!(taken > 20 && copied > 20 && shared > 20 && opened > 20, "{taken} {copied} {shared} {opened}");
+        let counts = [taken, copied, shared, mended, opened];
+        assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
     }
 }

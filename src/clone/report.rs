@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::{Desired, SOURCE_SNAPSHOT, Step, Which, World};
+use super::{DATA_AS_OF, Desired, SOURCE_DATABASE, SOURCE_SNAPSHOT, Step, Which, World};
 use crate::operation::Plan;
 use crate::parity::Parity;
 
@@ -21,6 +21,9 @@ pub struct Cloned {
     /// The snapshot of the source that this is a copy of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_snapshot: Option<String>,
+    /// The database that is the source, by its `DbiResourceId`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_database: Option<String>,
     /// The last transaction in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_as_of: Option<Timestamp>,
@@ -72,22 +75,18 @@ pub struct Policy {
 }
 
 /// Says what was made.
-pub fn cloned(
-    desired: &Desired,
-    first: &World,
-    now: &World,
-    snapshot: Option<&super::SeenSnapshot>,
-    parity: Parity,
-) -> Cloned {
+pub fn cloned(desired: &Desired, first: &World, now: &World, parity: Parity) -> Cloned {
     let live = now.deploy.stacks.get(&desired.target.stack);
+    let told = |tag: &str| live.and_then(|live| live.tags.get(tag)).cloned();
     let database = now.database.as_ref();
     let compared = |name: &&String| database.is_some_and(|database| database.properties.contains_key(*name));
     Cloned {
         source: desired.source.environment.clone(),
         target: desired.target.environment.clone(),
         snapshot: live.and_then(|live| live.parameters.get(&desired.target.parameter)).cloned(),
-        source_snapshot: snapshot.and_then(|it| it.tags.get(SOURCE_SNAPSHOT)).cloned(),
-        data_as_of: snapshot.and_then(|it| it.data_as_of),
+        source_snapshot: told(SOURCE_SNAPSHOT),
+        source_database: told(SOURCE_DATABASE),
+        data_as_of: told(DATA_AS_OF).and_then(|time| time.parse().ok()),
         database: database.map(|database| database.resource_id.clone()),
         verified: desired.target.written.keys().filter(compared).count(),
         parity,
@@ -147,7 +146,7 @@ pub fn rehearsal(desired: &Desired, plan: &Plan<Step, super::Reason>) -> Rehears
 fn is_about_snapshots(step: &Step) -> bool {
     match step {
         Step::TakeSnapshot { .. } | Step::CopySnapshot { .. } | Step::ShareSnapshot { .. } => true,
-        Step::Closed(_) | Step::Open(_) => false,
+        Step::Mend { .. } | Step::Closed(_) | Step::Open(_) => false,
     }
 }
 

@@ -5,11 +5,14 @@
 //! encrypted is copied once more, under a key of the account that restores it. Somebody else's manual snapshot is copied too:
 //! only what was made for this target is ever shared, so that taking it back takes nothing from anybody.
 
-use super::{Desired, Reason, SOURCE_SNAPSHOT, SeenSnapshot, SeenSource, Step, Which, World, copy_prefix};
+use super::{DATA_AS_OF, Desired, Reason, SOURCE_SNAPSHOT, SeenSnapshot, SeenSource, Step, Which, World, copy_prefix};
 use crate::deploy::marks;
 
 /// The key that every account has for its databases.
 const DEFAULT_KEY: &str = "alias/aws/rds";
+
+/// The origin of one that was taken for the purpose: it is its own, and its name in RDS is not known before it is there.
+const FRESH: &str = "fresh";
 
 /// What is next for the snapshot.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,10 +114,10 @@ fn copy(
     place: &crate::deploy::Place,
 ) -> Step {
     // What a copy was made from first is said by its tags; a copy of a copy says the same.
-    let origin = chosen.tags.get(SOURCE_SNAPSHOT).filter(|_| is_ours(desired, chosen)).unwrap_or(&chosen.arn);
+    let origin = origin(desired, chosen);
     let mut tags = desired.target.tags.clone();
     tags.insert(SOURCE_SNAPSHOT.to_owned(), origin.clone());
-    tags.extend(chosen.data_as_of.map(|time| ("greenroom:data-as-of".to_owned(), time.to_string())));
+    tags.extend(chosen.data_as_of.map(|time| (DATA_AS_OF.to_owned(), time.to_string())));
     Step::CopySnapshot {
         from: from.to_owned(),
         name: format!("{}{}", copy_prefix(&desired.target.word), marks::digest([origin.as_str()])),
@@ -123,6 +126,12 @@ fn copy(
         place: place.clone(),
         tags,
     }
+}
+
+/// The snapshot that the data of one came from first.
+pub fn origin<'a>(desired: &Desired, snapshot: &'a SeenSnapshot) -> &'a String {
+    let told = snapshot.tags.get(SOURCE_SNAPSHOT).filter(|origin| *origin != FRESH && is_ours(desired, snapshot));
+    told.unwrap_or(&snapshot.arn)
 }
 
 /// Whether a snapshot was made for this target: its marks, its origin and its name say so, all three.
@@ -161,7 +170,7 @@ fn choose<'a>(desired: &Desired, seen: &'a SeenSource) -> Result<&'a SeenSnapsho
                 return Err(refuse(Reason::Broken { database: desired.source.environment.clone(), status }));
             };
             let mut tags = desired.target.tags.clone();
-            tags.insert(SOURCE_SNAPSHOT.to_owned(), "fresh".to_owned());
+            tags.insert(SOURCE_SNAPSHOT.to_owned(), FRESH.to_owned());
             let name =
                 format!("{}{}", copy_prefix(&desired.target.word), marks::digest([database.resource_id.as_str()]));
             let place = desired.source.place.clone();

@@ -54,6 +54,16 @@ pub enum Step {
         #[serde(skip)]
         place: Place,
     },
+    /// Give the restored database what the restore dropped in silence.
+    Mend {
+        /// The target's database, by its name in RDS.
+        database: String,
+        /// What it is given.
+        changes: super::Properties,
+        /// Where it lies.
+        #[serde(skip)]
+        place: Place,
+    },
     /// A step of the deployment that makes the database and keeps it closed.
     #[serde(untagged)]
     Closed(deploy::Step),
@@ -74,6 +84,10 @@ impl fmt::Display for Step {
             Self::ShareSnapshot { snapshot, account, .. } => {
                 write!(f, "share snapshot `{snapshot}` with account {account}")
             }
+            Self::Mend { database, changes, .. } => {
+                let names: Vec<&str> = changes.keys().map(String::as_str).collect();
+                write!(f, "give database `{database}` what its restore dropped: {}", names.join(", "))
+            }
             Self::Closed(step) | Self::Open(step) => step.fmt(f),
         }
     }
@@ -82,6 +96,7 @@ impl fmt::Display for Step {
 impl About for Step {
     fn subject(&self) -> Subject {
         match self {
+            Self::Mend { .. } => Subject { stack: Some("database".to_owned()), resource: None },
             Self::TakeSnapshot { .. } | Self::CopySnapshot { .. } | Self::ShareSnapshot { .. } => snapshot_subject(),
             Self::Closed(step) | Self::Open(step) => step.subject(),
         }

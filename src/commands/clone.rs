@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use crate::aws::{self, Clients};
 use crate::cli::{Clone as Request, Common};
 use crate::clone::frozen::{FROZEN, written};
-use crate::clone::observe::{TwinObserver, made_for};
+use crate::clone::observe::TwinObserver;
 use crate::clone::report::{Cloned, cloned, rehearsal};
 use crate::clone::{Choice, Desired, Properties, Reason, Source, Step, Target, Which, World, apply, plan};
 use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, failed, pace, settings};
@@ -61,7 +61,7 @@ impl Operation for Twinning<'_> {
     }
 
     async fn apply(&self, step: &Step) -> Result<(), aws::Fault> {
-        apply::apply(self.clients, self.desired, self.observer, step).await
+        Box::pin(apply::apply(self.clients, self.desired, self.observer, step)).await
     }
 }
 
@@ -122,17 +122,12 @@ async fn clone(
         }
     }
     let reached = reach(desired, clients, &observer, view).await?;
-    let made = made_for(clients, &desired.target.place, &desired.target.project, &desired.target.word);
-    let made = made.await.map_err(|fault| unseen(fault, desired))?;
-    let live = reached.now.deploy.stacks.get(&desired.target.stack);
-    let pinned = live.and_then(|live| live.parameters.get(&desired.target.parameter));
-    let snapshot = made.iter().find(|it| pinned.is_some_and(|pinned| *pinned == it.name || *pinned == it.arn));
     let parity = Box::pin(side_by_side(twins.source, twins.target, twins.declared, clients)).await;
     let parity =
         parity.map_err(|failure| failure.hint("the clone is there; run the command again to see how it compares"))?;
     let done = Cloned {
         was_there: was_there || plan::plan(desired, &reached.first, &reached.first) == Plan::Converged,
-        ..cloned(desired, &reached.first, &reached.now, snapshot, parity)
+        ..cloned(desired, &reached.first, &reached.now, parity)
     };
     if let Some(path) = &request.report {
         report(path, &done)?;

@@ -4,6 +4,8 @@
 //! A call that comes too late (its change set is gone, its stack is busy, what it makes is there) is no failure: the world is not
 //! what the planner saw, and the next look says what it is.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_cloudformation::{Client, types};
 use aws_sdk_s3::primitives::ByteStream;
 
@@ -29,10 +31,10 @@ pub async fn apply(clients: &Clients, desired: &Desired, observer: &Observer<'_>
 
 async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), Fault> {
     match step {
-        Step::CreateChangeSet { stack, name, kind, digest, parameters, clears } => {
+        Step::CreateChangeSet { stack, name, kind, digest, parameters, tags, clears } => {
             let stack = find(desired, stack)?;
             let client = client(clients, stack).await;
-            let wanted = NewChangeSet { name, kind: *kind, digest, parameters, clears: *clears };
+            let wanted = NewChangeSet { name, kind: *kind, digest, parameters, tags, clears: *clears };
             create_change_set(clients, &client, desired, stack, &wanted).await
         }
         Step::ExecuteChangeSet { stack, name, token } => {
@@ -91,6 +93,7 @@ struct NewChangeSet<'a> {
     kind: Kind,
     digest: &'a str,
     parameters: &'a [(String, Given)],
+    tags: &'a BTreeMap<String, String>,
     clears: bool,
 }
 
@@ -151,7 +154,7 @@ async fn create_change_set(
         .set_template_body(body)
         .set_template_url(url)
         .set_parameters(Some(wanted.parameters.iter().map(parameter).collect()))
-        .set_tags(Some(stack.tags.iter().map(|(key, value)| tag(key, value)).collect()))
+        .set_tags(Some(wanted.tags.iter().map(|(key, value)| tag(key, value)).collect()))
         .set_capabilities(Some(requested(stack)).filter(|requested| !requested.is_empty()))
         .set_role_arn(service_role)
         .set_notification_arns(said(&stack.notify, wanted.clears).map(<[String]>::to_vec))
@@ -223,6 +226,7 @@ mod tests {
             kind: Kind::Update,
             digest: "digest".to_owned(),
             parameters: Vec::new(),
+            tags: BTreeMap::new(),
             clears,
         };
         assert_eq!(apply(&canned.clients, &desired, &Observer::new(&canned.clients), &step).await, Ok(()));

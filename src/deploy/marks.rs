@@ -13,6 +13,23 @@ use crate::template::rules::limits::DESCRIPTION_BYTES_MAX;
 /// What the tags that are ours begin with.
 pub const TAG_PREFIX: &str = "greenroom:";
 
+/// The tags that say whose data a stack holds: the source's database, the snapshot, of when its data is, who answers for it, and
+/// whether it was masked. They are given once, when the data comes, and no file knows them.
+pub const PROVENANCE: [&str; 5] = [
+    "greenroom:source-database",
+    "greenroom:source-snapshot",
+    "greenroom:data-as-of",
+    "greenroom:owner",
+    "greenroom:data",
+];
+
+/// The tags that a stack is to have: those wanted, and of those it has what says whose data it holds.
+pub fn tags(wanted: &BTreeMap<String, String>, live: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let held = PROVENANCE.iter().filter_map(|key| live?.get_key_value(*key));
+    let held = held.map(|(key, value)| (key.clone(), value.clone()));
+    held.chain(wanted.iter().map(|(key, value)| (key.clone(), value.clone()))).collect()
+}
+
 /// What the names of change sets that are ours begin with.
 pub const CHANGE_SET_PREFIX: &str = "r-";
 
@@ -139,8 +156,17 @@ mod tests {
         Mark { digest: "0123456789abcdef".to_owned(), revision: Some("4f2e1d0".to_owned()) }
     }
 
-    fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn tags_of(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| (format!("greenroom:{key}"), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn whose_data_it_is_stays_and_nothing_else_does() {
+        let live = tags_of(&[("source-database", "db-1"), ("stack", "old"), ("data", "unmasked")]);
+        let wanted = tags_of(&[("stack", "database"), ("data", "masked")]);
+        let expected = tags_of(&[("source-database", "db-1"), ("stack", "database"), ("data", "masked")]);
+        assert_eq!(tags(&wanted, Some(&live)), expected);
+        assert_eq!(tags(&wanted, None), wanted);
     }
 
     #[test]
@@ -168,10 +194,10 @@ mod tests {
 
     #[test]
     fn ownership_is_told_by_all_three_marks() {
-        let wanted = tags(&[("project", "sync"), ("environment", "scratch-jane"), ("stack", "database")]);
+        let wanted = tags_of(&[("project", "sync"), ("environment", "scratch-jane"), ("stack", "database")]);
         assert_eq!(owner(&wanted, &wanted), Owner::Us);
         assert_eq!(owner(&BTreeMap::new(), &wanted), Owner::Nobody);
-        let other = tags(&[("project", "sync"), ("environment", "scratch-joe"), ("stack", "database")]);
+        let other = tags_of(&[("project", "sync"), ("environment", "scratch-joe"), ("stack", "database")]);
         assert_eq!(owner(&other, &wanted), Owner::Environment("sync/scratch-joe/database".to_owned()));
     }
 }

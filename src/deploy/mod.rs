@@ -207,6 +207,9 @@ pub enum Step {
         /// What its parameters are given.
         #[serde(skip)]
         parameters: Vec<(String, Given)>,
+        /// Its tags, with those that say whose data the stack holds.
+        #[serde(skip)]
+        tags: BTreeMap<String, String>,
         /// Whether topics and alarms that the file does not name are taken off, which stick to a stack otherwise.
         #[serde(skip)]
         clears: bool,

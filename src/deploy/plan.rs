@@ -338,6 +338,7 @@ impl Look<'_> {
             kind: wanted.kind,
             digest: wanted.digest.clone(),
             parameters: wanted.given.clone(),
+            tags: wanted.tags.clone(),
             clears: self.live.is_some_and(|live| marks::owner(&live.tags, &self.stack.tags) == Owner::Us),
         })
     }
@@ -508,6 +509,8 @@ pub struct Wanted {
     pub digest: String,
     /// What the parameters are given.
     pub given: Vec<(String, Given)>,
+    /// The tags, with those that say whose data the stack holds.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Wanted {
@@ -515,10 +518,11 @@ impl Wanted {
     /// operation of the stack makes another name: a change set holds only for the stack it was computed for.
     pub fn of(stack: &DesiredStack, live: Option<&LiveStack>, kind: Kind, given: Vec<(String, Given)>) -> Self {
         let lists = [&stack.notify, &stack.rollback_alarms].map(|list| list.join(","));
-        let tags = stack.tags.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]);
+        let tags = marks::tags(&stack.tags, live.map(|live| &live.tags));
+        let told = tags.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]);
         let parts = [stack.template_digest.as_str(), stack.service_role.as_deref().unwrap_or_default()];
         let digest = marks::digest(
-            parts.into_iter().chain(lists.iter().map(String::as_str)).chain(marks::parameter_texts(&given)).chain(tags),
+            parts.into_iter().chain(lists.iter().map(String::as_str)).chain(marks::parameter_texts(&given)).chain(told),
         );
         let place = [stack.stack_name.as_str(), &stack.place.account, &stack.place.region];
         let name = match (kind, live) {
@@ -526,7 +530,7 @@ impl Wanted {
             // The first change set of a stack brings its id into being, and must not change its name for that.
             (Kind::Create, _) | (Kind::Update, None) => marks::digest(place.into_iter().chain(["create", &digest])),
         };
-        Self { name: format!("{CHANGE_SET_PREFIX}{name}"), kind, digest, given }
+        Self { name: format!("{CHANGE_SET_PREFIX}{name}"), kind, digest, given, tags }
     }
 }
 
@@ -545,7 +549,7 @@ pub fn is_as_wanted(stack: &DesiredStack, live: &LiveStack, wanted: &Wanted) -> 
         && !stack.has_looked_up_parameters
         && mark.is_some_and(|mark| mark.digest == wanted.digest)
         && wanted.given.iter().all(|(name, given)| is_given(live, name, given))
-        && live.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).eq(stack.tags.iter())
+        && live.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).eq(wanted.tags.iter())
 }
 
 /// A hidden value is taken for the right one: the digest speaks for it.

@@ -117,7 +117,7 @@ impl Figures {
         let Event::Waiting { reason, lasted } = event else { return true };
         let words: String = reason.sentence.chars().filter(|letter| !letter.is_ascii_digit()).collect();
         let told = self.told.get(&reason.subject.stack);
-        if told.is_some_and(|(last, at)| *last == words && *lasted >= *at && *lasted - *at < FIGURES_EVERY) {
+        if told.is_some_and(|(last, at)| *last == words && lasted.saturating_sub(*at) < FIGURES_EVERY) {
             return false;
         }
         self.told.insert(reason.subject.stack.clone(), (words, *lasted));

@@ -392,6 +392,32 @@ impl Rds {
         read::snapshot(answer.db_snapshot.ok_or(Fault::Incomplete { what: "the copy that was begun" })?)
     }
 
+    /// Changes properties of a database at once, not in its maintenance window.
+    ///
+    /// # Errors
+    /// What the call ended with, and [`Fault::Incomplete`] for a property that it cannot change or a value that it cannot take.
+    pub async fn modify(&self, database: &str, changes: &BTreeMap<String, Value>) -> Result<(), Fault> {
+        let mut call = self.client.modify_db_instance().db_instance_identifier(database).apply_immediately(true);
+        for (property, value) in changes {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let (truth, number) = (text.parse::<bool>().ok(), text.parse::<i32>().ok());
+            call = match (property.as_str(), truth, number) {
+                ("AutoMinorVersionUpgrade", Some(is), _) => call.auto_minor_version_upgrade(is),
+                ("BackupRetentionPeriod", _, Some(days)) => call.backup_retention_period(days),
+                ("CACertificateIdentifier", ..) => call.ca_certificate_identifier(text),
+                ("CopyTagsToSnapshot", Some(is), _) => call.copy_tags_to_snapshot(is),
+                ("EnableIAMDatabaseAuthentication", Some(is), _) => call.enable_iam_database_authentication(is),
+                ("MaxAllocatedStorage", _, Some(gib)) => call.max_allocated_storage(gib),
+                ("MultiAZ", Some(is), _) => call.multi_az(is),
+                ("PreferredBackupWindow", ..) => call.preferred_backup_window(text),
+                ("PreferredMaintenanceWindow", ..) => call.preferred_maintenance_window(text),
+                _ => return Err(Fault::Incomplete { what: "a property of a database that can be set by itself" }),
+            };
+        }
+        call.send().await?;
+        Ok(())
+    }
+
     /// Lets another account restore and copy a snapshot.
     ///
     /// # Errors
@@ -495,6 +521,18 @@ mod tests {
         let body = "<DBInstances><DBInstance><DBInstanceIdentifier>d</DBInstanceIdentifier></DBInstance></DBInstances>";
         let (_canned, rds) = asking(vec![result("DescribeDBInstances", body)]).await;
         assert_eq!(rds.database("d").await, Err(Fault::Incomplete { what: "a database's ARN" }));
+    }
+
+    #[tokio::test]
+    async fn what_is_changed_is_changed_at_once() {
+        let (canned, rds) = asking(vec![result("ModifyDBInstance", TOLD)]).await;
+        let changes = |value: Value| BTreeMap::from([("MaxAllocatedStorage".to_owned(), value)]);
+        assert_eq!(rds.modify("d", &changes(json!("200"))).await, Ok(()));
+        let asked = canned.asked().concat();
+        for part in ["ApplyImmediately=true", "DBInstanceIdentifier=d", "MaxAllocatedStorage=200"] {
+            assert!(asked.contains(part), "{asked}");
+        }
+        assert!(matches!(rds.modify("d", &changes(json!("much"))).await, Err(Fault::Incomplete { .. })));
     }
 
     #[tokio::test]
