@@ -317,6 +317,9 @@ pub struct Clone {
     /// Delete what is left of a failed creation and create the stack anew
     #[arg(long, value_name = "STACK")]
     pub recreate: Vec<String>,
+    /// Where TARGET has no file: write one that inherits SOURCE and says what must differ and why, to be read first
+    #[arg(long)]
+    pub write_target: bool,
 }
 
 /// Delete an environment and all that is in it.

@@ -132,9 +132,14 @@ fn a_clone_is_made_once_and_goes_without_a_trace() {
     assert_eq!(cloud.calls("CopyDBSnapshot"), copies);
     cloud.ends("plan twin --exit-code", 0);
     cloud.ends("plan live --exit-code", 0);
-    cloud.ends("destroy twin --yes", 0);
+    cloud.ends("destroy twin --yes --report evidence.json", 0);
     cloud.ends("plan live --exit-code", 0);
     assert_eq!(cloud.state(), before);
+    let evidence: Value = serde_json::from_str(&cloud.scenario.read("evidence.json")).unwrap();
+    let copies = evidence["copies"].as_array().unwrap();
+    let told: Vec<_> = copies.iter().map(|copy| (&copy["account"], &copy["fate"])).collect();
+    assert_eq!(evidence["outcome"], "destroyed");
+    assert_eq!(told, [(&json!("222222222222"), &json!("deleted")), (&json!("444444444444"), &json!("deleted"))]);
 }
 
 #[test]
@@ -309,6 +314,58 @@ fn what_only_looks_like_a_clones_stays() {
     cloud.ends(CLONE, 0);
     cloud.ends("destroy twin --yes", 0);
     assert_eq!(cloud.state(), before);
+}
+
+/// Whose database it is that goes must be known; a refusal to say so proves nothing.
+#[test]
+fn nothing_goes_before_it_is_known_whose_it_is() {
+    let cloud = with_source();
+    cloud.ends(CLONE, 0);
+    let before = cloud.state();
+    let denied = json!({"error": {"code": "AccessDenied", "message": "you may not", "status": 403}});
+    cloud.faults(&json!([{"operation": "DescribeDBInstances", "effect": denied}]));
+    let ran = cloud.ends("destroy twin --yes", 1);
+    expect![[r#"
+        twin · local cloud, nothing is real · eu-west-1
+        error: `twin` could not be looked at, so nobody knows whose database `twin` has
+          because you may not
+    "#]]
+    .assert_eq(&ran.stderr);
+    assert_eq!(cloud.state(), before);
+}
+
+/// The file that is written where there is none needs no change to be a twin's, in the source's own account.
+#[test]
+fn a_target_without_a_file_is_given_one_to_read_first() {
+    let cloud = Cloud::with(Scenario::shipped(), &[]);
+    let path = cloud.scenario.root().join("environments/performance.yaml");
+    std::fs::remove_file(&path).unwrap();
+    let asked = cloud.ends("clone production performance", 3);
+    assert!(asked.stderr.ends_with("hint: `--write-target` answers it\n"), "{asked}");
+    assert!(!path.exists());
+    let written = cloud.ends("clone production performance --write-target", 5);
+    assert!(written.stdout.starts_with("wrote environments/performance.yaml\n"), "{written}");
+    assert!(asked.stderr.contains(&std::fs::read_to_string(&path).unwrap()), "{asked}");
+    cloud.ends("check", 0);
+    cloud.ends("deploy production --confirm production", 0);
+    let made = cloud.ends("clone production performance --yes", 0);
+    assert!(made.stdout.starts_with("performance is now a clone of production\n"), "{made}");
+    assert!(!made.stdout.contains("warning"), "{made}");
+    cloud.ends("destroy performance --yes", 0);
+    cloud.ends("plan production --exit-code", 0);
+}
+
+/// A name that is no environment and a source that no clone is made of.
+#[test]
+fn no_file_is_offered_where_it_would_be_no_clones() {
+    let cloud = with_source();
+    for target in ["../elsewhere", "Two Words", ".hidden", "twin@one"] {
+        let mut command = cloud.scenario.command(["clone", "live", target, "--write-target", "--local"]);
+        let ended = command.output().unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{target}: {ended:?}");
+    }
+    let mut named: Vec<_> = std::fs::read_dir(cloud.scenario.root().join("environments")).unwrap().collect();
+    assert_eq!(named.drain(..).filter_map(Result::ok).count(), 2);
 }
 
 fn run(cloud: &Cloud, line: &str, fate: Fate) -> (usize, Option<i32>) {

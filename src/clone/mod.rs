@@ -8,7 +8,9 @@
 pub mod apply;
 pub mod frozen;
 pub mod observe;
+pub mod outside;
 pub mod plan;
+pub mod proposal;
 pub mod removal;
 pub mod report;
 pub mod snapshot;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::removal::Identity;
 use super::snapshot::was_made_for;
 use super::{Desired, SeenDatabase, SeenSnapshot, SeenSource, World};
 use crate::aws::rds::{Database, Rds, Snapshot};
@@ -106,6 +107,29 @@ impl<'clients> TwinObserver<'clients> {
     async fn copies(&self, desired: &Desired) -> Result<Vec<SeenSnapshot>, Fault> {
         made_for(self.clients, &desired.target.place, &desired.target.project, &desired.target.word).await
     }
+}
+
+/// The databases that are resources of stacks. Stacks that are not there have none.
+///
+/// # Errors
+/// What a call ended with.
+pub async fn databases(clients: &Clients, stacks: &[Wish]) -> Result<Vec<Identity>, Fault> {
+    let observer = Observer::new(clients);
+    let mut world = observer.look_at(stacks, |_, _| false).await?;
+    let mut found = Vec::new();
+    for wish in stacks {
+        let is_there = |live: &LiveStack| !matches!(live.status.phase(), Phase::Gone | Phase::Empty);
+        let Some(mut live) = world.stacks.remove(&wish.label).filter(is_there) else { continue };
+        observer.look_into(&wish.place, &mut live, Depth::Resources).await?;
+        let rds = clients.rds(target(&wish.place)).await;
+        for resource in live.resources.iter().filter(|it| it.kind == "AWS::RDS::DBInstance" && !it.is_gone()) {
+            let Some(id) = resource.physical_id.as_deref() else { continue };
+            let path = format!("{}/{}", wish.label, resource.logical_id);
+            let database = rds.database(id).await?;
+            found.extend(database.map(|it| Identity { path, id: it.id, resource_id: it.resource_id }));
+        }
+    }
+    Ok(found)
 }
 
 /// The snapshots of a place that were made for an environment.

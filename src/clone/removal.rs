@@ -23,6 +23,29 @@ pub struct Removed {
     pub project: String,
     /// Where copies may lie: the source's place and the target's.
     pub places: Vec<Place>,
+    /// The source, as it is typed.
+    pub source: String,
+    /// The source's stacks: the name in CloudFormation and the place of each.
+    pub source_stacks: Vec<(String, Place)>,
+}
+
+/// A database that is a resource of a stack, and what it is: its name may be given to another, its `DbiResourceId` never.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// `STACK/RESOURCE`.
+    pub path: String,
+    /// Its name in RDS.
+    pub id: String,
+    /// Its `DbiResourceId`.
+    pub resource_id: String,
+}
+
+/// Why a target must not be destroyed: one of its stacks holds a database that is its source's, whatever its tags say. A stack
+/// that took in the source's database by an import is the way to get there.
+pub fn objections(target: &[Identity], source: &[Identity]) -> Vec<String> {
+    let is_its_own = |own: &&Identity| source.iter().all(|other| other.resource_id != own.resource_id);
+    let shared = target.iter().filter(|own| !is_its_own(own));
+    shared.map(|it| format!("`{}` is the source's own database `{}` ({})", it.path, it.id, it.resource_id)).collect()
 }
 
 /// The snapshots that were seen, each with its place.
@@ -131,6 +154,21 @@ mod tests {
         let steps = plan.now().iter().map(ToString::to_string);
         let told: Vec<String> = steps.chain(plan.waiting().iter().map(ToString::to_string)).collect();
         assert_eq!(told, expectation);
+    }
+
+    #[test]
+    fn the_sources_own_database_is_known_by_what_never_changes() {
+        let identity = |path: &str, id: &str, resource_id: &str| Identity {
+            path: path.to_owned(),
+            id: id.to_owned(),
+            resource_id: resource_id.to_owned(),
+        };
+        let source = [identity("database/Database", "production", "db-1")];
+        let same_name = identity("database/Database", "production", "db-2");
+        assert_eq!(objections(&[same_name], &source), Vec::<String>::new());
+        let taken_in = identity("database/Database", "renamed", "db-1");
+        let said = "`database/Database` is the source's own database `renamed` (db-1)";
+        assert_eq!(objections(&[taken_in], &source), [said]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::aws::{self, Clients};
 use crate::cli::{Clone as Request, Common};
 use crate::clone::frozen::{FROZEN, written};
 use crate::clone::observe::TwinObserver;
+use crate::clone::outside::shared;
+use crate::clone::proposal::{has_database, proposal, still_to_say};
 use crate::clone::report::{Cloned, cloned, rehearsal};
 use crate::clone::{Choice, Desired, Properties, Reason, Source, Step, Target, Which, World, apply, plan};
 use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, failed, pace, settings};
@@ -21,7 +23,8 @@ use crate::commands::{
 };
 use crate::deploy::desired::{desired, place};
 use crate::deploy::{self, Allowed, Goal};
-use crate::environment::shape::parse_duration;
+use crate::environment::project::ENVIRONMENTS;
+use crate::environment::shape::{is_name, parse_duration};
 use crate::environment::{Content, Environment, Node, Project, Reference, Scalar, SnapshotChoice, Stack, Style, Value};
 use crate::error::{Exit, Failure};
 use crate::operation::{Operation, Plan};
@@ -68,7 +71,11 @@ impl Operation for Twinning<'_> {
 pub(super) fn run(common: &Common, request: &Request, view: View) -> Ended {
     let mut project = project(common)?;
     let source = environment(&project, &name(&request.source)?)?;
-    let target = environment(&project, &name(&request.target)?)?;
+    let target_name = name(&request.target)?;
+    if target_name.instance.is_none() && !project.files.contains_key(&target_name.file) {
+        return propose(&mut project, &source, &target_name.file, request, view);
+    }
+    let target = environment(&project, &target_name)?;
     let templates = templates(&mut project, [&source, &target]);
     let declared = declared([&source, &target], &templates, &project.sources);
     let twins = Twins { source: &source, target: &target, declared: &declared };
@@ -85,6 +92,32 @@ pub(super) fn run(common: &Common, request: &Request, view: View) -> Ended {
         _ => Exit::Done,
     };
     Ok(Done { report, sources: project.sources, exit })
+}
+
+/// Offers to write the file of a clone that has none. It is made by another run: somebody reads it first.
+fn propose(project: &mut Project, source: &Environment, target: &str, request: &Request, view: View) -> Ended {
+    let templates = templates(project, [source]);
+    let missing = || {
+        Failure::new(Exit::Usage, format!("there is no environment `{target}`"))
+            .hint(format!("`greenroom status` names those of this project; or write environments/{target}.yaml"))
+    };
+    if !is_name(target) || !has_database(source, &templates) {
+        return Err(missing().into());
+    }
+    let path = project.root.join(ENVIRONMENTS).join(format!("{target}.yaml"));
+    let shown = format!("{ENVIRONMENTS}/{target}.yaml");
+    let text = proposal(source, target, &templates, today());
+    if !request.write_target {
+        view.note(&format!("there is no environment `{target}`; {shown} could be\n\n{text}"));
+        block_on(ask(view, "Write it? Type `yes`:", "yes", "--write-target"))??;
+    }
+    write(&[NewFile { path, text }])?;
+    let mut notes =
+        vec![String::new(), format!("Read {shown}, change what must be changed, and keep it with the others.")];
+    notes.extend(still_to_say(source, target).map(|hint| format!("hint: {hint}")));
+    notes.push(format!("hint: `greenroom check {target} && greenroom clone {} {target}`", source.name));
+    let report = Report::Written { files: vec![shown], notes };
+    Ok(Done { report, sources: std::mem::take(&mut project.sources), exit: Exit::Unfinished })
 }
 
 /// The two sides, and what may differ between them.
@@ -429,38 +462,4 @@ fn objections(source: &Environment, target: &Environment) -> Vec<Reason> {
     }
     all.extend(shared(source, target));
     all
-}
-
-/// Topics, names and addresses of the outside world that both sides resolve to.
-fn shared(source: &Environment, target: &Environment) -> Vec<Reason> {
-    let allowed: Vec<&String> = target.clone.iter().flat_map(|clone| &clone.share).collect();
-    let mut all = Vec::new();
-    for stack in target.stacks.iter().filter(|stack| stack.is_managed) {
-        let Some(twin) = source.stack(&stack.name) else { continue };
-        for value in &stack.values {
-            let path = format!("{}.{}", stack.name, value.input);
-            let is_allowed = allowed.iter().any(|it| **it == path || **it == value.input);
-            let Some(other) = twin.value(&value.input).filter(|_| !is_allowed) else { continue };
-            let (own, others) = (texts(&value.node), texts(&other.node));
-            let both = own.iter().filter(|text| is_of_the_world(&value.input, text) && others.contains(text));
-            all.extend(both.map(|text| Reason::Shared { path: path.clone(), value: text.clone() }));
-        }
-    }
-    all
-}
-
-/// The texts in a value.
-fn texts(node: &Node) -> Vec<String> {
-    match &node.content {
-        Content::Scalar(scalar) => vec![scalar.text.clone()],
-        Content::Sequence(items) => items.iter().flat_map(texts).collect(),
-        Content::Mapping(entries) => entries.iter().flat_map(|entry| texts(&entry.value)).collect(),
-    }
-}
-
-fn is_of_the_world(input: &str, text: &str) -> bool {
-    let is_address = text.starts_with("http://") || text.starts_with("https://");
-    let is_resource =
-        text.starts_with("arn:") && [":sns:", ":sqs:", ":secretsmanager:"].iter().any(|it| text.contains(it));
-    is_address || is_resource || (input.ends_with("dns_name") && text.contains('.'))
 }

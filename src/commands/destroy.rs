@@ -5,15 +5,17 @@ use std::path::Path;
 
 use crate::aws::{self, Clients};
 use crate::cli::{Common, Destroy};
-use crate::clone::observe::made_for;
+use crate::clone::observe::{databases, made_for};
 use crate::clone::removal::{self, Removed};
+use crate::clone::{SOURCE_SNAPSHOT, SeenSnapshot};
 use crate::commands::cloud::{Telling, arrive, ask, block_on, drive, failed, interrupted, pace, settings};
 use crate::commands::writing::{NewFile, write};
 use crate::commands::{Done, Ended, Stop, display, environment, mistakes, name, project, templates};
-use crate::deploy::World;
 use crate::deploy::desired::{named, place};
 use crate::deploy::observe::target;
-use crate::destroy::evidence::{Circumstances, Ending, Evidence, Trace, evidence};
+use crate::deploy::world::Wish;
+use crate::deploy::{Place, World};
+use crate::destroy::evidence::{Circumstances, CopyEvidence, Ending, Evidence, Fate, Trace, evidence};
 use crate::destroy::observe::{DoomedObserver, trace, trace_again};
 use crate::destroy::report::{Demolition, demolition};
 use crate::destroy::{Doomed, DoomedStack, Reason, Step, apply, plan};
@@ -101,6 +103,9 @@ async fn destroy(
     let mut places: BTreeSet<_> = doomed.stacks.iter().map(|stack| stack.place.clone()).collect();
     places.extend(removed.iter().flat_map(|removed| removed.places.iter().cloned()));
     arrive(&doomed.environment, &places, clients, view).await?;
+    if let Some(removed) = removed.filter(|_| !doomed.is_protected) {
+        prove(doomed, removed, clients).await?;
+    }
     // A protected environment is refused by the planner, which says so; there is nothing to ask.
     let is_asked = !request.yes && !doomed.is_protected;
     if request.dry_run || is_asked {
@@ -118,7 +123,7 @@ async fn destroy(
     }
     // What is refused anyway is no destruction, and leaves no evidence.
     let file = match request.report.as_ref().filter(|_| !doomed.is_protected) {
-        Some(path) => Some(EvidenceFile::begin(path, doomed, clients).await?),
+        Some(path) => Some(EvidenceFile::begin(path, doomed, removed, clients).await?),
         None => None,
     };
     let done = demolish(doomed, removed, clients, view).await;
@@ -126,6 +131,32 @@ async fn destroy(
         Some(file) => file.finish(doomed, clients, view, done).await,
         None => done,
     }
+}
+
+/// A clone goes only if none of its databases is its source's own. What cannot be read proves nothing, and ends the run.
+async fn prove(doomed: &Doomed, removed: &Removed, clients: &Clients) -> Result<(), Failure> {
+    let wish = |stack_name: &String, place: &Place| Wish {
+        label: stack_name.clone(),
+        stack_name: stack_name.clone(),
+        place: place.clone(),
+    };
+    let own: Vec<Wish> = doomed.stacks.iter().map(|it| wish(&it.stack_name, &it.place)).collect();
+    let others: Vec<Wish> = removed.source_stacks.iter().map(|(name, place)| wish(name, place)).collect();
+    let unseen = |of: &str| {
+        format!("`{of}` could not be looked at, so nobody knows whose database `{}` has", doomed.environment)
+    };
+    let own = databases(clients, &own).await.map_err(|fault| failed(fault, unseen(&doomed.environment)))?;
+    if own.is_empty() {
+        return Ok(());
+    }
+    let others = databases(clients, &others).await.map_err(|fault| failed(fault, unseen(&removed.source)))?;
+    let because = removal::objections(&own, &others);
+    if because.is_empty() {
+        return Ok(());
+    }
+    let mut failure = Failure::new(Exit::Refused, format!("the destruction of `{}` is refused", doomed.environment));
+    failure.reasons = because;
+    Err(failure.hint(format!("take the database out of the stack first; nothing of `{}` was touched", removed.source)))
 }
 
 async fn demolish(
@@ -186,6 +217,8 @@ fn removed(project: &Project, target: &Environment) -> Result<Option<Removed>, S
         word: target.name.word(),
         project: target.project.clone(),
         places,
+        source: source.name.to_string(),
+        source_stacks: source.stacks.iter().map(|it| (it.stack_name.value.clone(), place(it))).collect(),
     }))
 }
 
@@ -194,11 +227,18 @@ struct EvidenceFile<'a> {
     path: &'a Path,
     circumstances: Circumstances,
     before: Vec<Trace>,
+    removed: Option<&'a Removed>,
+    copies: removal::World,
 }
 
 impl<'a> EvidenceFile<'a> {
     /// Writes what exists. A file that cannot be written ends the run here, before anything is deleted.
-    async fn begin(path: &'a Path, doomed: &Doomed, clients: &Clients) -> Result<Self, Failure> {
+    async fn begin(
+        path: &'a Path,
+        doomed: &Doomed,
+        removed: Option<&'a Removed>,
+        clients: &Clients,
+    ) -> Result<Self, Failure> {
         let unseen = |fault| failed(fault, format!("`{}` could not be looked at", doomed.environment));
         let mut callers = BTreeSet::new();
         for stack in &doomed.stacks {
@@ -207,8 +247,14 @@ impl<'a> EvidenceFile<'a> {
         let before = trace(clients, doomed).await.map_err(unseen)?;
         let callers = callers.into_iter().collect();
         let circumstances = Circumstances { is_rehearsal: clients.is_local(), callers, began: clients.now() };
-        let file = Self { path, circumstances, before };
-        file.write(&evidence(doomed, &file.circumstances, &file.before, &Ending::Unknown)).map_err(|failure| {
+        let copies = match removed {
+            Some(removed) => look_for_copies(removed, clients).await?,
+            None => removal::World::new(),
+        };
+        let file = Self { path, circumstances, before, removed, copies };
+        let begun = evidence(doomed, &file.circumstances, &file.before, &Ending::Unknown);
+        let all = arns(&file.copies);
+        file.write(&begun.with_copies(copies_seen(&file.copies), Some(&all))).map_err(|failure| {
             let refused = Failure { exit: Exit::Refused, ..failure };
             refused.hint("nothing was deleted; name a file that can be written")
         })?;
@@ -225,16 +271,24 @@ impl<'a> EvidenceFile<'a> {
     ) -> Result<Report, Failure> {
         let ids: Vec<_> =
             self.before.iter().map(|it| (it.stack.clone(), it.place.clone(), it.live.id.clone())).collect();
-        let after = tokio::select! {
-            after = trace_again(clients, &ids) => after.map_err(|fault| fault.to_string()),
-            () = interrupted() => Err("interrupted".to_owned()),
+        let look_again = async {
+            let left = match self.removed {
+                Some(removed) => look_for_copies(removed, clients).await.ok().map(|left| arns(&left)),
+                None => Some(BTreeSet::new()),
+            };
+            (trace_again(clients, &ids).await.map_err(|fault| fault.to_string()), left)
+        };
+        let (after, left) = tokio::select! {
+            seen = look_again => seen,
+            () = interrupted() => (Err("interrupted".to_owned()), None),
         };
         let because = done.as_ref().err().map(|failure| {
             let why = failure.reasons.join("; ");
             if why.is_empty() { failure.what.clone() } else { format!("{}: {why}", failure.what) }
         });
         let ending = Ending::Known { because, after: after.as_deref().map_err(Clone::clone), at: clients.now() };
-        let written = self.write(&evidence(doomed, &self.circumstances, &self.before, &ending));
+        let ended = evidence(doomed, &self.circumstances, &self.before, &ending);
+        let written = self.write(&ended.with_copies(copies_seen(&self.copies), left.as_ref()));
         if written.is_ok() {
             view.note(&format!("the evidence is in {}", display(self.path)));
         }
@@ -249,6 +303,21 @@ impl<'a> EvidenceFile<'a> {
             .map_err(|error| Failure::new(Exit::Failed, "the evidence cannot be written").because(error))?;
         write(&[NewFile { path: self.path.to_owned(), text: text + "\n" }])
     }
+}
+
+fn arns(copies: &removal::World) -> BTreeSet<String> {
+    copies.iter().map(|(_, snapshot)| snapshot.arn.clone()).collect()
+}
+
+fn copies_seen(copies: &removal::World) -> Vec<CopyEvidence> {
+    let copy = |(place, snapshot): &(Place, SeenSnapshot)| CopyEvidence {
+        snapshot: snapshot.arn.clone(),
+        account: place.account.clone(),
+        source_snapshot: snapshot.tags.get(SOURCE_SNAPSHOT).cloned(),
+        data_as_of: snapshot.data_as_of,
+        fate: Fate::StillThere,
+    };
+    copies.iter().map(copy).collect()
 }
 
 fn expected(stack: &DoomedStack) -> Expected {

@@ -42,6 +42,9 @@ pub struct Evidence {
     pub callers: Vec<String>,
     /// Its stacks.
     pub stacks: Vec<StackEvidence>,
+    /// What was copied for it, where it is a clone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<CopyEvidence>,
     /// What is still there, and what stays on purpose.
     pub left: Vec<Left>,
     /// What this file does not tell.
@@ -110,6 +113,23 @@ pub struct ResourceEvidence {
     pub reason: Option<String>,
 }
 
+/// What became of a snapshot that was made for a clone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CopyEvidence {
+    /// Its ARN.
+    pub snapshot: String,
+    /// Twelve digits.
+    pub account: String,
+    /// The snapshot of the source that it is a copy of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_snapshot: Option<String>,
+    /// The last transaction in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_as_of: Option<Timestamp>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
 /// What became of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,6 +167,11 @@ pub enum Left {
         kind: String,
         /// Its own id.
         physical_id: Option<String>,
+    },
+    /// A snapshot that was made for the clone.
+    Copy {
+        /// Its ARN.
+        snapshot: String,
     },
     /// A snapshot.
     Snapshot {
@@ -228,7 +253,31 @@ pub fn evidence(doomed: &Doomed, circumstances: &Circumstances, before: &[Trace]
         callers: circumstances.callers.clone(),
         left: stacks.iter().flat_map(left).collect(),
         not_known: not_known(doomed, &stacks, outcome, unseen),
+        copies: Vec::new(),
         stacks,
+    }
+}
+
+impl Evidence {
+    /// With the snapshots that were made for it as a clone. `None`: nobody could look whether they are gone.
+    #[must_use]
+    pub fn with_copies(mut self, before: Vec<CopyEvidence>, left: Option<&BTreeSet<String>>) -> Self {
+        let is_left = |snapshot: &String| left.is_none_or(|left| left.contains(snapshot));
+        for copy in before {
+            let fate = if is_left(&copy.snapshot) { Fate::StillThere } else { Fate::Deleted };
+            if fate == Fate::StillThere {
+                self.left.push(Left::Copy { snapshot: copy.snapshot.clone() });
+            }
+            self.copies.push(CopyEvidence { fate, ..copy });
+        }
+        let is_any_left = self.copies.iter().any(|copy| copy.fate == Fate::StillThere);
+        if is_any_left && self.outcome == Outcome::Destroyed {
+            self.outcome = Outcome::Incomplete;
+        }
+        if left.is_none() && !self.copies.is_empty() {
+            self.not_known.push("what became of the copies of its data: they could not be looked at".to_owned());
+        }
+        self
     }
 }
 
@@ -389,6 +438,7 @@ mod tests {
             .map(|left| match left {
                 Left::Stack { id, .. } => id.as_str(),
                 Left::Resource { resource, .. } => resource,
+                Left::Copy { snapshot } => snapshot,
                 Left::Snapshot { found_by, .. } => found_by,
             })
             .collect();
@@ -410,6 +460,27 @@ mod tests {
         let evidence = told(&[], &Ending::Known { because: None, after, at: None });
         assert_eq!(evidence.outcome, Outcome::Incomplete);
         assert!(evidence.not_known[0].contains("AWS could not be reached"), "{:?}", evidence.not_known);
+    }
+
+    #[test]
+    fn a_clone_is_not_destroyed_while_its_copies_are_there() {
+        let copy = |snapshot: &str| CopyEvidence {
+            snapshot: snapshot.to_owned(),
+            account: "2".to_owned(),
+            source_snapshot: None,
+            data_as_of: None,
+            fate: Fate::StillThere,
+        };
+        let gone = [trace(StackStatus::DeleteComplete, &[])];
+        let ended = || told(&gone, &Ending::Known { because: None, after: Ok(&gone), at: None });
+        let both = || vec![copy("arn:a"), copy("arn:b")];
+        let fates = |evidence: &Evidence| evidence.copies.iter().map(|copy| copy.fate).collect::<Vec<_>>();
+        let all_gone = ended().with_copies(both(), Some(&BTreeSet::new()));
+        assert_eq!((all_gone.outcome, fates(&all_gone)), (Outcome::Destroyed, vec![Fate::Deleted; 2]));
+        let one_left = ended().with_copies(both(), Some(&["arn:b".to_owned()].into()));
+        assert_eq!((one_left.outcome, fates(&one_left)), (Outcome::Incomplete, vec![Fate::Deleted, Fate::StillThere]));
+        assert_eq!(one_left.left, [Left::Copy { snapshot: "arn:b".to_owned() }]);
+        assert_eq!(ended().with_copies(both(), None).outcome, Outcome::Incomplete);
     }
 
     #[test]

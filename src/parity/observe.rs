@@ -17,7 +17,7 @@ use crate::aws::{Clients, Fault};
 use crate::deploy::observe::{Depth, Observer, target};
 use crate::deploy::world::{LiveStack, Phase, Wish};
 use crate::deploy::{Place, desired};
-use crate::environment::Environment;
+use crate::environment::{Content, Environment};
 
 /// Calls about single resources that are under way at the same time. Accounts share their limits with everybody in them.
 const CALLS_AT_ONCE: usize = 4;
@@ -32,13 +32,14 @@ type Found = BTreeMap<String, Told>;
 #[derive(Clone, Debug)]
 struct Told {
     seen: Seen,
-    /// Where it is reached, which others may be told: a name of its own, and known even where the rest cannot be compared.
-    address: Option<String>,
+    /// Names that others may be told, each with what it is the name of: where it is reached, its secret. They are its own, and
+    /// known even where the rest cannot be compared.
+    names: Vec<(String, &'static str)>,
 }
 
 impl From<Seen> for Told {
     fn from(seen: Seen) -> Self {
-        Self { seen, address: None }
+        Self { seen, names: Vec::new() }
     }
 }
 
@@ -78,15 +79,16 @@ pub async fn observe(environment: &Environment, clients: &Clients) -> Result<Sid
             let of_kind = found.get(&(&wish.place, resource.kind.clone()));
             let told = resource.physical_id.as_ref().and_then(|id| of_kind?.get(id)).cloned();
             let no_id = || Seen::Unread { because: format!("it has no id yet ({})", resource.status) };
-            let Told { seen, address } = told.unwrap_or_else(|| no_id().into());
+            let Told { seen, names } = told.unwrap_or_else(|| no_id().into());
             if let Some(id) = &resource.physical_id {
                 // A policy may have the id of what it is about.
                 meanings.entry(id.clone()).or_insert_with(|| format!("<{label}>"));
             }
-            meanings.extend(address.map(|address| (address, format!("<{label} address>"))));
+            meanings.extend(names.into_iter().map(|(name, what)| (name, format!("<{label} {what}>"))));
             stack.resources.insert(resource.logical_id.clone(), Resource { kind: resource.kind.clone(), seen });
         }
         meanings.insert(live.name.clone(), format!("<stack {}>", wish.label));
+        meanings.insert(live.id.clone(), format!("<id of stack {}>", wish.label));
         side.stacks.insert(wish.label.clone(), stack);
     }
     settle(&mut side, &meanings);
@@ -112,6 +114,11 @@ fn own_words(environment: &Environment) -> BTreeMap<String, String> {
     for stack in &environment.stacks {
         words.insert(stack.account.value.clone(), "<account>".to_owned());
         words.insert(stack.region.value.clone(), "<region>".to_owned());
+        for value in stack.values.iter().filter(|value| value.input.ends_with("dns_name")) {
+            if let Content::Scalar(scalar) = &value.node.content {
+                words.insert(scalar.text.clone(), format!("<{}/{}>", stack.name, value.input));
+            }
+        }
     }
     words.insert(environment.name.word(), "<environment>".to_owned());
     words
@@ -191,9 +198,12 @@ impl Reading<'_> {
     async fn database(&self, id: &str) -> Result<Told, Fault> {
         let rds = self.rds().await;
         let Some(database) = rds.database(id).await? else { return Ok(Seen::Gone.into()) };
+        let address = database.address.clone().map(|address| (address, "address"));
+        let secret = database.master_secret.clone().map(|secret| (secret.name, "secret"));
+        let names = address.into_iter().chain(secret).collect();
         if database.status != "available" {
             let because = format!("database `{id}` is {}", database.status);
-            return Ok(Told { seen: Seen::Unread { because }, address: database.address });
+            return Ok(Told { seen: Seen::Unread { because }, names });
         }
         let mut of = of_database(&database);
         let mut elsewhere = Vec::new();
@@ -214,7 +224,7 @@ impl Reading<'_> {
             }
             elsewhere.push(("OptionGroup/".to_owned(), below(&group.name, "OptionConfigurations/")));
         }
-        Ok(Told { seen: Seen::Properties { of, elsewhere }, address: database.address })
+        Ok(Told { seen: Seen::Properties { of, elsewhere }, names })
     }
 
     async fn group(&self, name: &str) -> Result<Told, Fault> {
@@ -291,11 +301,11 @@ impl Reading<'_> {
         let mut of = picked(&balancer, &names);
         let subnets = balancer.entries("AvailabilityZones").filter_map(|zone| zone.text_of("SubnetId"));
         of.insert("Subnets".to_owned(), subnets.collect());
-        let address = balancer.text_of("DNSName").map(str::to_owned);
+        let names = balancer.text_of("DNSName").map(|name| (name.to_owned(), "address")).into_iter().collect();
         let asked = [("LoadBalancerArn", arn)];
         let told = query.call(Service::LoadBalancing, "DescribeLoadBalancerAttributes", &asked).await?;
         of.extend(attributes(&told, "LoadBalancerAttributes", "Attributes"));
-        Ok(Told { seen: Seen::Properties { of, elsewhere: Vec::new() }, address })
+        Ok(Told { seen: Seen::Properties { of, elsewhere: Vec::new() }, names })
     }
 
     async fn target_group(&self, arn: &str) -> Result<Told, Fault> {

@@ -45,6 +45,12 @@ pub fn landings(
     let Ok(base) = templates.render_with(template, stack, arguments, sources) else { return Vec::new() };
     if let Some(parameter) = &input.parameter {
         let mut found = uses(&base.document.json, parameter);
+        // What is there only where something is given.
+        let without: Vec<Argument> = arguments.iter().filter(|it| it.input != input.name).cloned().collect();
+        if let Ok(rendered) = templates.render_with(template, stack, &without, sources) {
+            let changed = changes(&base.document.json, &rendered.document.json);
+            found.extend(changed.into_iter().filter(|landing| landing.property.is_none()));
+        }
         found.sort();
         found.dedup();
         return found;
