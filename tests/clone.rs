@@ -377,19 +377,21 @@ fn run(cloud: &Cloud, line: &str, fate: Fate) -> (usize, Option<i32>) {
 const CALLS_BETWEEN_DEATHS: usize = 7;
 
 /// Killed before and after a call and run again, the end is that of a run that nobody disturbed.
-fn sweep(cloud: &mut Cloud, line: &str) {
+fn sweep(cloud: &mut Cloud, line: &str, stride: usize) {
     let start = cloud.saved();
     cloud.restore(&start);
     let (calls, code) = run(cloud, line, Fate::Lives);
     assert_eq!(code, Some(0));
+    cloud.come_to_rest();
     let expected = cloud.state();
-    let stride = if std::env::var_os("GREENROOM_EVERY_CALL").is_some() { 1 } else { CALLS_BETWEEN_DEATHS };
+    let stride = if std::env::var_os("GREENROOM_EVERY_CALL").is_some() { 1 } else { stride };
     for number in (1..=calls).step_by(stride) {
         for fate in [Fate::DiesBefore(number), Fate::DiesAfter(number)] {
             cloud.restore(&start);
             run(cloud, line, fate);
             let again = cloud.run(line);
             assert_eq!(again.code, Some(0), "{fate:?} of {calls}, then {again}");
+            cloud.come_to_rest();
             assert_eq!(cloud.state(), expected, "{fate:?} of {calls}, then {again}");
         }
     }
@@ -397,13 +399,45 @@ fn sweep(cloud: &mut Cloud, line: &str) {
 
 #[test]
 fn a_clone_may_be_killed_and_run_again() {
-    sweep(&mut with_source(), CLONE);
+    sweep(&mut with_source(), CLONE, CALLS_BETWEEN_DEATHS);
 }
 
 #[test]
 fn the_end_of_a_clone_may_be_killed_and_run_again() {
     let mut cloud = with_source();
     cloud.ends(CLONE, 0);
-    sweep(&mut cloud, "destroy twin --yes");
+    sweep(&mut cloud, "destroy twin --yes", CALLS_BETWEEN_DEATHS);
     assert!(account(&cloud.state(), "444444444444").is_empty(), "{}", cloud.state());
+}
+
+/// Calls are throttled, answers are lost after taking effect, lists are of a moment ago, and the run is killed besides.
+fn killed_in_bad_weather(seed: &'static str, stride: usize) {
+    let mut cloud = Cloud::with(twins(), &["--seed", seed, "--page-size", "2"]).watched();
+    cloud.ends("deploy live --confirm live", 0);
+    let before = cloud.state();
+    cloud.faults(&json!([
+        {"percent": 15, "effect": "throttle"},
+        {"service": "cloudformation", "percent": 15, "effect": "lost_response"},
+        {"operation": "CopyDBSnapshot", "every": 2, "effect": "lost_response"},
+        {"operation": "ModifyDBSnapshotAttribute", "every": 2, "effect": "lost_response"},
+        {"operation": "DeleteDBSnapshot", "every": 2, "effect": "lost_response"},
+        {"service": "cloudformation", "percent": 20, "effect": {"stale_read": {"seconds": 10}}},
+    ]));
+    sweep(&mut cloud, CLONE, stride);
+    sweep(&mut cloud, "destroy twin --yes", stride);
+    assert_eq!(cloud.state(), before);
+    assert!(!cloud.control("fired", "").as_array().unwrap().is_empty(), "nothing went wrong, so nothing was weathered");
+}
+
+#[test]
+fn a_clone_weathers_what_comes() {
+    killed_in_bad_weather("21", 60);
+}
+
+#[test]
+#[cfg(feature = "long-tests")]
+fn a_clone_weathers_what_comes_under_three_seeds() {
+    for seed in ["22", "23", "24"] {
+        killed_in_bad_weather(seed, 20);
+    }
 }
