@@ -7,6 +7,7 @@
 
 pub mod apply;
 pub mod frozen;
+pub mod guards;
 pub mod observe;
 pub mod outside;
 pub mod plan;
@@ -82,6 +83,8 @@ pub struct Target {
     pub database: String,
     /// The parameter that takes the snapshot.
     pub parameter: String,
+    /// The key that the file names for its data.
+    pub key: Option<String>,
     /// What its file says of the database.
     pub written: Properties,
     /// Properties that may differ from the source, because the files say so.
@@ -127,6 +130,8 @@ pub struct World {
     pub database: Option<SeenDatabase>,
     /// What was copied into the target's account for this target.
     pub copies: Vec<SeenSnapshot>,
+    /// What must be granted. Asked for once, before the target has a database.
+    pub guards: Option<guards::Guards>,
 }
 
 /// The source's database and its snapshots.

@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::deploy::{self, Place};
+use crate::deploy::{self, Phase, Place, Stuck};
 use crate::operation::{About, Subject};
 
 /// One thing to do.
@@ -180,16 +180,80 @@ pub enum Reason {
         /// How long it may.
         max_seconds: u64,
     },
+    /// Something that stands in the way, or not, could not be read.
+    #[error("{what} in account {account} could not be read: {cause}")]
+    Unread {
+        /// What.
+        what: &'static str,
+        /// The account that was asked as.
+        account: String,
+        /// The IAM action that reads it.
+        permission: &'static str,
+        /// In AWS's words.
+        cause: String,
+    },
+    /// A quota is used up.
+    #[error(
+        "account {account} has {used} of {max} {} in {region}, and the clone needs {needed} more",
+        quota_words(quota)
+    )]
+    NoRoom {
+        /// The account.
+        account: String,
+        /// The Region.
+        region: String,
+        /// RDS's name for it.
+        quota: String,
+        /// How much there is.
+        used: i64,
+        /// How much there may be.
+        max: i64,
+        /// How much more is needed.
+        needed: i64,
+    },
+    /// The class cannot be had where the database is to stand.
+    #[error("{class} with {storage} is offered in {found} of the zones {}; the database needs {needed}", match zones {
+        Some(zones) => format!("of its subnets ({})", zones.join(", ")),
+        None => format!("of {region}"),
+    })]
+    ClassNotOffered {
+        /// The class.
+        class: String,
+        /// The storage type.
+        storage: String,
+        /// The zones of its subnets; without them it may stand anywhere in the Region.
+        zones: Option<Vec<String>>,
+        /// The Region.
+        region: String,
+        /// How many of them must have it: two with a standby.
+        needed: usize,
+        /// How many have it.
+        found: usize,
+    },
+    /// A key is disabled, or about to be deleted.
+    #[error("key {key} cannot be used: it is {state}")]
+    KeyUnusable {
+        /// The key.
+        key: String,
+        /// In the words of KMS.
+        state: String,
+    },
+    /// Another database has its name.
+    #[error("account {account} has a database called `{database}` already, which is not the clone's")]
+    NameTaken {
+        /// The name.
+        database: String,
+        /// The account.
+        account: String,
+    },
     /// The most it may cost cannot be judged.
     #[error("`clone.max_cost` of `{target}` cannot be judged: prices are not known here")]
     NoPrices {
         /// The target.
         target: String,
     },
-    /// Both lie in different Regions.
-    #[error(
-        "the source's database lies in {source_region}, the target's in {target_region}; snapshots are not brought to other Regions yet"
-    )]
+    /// Snapshots do not travel between them.
+    #[error("RDS copies no snapshots from {source_region} to {target_region}")]
     OtherRegion {
         /// The source's.
         source_region: String,
@@ -322,6 +386,16 @@ fn after(unsettled: &[String]) -> String {
     if unsettled.is_empty() { String::new() } else { format!("; {}", unsettled.join("; ")) }
 }
 
+/// What a quota is of.
+fn quota_words(quota: &str) -> &str {
+    match quota {
+        "DBInstances" => "databases",
+        "AllocatedStorage" => "GiB of storage",
+        "ManualSnapshots" => "manual snapshots",
+        other => other,
+    }
+}
+
 /// A duration as files say it.
 fn span(seconds: u64) -> String {
     if seconds.is_multiple_of(3600) { format!("{} h", seconds / 3600) } else { format!("{} min", seconds / 60) }
@@ -345,7 +419,28 @@ impl Reason {
             Self::NoPrices { .. } => {
                 format!("take `max_cost` out of environments/{target}.yaml; `--dry-run` says what the clone uses a day")
             }
-            Self::OtherRegion { .. } => format!("give `{target}` the region of `{source}`"),
+            Self::OtherRegion { .. } => {
+                format!("give `{target}` a region of the same partition as that of `{source}`; in China, the same one")
+            }
+            Self::Unread { account, permission, .. } => format!(
+                "allow `{permission}` in account {account}; a clone is not begun while anything against it is unknown"
+            ),
+            Self::NoRoom { .. } => {
+                "ask for more under Service Quotas, or end a clone: `greenroom status` says when each ends".to_owned()
+            }
+            Self::ClassNotOffered { zones: None, region, .. } => {
+                format!("`{target}` needs another region than {region}, or both a class that is offered there")
+            }
+            Self::ClassNotOffered { zones: Some(_), .. } => {
+                format!("give the database of `{target}` subnets in other zones; another class would be no twin")
+            }
+            Self::KeyUnusable { state, .. } if state == "PendingDeletion" => {
+                "`aws kms cancel-key-deletion`, then `aws kms enable-key`; or name another snapshot with `--snapshot ID`".to_owned()
+            }
+            Self::KeyUnusable { .. } => "`aws kms enable-key`; or name another snapshot with `--snapshot ID`".to_owned(),
+            Self::NameTaken { .. } => {
+                format!("take `DBInstanceIdentifier` out of the template of `{target}`, or give it another value")
+            }
             Self::KeyNotShared { account, .. } => format!(
                 "in environments/{source}.yaml, stack of the database: `clone_account_ids: [\"{account}\"]`, and deploy it"
             ),
@@ -369,9 +464,30 @@ impl Reason {
             Self::Unfaithful { .. } => {
                 format!("it stays closed to its clients; `greenroom destroy {target}`, or correct what its file says")
             }
-            Self::Deploy(reason) => return reason.hint(target),
+            Self::Deploy(reason) => return reason.hint(target).or_else(|| after_a_bad_end(reason, source, target)),
         })
     }
+}
+
+/// What to type after a stack of the clone ended badly. Nothing of the source was changed, so there is always a way on.
+fn after_a_bad_end(reason: &deploy::Reason, source: &str, target: &str) -> Option<String> {
+    let deploy::Reason::EndedBadly { stack, status, failure } = reason else { return None };
+    let is_creation = matches!(status.phase(), Phase::Stuck(Stuck::CreationUndone | Stuck::CreationFailed));
+    let again = match is_creation {
+        true => format!("`greenroom clone {source} {target} --recreate {stack}`"),
+        false => format!("`greenroom clone {source} {target}`"),
+    };
+    let cause = failure.clause();
+    let advice = if cause.contains("insufficient-capacity") {
+        format!("AWS has no room for that class at the moment; try again later: {again}")
+    } else if cause.contains("storage-full") {
+        format!("give the databases of `{source}` and `{target}` more storage, then {again}")
+    } else if cause.contains("incompatible-") {
+        format!("the snapshot does not fit what the file says; with a new one: {again} and `--snapshot fresh`")
+    } else {
+        format!("mend the cause, then {again}")
+    };
+    Some(format!("{advice}; `{source}` is untouched"))
 }
 
 impl About for Reason {
@@ -385,6 +501,11 @@ impl About for Reason {
             | Self::Protected { .. }
             | Self::NoLifetime { .. }
             | Self::LivesTooLong { .. }
+            | Self::Unread { .. }
+            | Self::NoRoom { .. }
+            | Self::ClassNotOffered { .. }
+            | Self::KeyUnusable { .. }
+            | Self::NameTaken { .. }
             | Self::NoPrices { .. }
             | Self::OtherRegion { .. }
             | Self::KeyNotShared { .. }
@@ -412,6 +533,11 @@ impl About for Reason {
             | Self::Protected { .. }
             | Self::NoLifetime { .. }
             | Self::LivesTooLong { .. }
+            | Self::Unread { .. }
+            | Self::NoRoom { .. }
+            | Self::ClassNotOffered { .. }
+            | Self::KeyUnusable { .. }
+            | Self::NameTaken { .. }
             | Self::NoPrices { .. }
             | Self::OtherRegion { .. }
             | Self::KeyNotShared { .. }

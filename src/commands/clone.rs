@@ -247,6 +247,7 @@ fn wanted(project: &Project, templates: &Templates, twins: &Twins<'_>, request: 
             stack: stack_name.clone(),
             database: database.clone(),
             parameter,
+            key: target.clone.as_ref().and_then(|clone| clone.key.clone()),
             written: of_database(&target_template.unwrap_or_default(), &database),
             declared: differing(declared, &stack_name, &database),
             tags: tags(target, own_stack),
@@ -256,7 +257,17 @@ fn wanted(project: &Project, templates: &Templates, twins: &Twins<'_>, request: 
         choice: choice(target, request)?,
         objections,
     };
-    Ok(wanted)
+    Ok(Desired { objections: wanted.objections.iter().cloned().chain(between(&wanted)).collect(), ..wanted })
+}
+
+/// What stands between the places of both. RDS copies within a partition, and neither to nor from China (RDS User Guide,
+/// "Copying a DB snapshot").
+fn between(wanted: &Desired) -> Option<Reason> {
+    let (source, target) = (&wanted.source.place.region, &wanted.target.place.region);
+    let is_barred = |region: &str| aws::partition(region) == "aws-cn";
+    let differ = source != target
+        && (aws::partition(source) != aws::partition(target) || is_barred(source) || is_barred(target));
+    differ.then(|| Reason::OtherRegion { source_region: source.clone(), target_region: target.clone() })
 }
 
 /// Stacks of an environment, rendered and checked; all if none is named.
@@ -453,12 +464,6 @@ fn objections(source: &Environment, target: &Environment) -> Vec<Reason> {
     }
     if target.clone.as_ref().is_some_and(|clone| clone.max_cost.is_some()) {
         all.push(Reason::NoPrices { target: name });
-    }
-    if source.region.value != target.region.value {
-        all.push(Reason::OtherRegion {
-            source_region: source.region.value.clone(),
-            target_region: target.region.value.clone(),
-        });
     }
     all.extend(shared(source, target));
     all

@@ -253,6 +253,8 @@ pub struct CloneSettings {
     pub reach: Vec<String>,
     /// The most it may cost per day.
     pub max_cost: Option<f64>,
+    /// The KMS key that its data is put under.
+    pub key: Option<String>,
 }
 
 /// Which snapshot a clone is made from.

@@ -202,6 +202,12 @@ static CLONE: &[Key] = &[
         TEXTS,
         "From where the quarantined database is reached: CIDR blocks or security groups.",
     ),
+    key(
+        "key",
+        FromAbstract,
+        ANY,
+        "The KMS key that its data is copied under, by ARN, id or alias; without one it stays as it is, or gets the account's own.",
+    ),
     key("max_cost", FromAbstract, Shape::Number, "The most it may cost per day, in the currency of prices.yaml."),
 ];
 
