@@ -260,7 +260,7 @@ fn a_restore_that_is_incompatible_says_what_to_type() {
             error: the clone of `live` as `twin` failed
               stack `database` ended in ROLLBACK_COMPLETE because of `Database`: Resource handler returned message: "DB Instance demo-twin-database-database-[id] is in state: incompatible-restore" (RequestToken: [id], HandlerErrorCode: NotStabilized)
 
-            hint: the snapshot does not fit what the file says; with a new one: `greenroom clone live twin --recreate database` and `--snapshot fresh`; `live` is untouched
+            hint: the snapshot does not fit what the file says; from a new one: `greenroom clone live twin --snapshot fresh --recreate database`; `live` is untouched
 
             error: the clone of `live` as `twin` is refused
               stack `database` is ROLLBACK_COMPLETE: its creation failed and was undone, and it can only be deleted
@@ -304,4 +304,168 @@ fn a_restore_that_fills_its_storage_says_what_to_type() {
             hint: `--recreate database` deletes what is left of it and creates it anew
         "#]],
     );
+}
+
+const PRICES: &str = "currency: EUR\n\
+    database_hour: {db.r7g.large: 0.25}\n\
+    storage_gib_month: {gp2: 0.115}\n\
+    snapshot_gib_month: 0.095\n";
+
+/// What a clone is said to use with these prices, or why it is not.
+fn with_prices(prices: Option<&str>, max_cost: &str, code: i32) -> Ran {
+    let twins = twins();
+    let twins = match prices {
+        Some(text) => twins.file("prices.yaml", text),
+        None => twins,
+    };
+    let mut cloud = Cloud::of(twins);
+    cloud.ends("deploy live --confirm live", 0);
+    cloud.edit("environments/twin.yaml", "clone: {from: live,", &format!("clone: {{from: live,{max_cost}"));
+    let before = cloud.state();
+    let ran = cloud.ends("clone live twin --dry-run", code);
+    assert_eq!(cloud.state(), before);
+    ran
+}
+
+fn uses(ran: &Ran) -> String {
+    let from = ran.stdout.find("uses, a day").unwrap();
+    ran.stdout[from..].split("\n\n").next().unwrap().to_owned() + "\n"
+}
+
+#[test]
+fn what_a_clone_uses_in_a_day_is_said_before_it_is_made() {
+    expect![[r#"
+        uses, a day
+          48 hours of db.r7g.large (with its standby)
+          6.6 GiB-months of gp2 (200 GiB with its standby)
+          6.6 GiB-months of snapshots (2 of at most 100 GiB)
+          not counted: traffic, load balancers and NAT, logs, backups beyond the size of the database
+    "#]]
+    .assert_eq(&uses(&with_prices(None, "", 0)));
+    expect![[r#"
+        uses, a day
+          48 hours of db.r7g.large (with its standby): 12.00 EUR
+          6.6 GiB-months of gp2 (200 GiB with its standby): 0.76 EUR
+          6.6 GiB-months of snapshots (2 of at most 100 GiB): 0.62 EUR
+          together 13.38 EUR
+          not counted: traffic, load balancers and NAT, logs, backups beyond the size of the database
+    "#]]
+    .assert_eq(&uses(&with_prices(Some(PRICES), " max_cost: 20,", 0)));
+}
+
+#[test]
+fn what_costs_too_much_is_refused() {
+    expect![[r#"
+        the clone of live as twin would be refused
+
+        because
+          `twin` would cost 13.38 EUR a day; `clone.max_cost` allows 10.00
+
+        uses, a day
+          48 hours of db.r7g.large (with its standby): 12.00 EUR
+          6.6 GiB-months of gp2 (200 GiB with its standby): 0.76 EUR
+          6.6 GiB-months of snapshots (2 of at most 100 GiB): 0.62 EUR
+          together 13.38 EUR
+          not counted: traffic, load balancers and NAT, logs, backups beyond the size of the database
+
+        hint: `--dry-run` says what it costs; raise `clone.max_cost` in environments/twin.yaml, or declare something smaller under `differences`
+    "#]].assert_eq(&with_prices(Some(PRICES), " max_cost: 10,", 3).stdout);
+    expect![[r#"
+        the clone of live as twin would be refused
+
+        because
+          `clone.max_cost` of `twin` cannot be judged: there is no prices.yaml
+
+        uses, a day
+          48 hours of db.r7g.large (with its standby)
+          6.6 GiB-months of gp2 (200 GiB with its standby)
+          6.6 GiB-months of snapshots (2 of at most 100 GiB)
+          not counted: traffic, load balancers and NAT, logs, backups beyond the size of the database
+
+        hint: write prices.yaml beside environments/ (`greenroom clone --help` shows one), or take `max_cost` out of environments/twin.yaml
+    "#]].assert_eq(&with_prices(None, " max_cost: 10,", 3).stdout);
+    let some = PRICES.replace("gp2", "gp3");
+    expect![[r#"
+        the clone of live as twin would be refused
+
+        because
+          `clone.max_cost` of `twin` cannot be judged: prices.yaml has no storage_gib_month.gp2
+
+        uses, a day
+          48 hours of db.r7g.large (with its standby): 12.00 EUR
+          6.6 GiB-months of gp2 (200 GiB with its standby): no price
+          6.6 GiB-months of snapshots (2 of at most 100 GiB): 0.62 EUR
+          together at least 12.62 EUR
+          not counted: traffic, load balancers and NAT, logs, backups beyond the size of the database
+
+        hint: put them into prices.yaml; `greenroom clone --help` shows what stands there
+    "#]]
+    .assert_eq(&with_prices(Some(&some), " max_cost: 20,", 3).stdout);
+}
+
+#[test]
+fn mistakes_in_prices_are_told_with_their_place() {
+    let wrong = "database_hour: {db.r7g.large: cheap}\nstorage_gib_mnth: {gp2: 0.1}\nsnapshot_gib_month: -1\n";
+    expect![[r#"
+        error: prices without a currency
+         --> prices.yaml:1:1
+          |
+        1 | database_hour: {db.r7g.large: cheap}
+          | ^
+          |
+          = hint: its first line: `currency: USD`
+
+        error: a number expected, but this is `cheap`
+         --> prices.yaml:1:31
+          |
+        1 | database_hour: {db.r7g.large: cheap}
+          |                               ^^^^^
+
+        error: unknown key `storage_gib_mnth`
+         --> prices.yaml:2:1
+          |
+        2 | storage_gib_mnth: {gp2: 0.1}
+          | ^^^^^^^^^^^^^^^^
+          |
+          = hint: did you mean `storage_gib_month`?
+
+        error: a number expected, but this is `-1`
+         --> prices.yaml:3:21
+          |
+        3 | snapshot_gib_month: -1
+          |                     ^^
+
+        4 mistakes
+    "#]]
+    .assert_eq(&with_prices(Some(wrong), "", 2).stderr);
+}
+
+#[test]
+fn a_key_of_its_own_is_put_to_all_data_of_a_clone() {
+    let mut cloud = with_source();
+    cloud.edit("environments/twin.yaml", "clone: {from: live,", "clone: {from: live, key: alias/none,");
+    let ran = cloud.ends(CLONE, 3);
+    expect![[r#"
+        twin · local cloud, nothing is real · eu-west-1
+        error: the clone of `live` as `twin` is refused
+          key alias/none cannot be used: it is not there
+
+        hint: name a key that is there under `clone.key` of environments/twin.yaml, or another snapshot with `--snapshot ID`
+    "#]].assert_eq(&ran.stderr);
+    let stack = json!({"Resources": {"Own": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {}}}}}).to_string();
+    let target = ["444444444444", "eu-west-1"];
+    let parameters = [("StackName", "keys"), ("TemplateBody", stack.as_str())];
+    cloud.by_hand_in(target, ["cloudformation", "2010-05-15"], "CreateStack", &parameters);
+    cloud.come_to_rest();
+    let told = cloud.by_hand_in(
+        target,
+        ["cloudformation", "2010-05-15"],
+        "DescribeStackResource",
+        &[("StackName", "keys"), ("LogicalResourceId", "Own")],
+    );
+    let id = told.split("<PhysicalResourceId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    cloud.edit("environments/twin.yaml", "alias/none", &id);
+    cloud.ends(CLONE, 0);
+    let told = cloud.by_hand_in(target, ["rds", "2014-10-31"], "DescribeDBInstances", &[]);
+    assert!(told.contains(&format!("<KmsKeyId>arn:aws:kms:eu-west-1:444444444444:key/{id}</KmsKeyId>")), "{told}");
 }

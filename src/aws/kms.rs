@@ -55,7 +55,7 @@ impl Kms {
 
     async fn call(&self, operation: &'static str, parameters: &Json) -> Result<Json, Fault> {
         let wire = Wire { service: "kms", operation, request, answer };
-        Ok(self.query.operation(wire).invoke((operation, parameters.to_string())).await?)
+        Ok(self.query.operation(&wire).invoke((operation, parameters.to_string())).await?)
     }
 }
 

@@ -176,11 +176,11 @@ impl Query {
     ) -> Result<Element, Fault> {
         let form = form(operation, service.version(), parameters);
         let wire = Wire { service: service.name(), operation, request, answer };
-        Ok(self.operation(wire).invoke(form).await?)
+        Ok(self.operation(&wire).invoke(form).await?)
     }
 
     /// One operation of any service, by what is common to all.
-    pub(super) fn operation<Input, Output>(&self, wire: Wire<Input, Output>) -> Operation<Input, Output, ErrorMetadata>
+    pub(super) fn operation<Input, Output>(&self, wire: &Wire<Input, Output>) -> Operation<Input, Output, ErrorMetadata>
     where
         Input: std::fmt::Debug + Send + Sync + 'static,
         Output: std::fmt::Debug + Send + Sync + 'static,

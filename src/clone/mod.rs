@@ -6,6 +6,7 @@
 //! and stacks; the snapshot is chosen once, and stays written in the parameters of the stack that was made from it.
 
 pub mod apply;
+pub mod daily;
 pub mod frozen;
 pub mod guards;
 pub mod observe;
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::deploy::{self, Place};
+use crate::environment::Prices;
 
 pub use words::{Reason, Step};
 
@@ -43,6 +45,10 @@ pub struct Desired {
     pub open: deploy::Desired,
     /// Which snapshot.
     pub choice: Choice,
+    /// The most it may cost in a day.
+    pub max_cost: Option<f64>,
+    /// The user's own prices, if there are some.
+    pub prices: Option<Prices>,
     /// What the files alone say against it.
     pub objections: Vec<Reason>,
 }

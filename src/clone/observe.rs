@@ -59,8 +59,10 @@ impl<'clients> TwinObserver<'clients> {
         deploy.now = self.clients.now();
         world.deploy = deploy;
         if world.source.as_ref().is_some_and(|source| source.database.is_some()) {
-            let guards =
-                self.guards.get_or_try_init(|| guards::observe::observe(self.clients, desired, &world)).await?;
+            let guards = self
+                .guards
+                .get_or_try_init(|| Box::pin(guards::observe::observe(self.clients, desired, &world)))
+                .await?;
             world.guards = Some(guards.clone());
         }
         Ok(world)

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::frozen::{MENDABLE, no_twins, unlike};
 use super::snapshot::{Next, next, origin};
 use super::{
-    DATA_AS_OF, Desired, Properties, Reason, SOURCE_DATABASE, SOURCE_SNAPSHOT, SeenDatabase, Step, World, guards,
+    DATA_AS_OF, Desired, Properties, Reason, SOURCE_DATABASE, SOURCE_SNAPSHOT, SeenDatabase, Step, World, daily, guards,
 };
 use crate::deploy::plan::{plan as deploy, resolve};
 use crate::deploy::{self, LiveStack, Missing, Phase, StackStatus, Stuck};
@@ -159,6 +159,7 @@ fn beside(steps: Vec<Step>, reasons: Vec<Reason>, other: Left) -> Left {
 /// All that is known against a clone before anything is made.
 pub fn preflight(desired: &Desired, now: &World) -> Vec<Reason> {
     let mut because = desired.objections.clone();
+    because.extend(daily::objection(desired, now));
     because.extend(references_to_nothing(desired, now));
     because.extend(ownership(desired, now));
     let Some(source) = now.source.as_ref().and_then(|source| source.database.as_ref()) else {
@@ -175,7 +176,7 @@ pub fn preflight(desired: &Desired, now: &World) -> Vec<Reason> {
         None => because.push(Reason::Unread {
             what: "guards",
             account: desired.target.place.account.clone(),
-            permission: "rds:DescribeAccountAttributes",
+            permission: None,
             cause: "they were not looked at".to_owned(),
         }),
     }
@@ -611,12 +612,13 @@ mod tests {
             [usize::try_from(dice.roll(3)).unwrap_or(0)]
         .clone();
         for (key, value) in marks("database") {
-            if dice.roll(3) > 0 {
+            if dice.roll(5) > 0 {
                 snapshot.tags.insert(key, value);
             }
         }
         if dice.roll(2) > 0 {
-            snapshot.tags.insert(SOURCE_SNAPSHOT.to_owned(), "arn:rds:a".to_owned());
+            let origin = dice.one_of(&["arn:rds:a", "arn:mine", "fresh"]);
+            snapshot.tags.insert(SOURCE_SNAPSHOT.to_owned(), origin.to_owned());
         }
         if dice.roll(2) > 0 {
             snapshot.shared_with = vec!["4".to_owned()];

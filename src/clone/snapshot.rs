@@ -57,12 +57,34 @@ pub fn next(desired: &Desired, first: &World, now: &World) -> Next {
 fn arrived<'a>(desired: &Desired, now: &'a World) -> Option<&'a SeenSnapshot> {
     let own = own_key(desired, now);
     let is_under_it = |copy: &&SeenSnapshot| own.is_none() || copy.key == own;
-    now.copies.iter().filter(|copy| is_ours(desired, copy)).find(is_under_it)
+    let wanted = wanted_origin(desired, now.source.as_ref());
+    now.copies.iter().filter(|copy| is_made_of(desired, wanted.as_deref(), copy)).find(is_under_it)
+}
+
+/// What a copy must have come from first; nothing where anything will do, because the newest was chosen when it was made.
+fn wanted_origin(desired: &Desired, seen: Option<&SeenSource>) -> Option<String> {
+    let Which::Id(id) = &desired.choice.which else { return None };
+    let named = seen.into_iter().flat_map(|seen| &seen.snapshots).find(|it| it.name == *id || it.arn == *id);
+    Some(named.map_or(id, |named| origin(desired, named)).clone())
+}
+
+/// Whether a snapshot was made for this target of what is wanted. An earlier run may have made one of something else.
+fn is_made_of(desired: &Desired, wanted: Option<&str>, snapshot: &SeenSnapshot) -> bool {
+    let told = snapshot.tags.get(SOURCE_SNAPSHOT).map(String::as_str).unwrap_or_default();
+    let taken = format!(":snapshot:{}", copy_prefix(&desired.target.word));
+    let is_it = match &desired.choice.which {
+        Which::Newest => true,
+        // A copy of one that was taken for the purpose says which one that was.
+        Which::Fresh => told == FRESH || told.contains(&taken),
+        Which::Id(_) => wanted.is_some_and(|wanted| told == wanted || told.ends_with(&format!(":snapshot:{wanted}"))),
+    };
+    is_it && is_ours(desired, snapshot)
 }
 
 /// Of what was made for this target where the source lives, that which has come furthest.
 fn foremost<'a>(desired: &Desired, seen: &'a SeenSource) -> Option<&'a SeenSnapshot> {
-    let ours = || seen.snapshots.iter().filter(|snapshot| is_ours(desired, snapshot));
+    let wanted = wanted_origin(desired, Some(seen));
+    let ours = || seen.snapshots.iter().filter(|snapshot| is_made_of(desired, wanted.as_deref(), snapshot));
     ours().find(|snapshot| is_shareable(seen, snapshot)).or_else(|| ours().next())
 }
 
@@ -132,9 +154,10 @@ fn bring(desired: &Desired, now: &World, seen: &SeenSource, chosen: &SeenSnapsho
     let key = || own.clone().or_else(|| chosen.key.as_ref().map(|_| DEFAULT_KEY.to_owned()));
     if source.account == target.account {
         if source.region == target.region {
-            return match is_as_it_must_be {
-                true => Next::Ready { identifier: chosen.name.clone() },
-                false => Next::Do(copy(desired, chosen, &chosen.name, own, target)),
+            return if is_as_it_must_be {
+                Next::Ready { identifier: chosen.name.clone() }
+            } else {
+                Next::Do(copy(desired, chosen, &chosen.name, own, target))
             };
         }
         return Next::Do(copy(desired, chosen, &chosen.arn, key(), target));
@@ -289,7 +312,7 @@ mod tests {
 
     /// A snapshot in words: its name, how many hours ago its data is of, and what is special about it.
     ///
-    /// `ours`: made for the target. `own-key`, `aws-key`: encrypted, with a key of the stack or the account's. `shared`: with
+    /// `ours`: made for the target of `rds:a`, or `fresh`. `own-key`, `aws-key`: encrypted, with a key of the stack or the account's. `shared`: with
     /// account 4. `clone-key`: encrypted with the key that the file names. Any other word is its status.
     fn snapshot(words: &str) -> SeenSnapshot {
         let mut words = words.split(' ');
@@ -310,6 +333,7 @@ mod tests {
                     snapshot.tags = desired("4").target.tags;
                     snapshot.tags.insert(SOURCE_SNAPSHOT.to_owned(), "arn:rds:a".to_owned());
                 }
+                "fresh" => drop(snapshot.tags.insert(SOURCE_SNAPSHOT.to_owned(), FRESH.to_owned())),
                 "own-key" => snapshot.key = Some("arn:key/own".to_owned()),
                 "clone-key" => snapshot.key = Some("arn:key/clone".to_owned()),
                 "aws-key" => snapshot.key = Some("arn:key/default".to_owned()),
@@ -461,12 +485,28 @@ mod tests {
         assert_eq!(told(next(&desired("4"), &now, &now)), said);
     }
 
+    // After a restore that failed, a new snapshot is asked for by name: what was made of the old one is no answer to that.
+    #[test]
+    fn what_was_made_of_another_snapshot_is_not_taken_for_the_one_that_is_wanted() {
+        let told_of = |which: Which, snapshots: &[&str], copies: &[&str]| {
+            let mut wanted = desired("4");
+            wanted.choice = Choice { which, max_age: None };
+            told(next(&wanted, &World::default(), &world(snapshots, copies)))
+        };
+        let (made, copied) = ("twin-src-1 2 ours own-key shared", "twin-src-1 2 ours");
+        let all = [made, "rds:a 2", "mine 9"];
+        assert_eq!(told_of(Which::Newest, &all, &[copied]), "restore twin-src-1");
+        assert_eq!(told_of(Which::Id("arn:rds:a".to_owned()), &all, &[copied]), "restore twin-src-1");
+        assert_eq!(told_of(Which::Id("mine".to_owned()), &all, &[copied]), "copy mine to 2");
+        assert_eq!(told_of(Which::Fresh, &all, &[copied]), "take one of db");
+    }
+
     #[test]
     fn a_fresh_one_is_taken_once() {
         let mut wanted = desired("4");
         wanted.choice.which = Which::Fresh;
         assert_eq!(told(next(&wanted, &World::default(), &world(&["rds:a 2"], &[]))), "take one of db");
-        let taken = world(&["rds:a 2", "twin-src-1 0 ours creating"], &[]);
+        let taken = world(&["rds:a 2", "twin-src-1 0 ours fresh creating"], &[]);
         let said = "wait: snapshot `twin-src-1` is creating";
         assert_eq!(told(next(&wanted, &World::default(), &taken)), said);
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::guards::NOT_THERE;
 use crate::deploy::{self, Phase, Place, Stuck};
 use crate::operation::{About, Subject};
 
@@ -187,8 +188,8 @@ pub enum Reason {
         what: &'static str,
         /// The account that was asked as.
         account: String,
-        /// The IAM action that reads it.
-        permission: &'static str,
+        /// The IAM action that reads it, where the caller lacks it.
+        permission: Option<&'static str>,
         /// In AWS's words.
         cause: String,
     },
@@ -247,10 +248,30 @@ pub enum Reason {
         account: String,
     },
     /// The most it may cost cannot be judged.
-    #[error("`clone.max_cost` of `{target}` cannot be judged: prices are not known here")]
+    #[error("`clone.max_cost` of `{target}` cannot be judged: there is no prices.yaml")]
     NoPrices {
         /// The target.
         target: String,
+    },
+    /// The most it may cost cannot be judged, because not everything has a price.
+    #[error("`clone.max_cost` of `{target}` cannot be judged: prices.yaml has no {}", keys.join(", "))]
+    PricesMissing {
+        /// The target.
+        target: String,
+        /// Where the prices would stand.
+        keys: Vec<String>,
+    },
+    /// It would cost more than it may.
+    #[error("`{target}` would cost {cost:.2} {currency} a day; `clone.max_cost` allows {max:.2}")]
+    TooDear {
+        /// The target.
+        target: String,
+        /// What all that has a price costs in a day.
+        cost: f64,
+        /// What it may cost.
+        max: f64,
+        /// The currency.
+        currency: String,
     },
     /// Snapshots do not travel between them.
     #[error("RDS copies no snapshots from {source_region} to {target_region}")]
@@ -416,13 +437,22 @@ impl Reason {
             Self::Protected { .. } => "clone into an environment that is not `protected`".to_owned(),
             Self::NoLifetime { .. } => format!("in environments/{target}.yaml: `lifetime: 48h`"),
             Self::LivesTooLong { .. } => format!("shorten `lifetime` in environments/{target}.yaml"),
-            Self::NoPrices { .. } => {
-                format!("take `max_cost` out of environments/{target}.yaml; `--dry-run` says what the clone uses a day")
+            Self::NoPrices { .. } => format!(
+                "write prices.yaml beside environments/ (`greenroom clone --help` shows one), or take `max_cost` out of environments/{target}.yaml"
+            ),
+            Self::PricesMissing { .. } => {
+                "put them into prices.yaml; `greenroom clone --help` shows what stands there".to_owned()
+            }
+            Self::TooDear { .. } => {
+                format!("`--dry-run` says what it costs; raise `clone.max_cost` in environments/{target}.yaml, or declare something smaller under `differences`")
             }
             Self::OtherRegion { .. } => {
                 format!("give `{target}` a region of the same partition as that of `{source}`; in China, the same one")
             }
-            Self::Unread { account, permission, .. } => format!(
+            Self::Unread { permission: None, .. } => {
+                "a clone is not begun while anything against it is unknown; run the command again".to_owned()
+            }
+            Self::Unread { account, permission: Some(permission), .. } => format!(
                 "allow `{permission}` in account {account}; a clone is not begun while anything against it is unknown"
             ),
             Self::NoRoom { .. } => {
@@ -437,6 +467,9 @@ impl Reason {
             Self::KeyUnusable { state, .. } if state == "PendingDeletion" => {
                 "`aws kms cancel-key-deletion`, then `aws kms enable-key`; or name another snapshot with `--snapshot ID`".to_owned()
             }
+            Self::KeyUnusable { state, .. } if state == NOT_THERE => format!(
+                "name a key that is there under `clone.key` of environments/{target}.yaml, or another snapshot with `--snapshot ID`"
+            ),
             Self::KeyUnusable { .. } => "`aws kms enable-key`; or name another snapshot with `--snapshot ID`".to_owned(),
             Self::NameTaken { .. } => {
                 format!("take `DBInstanceIdentifier` out of the template of `{target}`, or give it another value")
@@ -473,17 +506,16 @@ impl Reason {
 fn after_a_bad_end(reason: &deploy::Reason, source: &str, target: &str) -> Option<String> {
     let deploy::Reason::EndedBadly { stack, status, failure } = reason else { return None };
     let is_creation = matches!(status.phase(), Phase::Stuck(Stuck::CreationUndone | Stuck::CreationFailed));
-    let again = match is_creation {
-        true => format!("`greenroom clone {source} {target} --recreate {stack}`"),
-        false => format!("`greenroom clone {source} {target}`"),
-    };
+    let recreate = if is_creation { format!(" --recreate {stack}") } else { String::new() };
+    let again = format!("`greenroom clone {source} {target}{recreate}`");
     let cause = failure.clause();
     let advice = if cause.contains("insufficient-capacity") {
         format!("AWS has no room for that class at the moment; try again later: {again}")
     } else if cause.contains("storage-full") {
         format!("give the databases of `{source}` and `{target}` more storage, then {again}")
     } else if cause.contains("incompatible-") {
-        format!("the snapshot does not fit what the file says; with a new one: {again} and `--snapshot fresh`")
+        let fresh = again.replacen(target, &format!("{target} --snapshot fresh"), 1);
+        format!("the snapshot does not fit what the file says; from a new one: {fresh}")
     } else {
         format!("mend the cause, then {again}")
     };
@@ -507,6 +539,8 @@ impl About for Reason {
             | Self::KeyUnusable { .. }
             | Self::NameTaken { .. }
             | Self::NoPrices { .. }
+            | Self::PricesMissing { .. }
+            | Self::TooDear { .. }
             | Self::OtherRegion { .. }
             | Self::KeyNotShared { .. }
             | Self::Shared { .. }
@@ -539,6 +573,8 @@ impl About for Reason {
             | Self::KeyUnusable { .. }
             | Self::NameTaken { .. }
             | Self::NoPrices { .. }
+            | Self::PricesMissing { .. }
+            | Self::TooDear { .. }
             | Self::OtherRegion { .. }
             | Self::KeyNotShared { .. }
             | Self::Shared { .. }

@@ -23,6 +23,7 @@ use crate::commands::{
 };
 use crate::deploy::desired::{desired, place};
 use crate::deploy::{self, Allowed, Goal};
+use crate::environment::prices::prices;
 use crate::environment::project::ENVIRONMENTS;
 use crate::environment::shape::{is_name, parse_duration};
 use crate::environment::{Content, Environment, Node, Project, Reference, Scalar, SnapshotChoice, Stack, Style, Value};
@@ -77,9 +78,10 @@ pub(super) fn run(common: &Common, request: &Request, view: View) -> Ended {
     }
     let target = environment(&project, &target_name)?;
     let templates = templates(&mut project, [&source, &target]);
+    let prices = prices(&mut project).map_err(|all| mistakes(all, None, &project))?;
     let declared = declared([&source, &target], &templates, &project.sources);
     let twins = Twins { source: &source, target: &target, declared: &declared };
-    let wanted = wanted(&project, &templates, &twins, request)?;
+    let wanted = Desired { prices, ..wanted(&project, &templates, &twins, request)? };
     let clients = Clients::new(settings(common, &project.root)?);
     if clients.is_local() {
         local::stand(&project.root, &wanted.open)?;
@@ -145,7 +147,7 @@ async fn clone(
         let seen = Box::pin(observer.observe(desired)).await.map_err(|fault| unseen(fault, desired))?;
         let left = plan::plan(desired, &seen, &seen);
         was_there = left == Plan::Converged;
-        let rehearsed = rehearsal(desired, &left);
+        let rehearsed = rehearsal(desired, &seen, &left);
         if request.dry_run {
             return Ok(Report::Rehearsal(rehearsed));
         }
@@ -255,6 +257,8 @@ fn wanted(project: &Project, templates: &Templates, twins: &Twins<'_>, request: 
         safe: with(deployment(project, &closed, &closed_rendered, templates)?),
         open: with(open_desired),
         choice: choice(target, request)?,
+        max_cost: target.clone.as_ref().and_then(|clone| clone.max_cost),
+        prices: None,
         objections,
     };
     Ok(Desired { objections: wanted.objections.iter().cloned().chain(between(&wanted)).collect(), ..wanted })
@@ -461,9 +465,6 @@ fn objections(source: &Environment, target: &Environment) -> Vec<Reason> {
                 max_seconds,
             }));
         }
-    }
-    if target.clone.as_ref().is_some_and(|clone| clone.max_cost.is_some()) {
-        all.push(Reason::NoPrices { target: name });
     }
     all.extend(shared(source, target));
     all

@@ -214,6 +214,34 @@ static CLONE: &[Key] = &[
 static SNAPSHOT: &[Key] =
     &[key("newest_within", FromAbstract, DURATION, "The newest automated snapshot, if it is no older than this.")];
 
+/// What `prices.yaml` may say. All prices are of one Region.
+pub static PRICES: &[Key] = &[
+    key("currency", Never, ANY, "What the prices are in, such as USD."),
+    key(
+        "database_hour",
+        Never,
+        PRICE_LIST,
+        "By class, such as db.r7g.xlarge: an hour of one RDS instance; a standby is another.",
+    ),
+    key("storage_gib_month", Never, PRICE_LIST, "By type, such as gp3: a GiB of database storage for a month."),
+    key(
+        "iops_month",
+        Never,
+        PRICE_LIST,
+        "By type of storage: one provisioned IOPS for a month, beyond what is included.",
+    ),
+    key(
+        "throughput_mibps_month",
+        Never,
+        PRICE_LIST,
+        "By type of storage: one MiB/s for a month, beyond what is included.",
+    ),
+    key("snapshot_gib_month", Never, Shape::Number, "A GiB of manual snapshots for a month."),
+    key("instance_hour", Never, PRICE_LIST, "By type, such as m7g.xlarge: an hour of one EC2 instance."),
+];
+
+const PRICE_LIST: Shape = Shape::Map(&Shape::Number);
+
 /// What CloudFormation calls capabilities (API Reference, `CreateChangeSet`).
 pub const CAPABILITIES: &[&str] = &["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"];
 
@@ -224,6 +252,9 @@ pub enum ShapeFault {
     /// A key that no line of the table names.
     #[error("unknown key `{0}`")]
     UnknownKey(String),
+    /// Prices in nothing.
+    #[error("prices without a currency")]
+    NoCurrency,
     /// A list where text is due, and the like.
     #[error("{expected} expected, but this is {found}")]
     WrongType {
@@ -254,6 +285,11 @@ pub enum ShapeFault {
 /// Checks a file against the table: every unknown key, every wrong type.
 pub fn check(node: &Node, mistakes: &mut Vec<Mistake>) {
     check_record(node, ENVIRONMENT, mistakes);
+}
+
+/// Checks `prices.yaml`.
+pub fn check_prices(node: &Node, mistakes: &mut Vec<Mistake>) {
+    check_record(node, PRICES, mistakes);
 }
 
 fn check_shape(node: &Node, shape: &Shape, mistakes: &mut Vec<Mistake>) {

@@ -21,6 +21,8 @@ pub struct Unread {
     pub account: String,
     /// The IAM action that reads it.
     pub permission: &'static str,
+    /// Whether the caller lacks it.
+    pub is_denied: bool,
     /// In AWS's words.
     pub cause: String,
 }
@@ -91,6 +93,9 @@ pub struct Keys {
 pub struct SeenKey {
     /// Its ARN.
     pub arn: String,
-    /// `Enabled`, or why it cannot be used.
+    /// `Enabled`, or why it cannot be used: a state in the words of KMS, or [`NOT_THERE`].
     pub state: String,
 }
+
+/// The state of a key that KMS does not know.
+pub const NOT_THERE: &str = "not there";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::plan::{Subnets, keys_of_source, subnets, text_of};
-use super::{Guards, Keys, Known, Offer, Quota, SeenKey, Unread, Zones};
+use super::{Guards, Keys, Known, NOT_THERE, Offer, Quota, SeenKey, Unread, Zones};
 use crate::aws::kms::Kms;
 use crate::aws::query::{Query, Service};
 use crate::aws::rds::Rds;
@@ -22,16 +22,13 @@ pub async fn observe(clients: &Clients, desired: &Desired, world: &World) -> Res
     let (source, own) = (&desired.source.place, &desired.target.place);
     let rds = clients.rds(target(own)).await;
     let query = clients.query(target(own)).await;
-    let source_room = match source == own {
-        true => None,
-        false => Some(room(&clients.rds(target(source)).await, source).await?),
-    };
+    let source_room = if source == own { None } else { Some(room(&clients.rds(target(source)).await, source).await?) };
     Ok(Guards {
         room: room(&rds, own).await?,
         source_room,
         offers: offers(&rds, desired).await?,
         zones: zones(&query, desired, world).await?,
-        keys: keys(clients, desired, world).await?,
+        keys: Box::pin(keys(clients, desired, world)).await?,
         is_name_taken: is_name_taken(&rds, desired).await?,
     })
 }
@@ -43,12 +40,15 @@ fn known<T>(answer: Result<T, Fault>, unread: &Unread) -> Result<Known<T>, Fault
         // Everything else would end like this, too.
         Err(fault @ (Fault::Expired | Fault::NoCredentials { .. })) => Err(fault),
         Err(fault) if fault.is_momentary() => Err(fault),
-        Err(fault) => Ok(Err(Unread { cause: fault.to_string(), ..unread.clone() })),
+        Err(fault) => {
+            let is_denied = matches!(fault, Fault::Denied { .. });
+            Ok(Err(Unread { is_denied, cause: fault.to_string(), ..unread.clone() }))
+        }
     }
 }
 
 fn unread(what: &'static str, place: &Place, permission: &'static str) -> Unread {
-    Unread { what, account: place.account.clone(), permission, cause: String::new() }
+    Unread { what, account: place.account.clone(), permission, is_denied: false, cause: String::new() }
 }
 
 async fn room(rds: &Rds, place: &Place) -> Result<Known<Vec<Quota>>, Fault> {
@@ -137,7 +137,11 @@ async fn keys(clients: &Clients, desired: &Desired, world: &World) -> Result<Key
 }
 
 async fn look(kms: &Kms, name: &str, what: &'static str, place: &Place) -> Result<Known<SeenKey>, Fault> {
-    let key = kms.key(name).await.map(|key| SeenKey { arn: key.arn, state: key.state });
+    let key = match kms.key(name).await {
+        Ok(key) => Ok(SeenKey { arn: key.arn, state: key.state }),
+        Err(Fault::Missing { .. }) => Ok(SeenKey { arn: name.to_owned(), state: NOT_THERE.to_owned() }),
+        Err(fault) => Err(fault),
+    };
     known(key, &unread(what, place, "kms:DescribeKey"))
 }
 

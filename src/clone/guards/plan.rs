@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{Guards, Keys, Known, Offer, Quota, SeenKey, Unread, Zones};
+use super::{Guards, Keys, Known, NOT_THERE, Offer, Quota, SeenKey, Unread, Zones};
 use crate::clone::snapshot::{begins_at, is_ours, key_to_share, needs_copy};
 use crate::clone::{Desired, Properties, Reason, Which, World};
 use crate::deploy::plan::resolve;
@@ -24,9 +24,9 @@ pub fn objections(desired: &Desired, now: &World, guards: &Guards) -> Vec<Reason
     let mut all = Vec::new();
     said(&mut all, &guards.room, |quotas| room(desired, now, quotas));
     if let Some(quotas) = &guards.source_room {
-        said(&mut all, quotas, |quotas| match makes_one_there(desired, now) {
-            true => lacking(&desired.source.place, quotas, SNAPSHOTS, 1).into_iter().collect(),
-            false => Vec::new(),
+        said(&mut all, quotas, |quotas| {
+            let lacking = lacking(&desired.source.place, quotas, SNAPSHOTS, 1);
+            lacking.filter(|_| makes_one_there(desired, now)).into_iter().collect()
         });
     }
     match (&guards.offers, &guards.zones) {
@@ -50,8 +50,13 @@ fn said<T>(all: &mut Vec<Reason>, known: &Known<T>, judge: impl FnOnce(&T) -> Ve
 }
 
 fn unread<T>(known: &Known<T>) -> Option<Reason> {
-    let Unread { what, account, permission, cause } = known.as_ref().err()?;
-    Some(Reason::Unread { what, account: account.clone(), permission, cause: cause.clone() })
+    let Unread { what, account, permission, is_denied, cause } = known.as_ref().err()?;
+    Some(Reason::Unread {
+        what,
+        account: account.clone(),
+        permission: is_denied.then_some(*permission),
+        cause: cause.clone(),
+    })
 }
 
 /// RDS's names of quotas (RDS API Reference, `AccountQuota`).
@@ -129,13 +134,13 @@ fn keys(desired: &Desired, keys: &Keys) -> Vec<Reason> {
     for key in keys.of_source.values().chain(&keys.own) {
         said(&mut all, key, working);
     }
-    // Its state is its owner's answer; here it only matters that there is one.
-    if let Some(lent) = &keys.lent {
-        said(&mut all, lent, |_| Vec::new());
-    }
     let account = &desired.target.place.account;
     let not_shared =
         || Reason::KeyNotShared { source_environment: desired.source.environment.clone(), account: account.clone() };
+    // Its state is its owner's answer; here it only matters that there is one.
+    if let Some(lent) = &keys.lent {
+        said(&mut all, lent, |key| if key.state == NOT_THERE { vec![not_shared()] } else { Vec::new() });
+    }
     match &keys.policy {
         Some(Ok(policy)) if !lets_in(policy, account) => all.push(not_shared()),
         Some(known) => all.extend(unread(known)),
@@ -324,8 +329,8 @@ mod tests {
         Offer { storage_type: storage.to_owned(), zones, can_be_multi_az: true }
     }
 
-    fn zones(names: &[&str]) -> Known<Zones> {
-        Ok(Zones::OfSubnets(names.iter().map(|name| (*name).to_owned()).collect()))
+    fn zones(names: &[&str]) -> Zones {
+        Zones::OfSubnets(names.iter().map(|name| (*name).to_owned()).collect())
     }
 
     fn granted() -> Guards {
@@ -337,7 +342,7 @@ mod tests {
             ]),
             source_room: Some(Ok(vec![quota("ManualSnapshots", 99, 100)])),
             offers: Ok(vec![offer("gp2", &["a"]), offer("gp3", &["a", "b"])]),
-            zones: zones(&["a", "b"]),
+            zones: Ok(zones(&["a", "b"])),
             keys: Keys::default(),
             is_name_taken: Some(Ok(false)),
         }
@@ -370,7 +375,7 @@ mod tests {
     }
 
     fn unknown<T>(permission: &'static str) -> Known<T> {
-        Err(Unread { what: "something", account: "4".to_owned(), permission, cause: "no".to_owned() })
+        Err(Unread { what: "something", account: "4".to_owned(), permission, is_denied: true, cause: "no".to_owned() })
     }
 
     #[test]
@@ -413,8 +418,8 @@ mod tests {
                 "db.r7g.large with gp3 is offered in {found} of the zones of its subnets ({zones}); the database needs 2"
             )
         };
-        check(|guards| guards.zones = zones(&["b", "c"]), &[&said(1, "b, c")]);
-        check(|guards| guards.zones = zones(&["c"]), &[&said(0, "c")]);
+        check(|guards| guards.zones = Ok(zones(&["b", "c"])), &[&said(1, "b, c")]);
+        check(|guards| guards.zones = Ok(zones(&["c"])), &[&said(0, "c")]);
         check(|guards| guards.zones = Ok(Zones::Any), &[]);
         check(|guards| guards.offers = Ok(Vec::new()), &[&said(0, "a, b")]);
         check(|guards| guards.offers = Ok(vec![offer("gp2", &["a", "b"])]), &[&said(0, "a, b")]);
@@ -426,22 +431,25 @@ mod tests {
     fn a_database_without_a_standby_needs_one_zone() {
         let mut wanted = desired();
         wanted.target.written.insert("MultiAZ".to_owned(), json!(false));
-        assert_eq!(objections(&wanted, &world(), &Guards { zones: zones(&["b", "c"]), ..granted() }), []);
+        assert_eq!(objections(&wanted, &world(), &Guards { zones: Ok(zones(&["b", "c"])), ..granted() }), []);
     }
 
-    fn key(state: &str) -> Known<SeenKey> {
-        Ok(SeenKey { arn: "arn:key/own".to_owned(), state: state.to_owned() })
+    fn key(state: &str) -> SeenKey {
+        SeenKey { arn: "arn:key/own".to_owned(), state: state.to_owned() }
     }
 
     #[test]
     fn a_key_must_work() {
-        for state in ["Disabled", "PendingDeletion", "PendingImport", "Unavailable"] {
+        for state in ["Disabled", "PendingDeletion", "PendingImport", "Unavailable", NOT_THERE] {
             let said = format!("key arn:key/own cannot be used: it is {state}");
-            let of_source = [("own".to_owned(), key(state))];
+            let of_source = [("own".to_owned(), Ok(key(state)))];
             check(|guards| guards.keys.of_source = of_source.into(), &[&said]);
-            check(|guards| guards.keys.own = Some(key(state)), &[&said]);
+            check(|guards| guards.keys.own = Some(Ok(key(state))), &[&said]);
         }
-        check(|guards| guards.keys.own = Some(key("Enabled")), &[]);
+        check(|guards| guards.keys.own = Some(Ok(key("Enabled"))), &[]);
+        check(|guards| guards.keys.lent = Some(Ok(key("Disabled"))), &[]);
+        let said = ["the key of `production`'s database does not let account 4 in"];
+        check(|guards| guards.keys.lent = Some(Ok(key(NOT_THERE))), &said);
     }
 
     #[test]
