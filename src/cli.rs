@@ -292,6 +292,11 @@ pub struct Outputs {
 /// The target's database is made from a snapshot of the source's, behind closed doors, looked at property by property, and opened
 /// to its clients at the end. Nothing of the source is changed; only `--snapshot fresh` asks anything of its database. Safe to stop
 /// anywhere and to run again; a finished clone is left alone. `destroy` takes the copies of the snapshot with it.
+///
+/// What it uses in a day is said before anything is made; in money, where a file `prices.yaml` stands beside `environments/`:
+/// `{currency: USD, database_hour: {db.r7g.xlarge: 0.55}, storage_gib_month: {gp3: 0.13}, iops_month: {gp3: 0.02},
+/// throughput_mibps_month: {gp3: 0.09}, snapshot_gib_month: 0.095, instance_hour: {m7g.xlarge: 0.2}}`, all of the Region that the
+/// clone lives in. `clone: {max_cost: 40}` in the target's file then refuses what costs more in a day.
 #[derive(Debug, Args)]
 pub struct Clone {
     /// The environment whose data it is: production

@@ -54,6 +54,8 @@
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
 //! | what exactly was approved | [`operation::Approval`] |
 //! | which snapshot is cloned, and by which way it travels | [`clone::snapshot`] |
+//! | what must AWS grant before a clone is begun | [`clone::guards`] |
+//! | what does a clone use in a day, and may it | [`clone::daily`] |
 //! | what must a twin have in common with its source | [`clone::frozen`] |
 //! | how long is too long | [`operation::Pace`] |
 //! | what is done about an error code | [`aws::Course`] |

@@ -31,7 +31,7 @@ stacks:
     values: {restored: true, snapshot: {previous: true}, reader: null}
 "#;
 
-const DATABASE_INPUTS: &str = r"type: object
+pub(crate) const DATABASE_INPUTS: &str = r"type: object
 properties:
   restored: {type: boolean, default: false, description: Whether it is made from a snapshot}
   quarantined: {type: boolean, default: false, description: Whether nobody comes in}
@@ -97,7 +97,7 @@ Resources:
       DisplayName: !Ref Endpoint
 ";
 
-fn twins() -> Scenario {
+pub(crate) fn twins() -> Scenario {
     Scenario::empty()
         .file("environments/live.yaml", LIVE)
         .file("environments/twin.yaml", TWIN)
@@ -108,7 +108,7 @@ fn twins() -> Scenario {
 }
 
 /// A cloud in which the source runs.
-fn with_source() -> Cloud {
+pub(crate) fn with_source() -> Cloud {
     let cloud = Cloud::of(twins()).watched();
     cloud.ends("deploy live --confirm live", 0);
     cloud
@@ -119,7 +119,7 @@ fn account<'a>(state: &'a Value, id: &str) -> Vec<(&'a String, &'a Value)> {
     state.as_object().unwrap().iter().filter(|(place, _)| place.contains(id)).collect()
 }
 
-const CLONE: &str = "clone live twin --yes";
+pub(crate) const CLONE: &str = "clone live twin --yes";
 
 #[test]
 fn a_clone_is_made_once_and_goes_without_a_trace() {

@@ -20,6 +20,7 @@ mod init;
 mod kills;
 mod messages;
 mod parity;
+mod preflight;
 mod properties;
 mod readme;
 mod render;

@@ -162,6 +162,7 @@ const OVERTAKEN: &[&str] = &[
 const INVALID: &[&str] = &[
     "EncryptionTypeMismatch",
     "InsufficientCapabilitiesException",
+    "InvalidArnException",
     "InvalidContextAssertion",
     "InvalidNextToken",
     "InvalidParameterCombination",
@@ -180,6 +181,7 @@ const INVALID: &[&str] = &[
 const BARRED: &[&str] = &[
     "DBUpgradeDependencyFailure",
     "InsufficientDBInstanceCapacity",
+    "KMSInvalidStateException",
     "KMSKeyNotAccessibleFault",
     "LimitExceededException",
     "ProvisionedIopsNotAvailableInAZFault",
@@ -247,6 +249,10 @@ impl Fault {
         match code.as_str() {
             "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" | "SlowDown" => {
                 Self::Throttled { code }
+            }
+            // KMS tells of its own troubles with a status like that of a mistake.
+            "DependencyTimeoutException" | "KMSInternalException" => {
+                Self::Unreachable { cause: format!("{message} ({code})") }
             }
             "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => Self::Expired,
             "AccessDenied"
@@ -419,11 +425,13 @@ mod tests {
                 "ExpiredTokenException",
                 "InsufficientDBInstanceCapacity",
                 "IntegrationNotFoundFault",
+                "KMSInvalidStateException",
                 "KMSKeyNotAccessibleFault",
                 "LimitExceededException",
                 "ListenerNotFound",
                 "LoadBalancerNotFound",
                 "NoSuchBucket",
+                "NotFoundException",
                 "OptionGroupNotFoundFault",
                 "ProvisionedIopsNotAvailableInAZFault",
                 "RegionDisabledException",
@@ -438,6 +446,7 @@ mod tests {
             fail [
                 "EncryptionTypeMismatch",
                 "InsufficientCapabilitiesException",
+                "InvalidArnException",
                 "InvalidContextAssertion",
                 "InvalidNextToken",
                 "InvalidRequest",
@@ -494,6 +503,10 @@ mod tests {
         let queried: BTreeSet<String> = queried.captures_iter(&text).map(|found| as_method(&found[1])).collect();
         assert!(queried.len() > 5, "the pattern finds calls: {queried:?}");
         assert_eq!(queried.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
+        let told = regex::Regex::new(r#"self\.call\("([A-Z]\w+)", &json"#).expect("a pattern");
+        let told: BTreeSet<String> = told.captures_iter(&text).map(|found| as_method(&found[1])).collect();
+        assert!(told.len() > 1, "the pattern finds calls: {told:?}");
+        assert_eq!(told.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
     }
 
     fn rust_files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

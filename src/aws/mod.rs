@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(crate) mod canned;
 mod fault;
+pub mod kms;
 mod paging;
 pub mod profiles;
 pub mod query;
@@ -128,6 +129,11 @@ impl Clients {
     pub async fn query(&self, target: Target<'_>) -> query::Query {
         let shared = self.shared(target).await;
         query::Query::new(target.region, shared, self.clock.clone())
+    }
+
+    /// A client for KMS.
+    pub async fn kms(&self, target: Target<'_>) -> kms::Kms {
+        kms::Kms::new(self.query(target).await)
     }
 
     /// A client for S3.

@@ -12,6 +12,7 @@ use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
 use aws_smithy_runtime::client::identity::IdentityCache;
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime::client::retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
 use aws_smithy_runtime_api::client::auth::{
     AuthSchemeOptionResolverParams, SharedAuthScheme, SharedAuthSchemeOptionResolver,
@@ -39,6 +40,14 @@ pub enum Service {
     AutoScaling,
     /// Load balancers, version 2 of the API.
     LoadBalancing,
+}
+
+/// What a caller is built of: a service's name, and the two halves of its protocol.
+pub(super) struct Wire<Input, Output> {
+    pub(super) service: &'static str,
+    pub(super) operation: &'static str,
+    pub(super) request: fn(Input) -> Result<HttpRequest, BoxError>,
+    pub(super) answer: fn(&HttpResponse) -> Result<Output, OrchestratorError<ErrorMetadata>>,
 }
 
 impl Service {
@@ -166,15 +175,21 @@ impl Query {
         parameters: &[(&str, &str)],
     ) -> Result<Element, Fault> {
         let form = form(operation, service.version(), parameters);
-        Ok(self.operation(service, operation).invoke(form).await?)
+        let wire = Wire { service: service.name(), operation, request, answer };
+        Ok(self.operation(&wire).invoke(form).await?)
     }
 
-    fn operation(&self, service: Service, operation: &'static str) -> Operation<String, Element, ErrorMetadata> {
+    /// One operation of any service, by what is common to all.
+    pub(super) fn operation<Input, Output>(&self, wire: &Wire<Input, Output>) -> Operation<Input, Output, ErrorMetadata>
+    where
+        Input: std::fmt::Debug + Send + Sync + 'static,
+        Output: std::fmt::Debug + Send + Sync + 'static,
+    {
         let mut builder = Operation::builder()
-            .service_name(service.name())
-            .operation_name(operation)
-            .endpoint_url(&self.endpoint(service))
-            .runtime_plugin(self.signing(service))
+            .service_name(wire.service)
+            .operation_name(wire.operation)
+            .endpoint_url(&self.endpoint(wire.service))
+            .runtime_plugin(self.signing(wire.service))
             .interceptor(self.clock.clone())
             .retry_classifier(TransientErrorClassifier::<ErrorMetadata>::new())
             .retry_classifier(HttpStatusCodeClassifier::default())
@@ -191,21 +206,21 @@ impl Query {
         if let Some(client) = self.shared.http_client() {
             builder = builder.http_client(client);
         }
-        builder.serializer(request).deserializer(answer).build()
+        builder.serializer(wire.request).deserializer(wire.answer).build()
     }
 
-    fn endpoint(&self, service: Service) -> String {
+    fn endpoint(&self, service: &str) -> String {
         let own = || {
             let suffix = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-            format!("https://{}.{}.{suffix}", service.name(), self.region)
+            format!("https://{service}.{}.{suffix}", self.region)
         };
         self.shared.endpoint_url().map_or_else(own, str::to_owned)
     }
 
     /// As generated clients have it: signature version 4, by the credentials that all clients of this target share.
-    fn signing(&self, service: Service) -> StaticRuntimePlugin {
+    fn signing(&self, service: &'static str) -> StaticRuntimePlugin {
         let (name, region) =
-            (SigningName::from(service.name()), SigningRegion::from(aws_config::Region::new(self.region.clone())));
+            (SigningName::from(service), SigningRegion::from(aws_config::Region::new(self.region.clone())));
         let mut layer = Layer::new("signing");
         layer.store_put(AuthSchemeOptionResolverParams::new(()));
         layer.store_put(SigV4OperationSigningConfig {
@@ -246,7 +261,7 @@ fn encoded(text: &str) -> Cow<'_, str> {
     text.bytes().map(encode).collect::<String>().into()
 }
 
-fn request(form: String) -> Result<HttpRequest, aws_smithy_runtime_api::box_error::BoxError> {
+fn request(form: String) -> Result<HttpRequest, BoxError> {
     let mut request = HttpRequest::new(SdkBody::from(form));
     request.set_method("POST")?;
     request.headers_mut().insert("content-type", "application/x-www-form-urlencoded");

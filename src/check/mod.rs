@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json, json};
 
+use crate::environment::prices::prices;
 use crate::environment::resolve::{mentions_instance, name_to_try, resolve};
 use crate::environment::shape::json_schema;
 use crate::environment::source::read_file;
@@ -139,6 +140,7 @@ pub fn check_environments(project: &mut Project, names: &[String], is_whole: boo
     let mut findings = Findings::default();
     if is_whole {
         findings.extend(project.mistakes.clone(), None);
+        findings.extend(prices(project).err().unwrap_or_default(), None);
     }
     let environments = resolved(project, names, &mut findings);
     let used =

@@ -6,7 +6,9 @@
 //! and stacks; the snapshot is chosen once, and stays written in the parameters of the stack that was made from it.
 
 pub mod apply;
+pub mod daily;
 pub mod frozen;
+pub mod guards;
 pub mod observe;
 pub mod outside;
 pub mod plan;
@@ -23,6 +25,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::deploy::{self, Place};
+use crate::environment::Prices;
 
 pub use words::{Reason, Step};
 
@@ -42,6 +45,10 @@ pub struct Desired {
     pub open: deploy::Desired,
     /// Which snapshot.
     pub choice: Choice,
+    /// The most it may cost in a day.
+    pub max_cost: Option<f64>,
+    /// The user's own prices, if there are some.
+    pub prices: Option<Prices>,
     /// What the files alone say against it.
     pub objections: Vec<Reason>,
 }
@@ -82,6 +89,8 @@ pub struct Target {
     pub database: String,
     /// The parameter that takes the snapshot.
     pub parameter: String,
+    /// The key that the file names for its data.
+    pub key: Option<String>,
     /// What its file says of the database.
     pub written: Properties,
     /// Properties that may differ from the source, because the files say so.
@@ -127,6 +136,8 @@ pub struct World {
     pub database: Option<SeenDatabase>,
     /// What was copied into the target's account for this target.
     pub copies: Vec<SeenSnapshot>,
+    /// What must be granted. Asked for once, before the target has a database.
+    pub guards: Option<guards::Guards>,
 }
 
 /// The source's database and its snapshots.

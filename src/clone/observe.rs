@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::guards::{self, Guards};
+use super::plan::is_beginning;
 use super::removal::Identity;
 use super::snapshot::was_made_for;
 use super::{Desired, SeenDatabase, SeenSnapshot, SeenSource, World};
@@ -21,12 +23,19 @@ pub struct TwinObserver<'clients> {
     /// The target's stacks.
     pub deployment: Observer<'clients>,
     source: Observer<'clients>,
+    /// Asked for once: later the run's own copies would count against it, and hours of looks would ask what cannot change.
+    guards: tokio::sync::OnceCell<Guards>,
 }
 
 impl<'clients> TwinObserver<'clients> {
     /// Remembers nothing yet.
     pub fn new(clients: &'clients Clients) -> Self {
-        Self { clients, deployment: Observer::new(clients), source: Observer::new(clients) }
+        Self {
+            clients,
+            deployment: Observer::new(clients),
+            source: Observer::new(clients),
+            guards: tokio::sync::OnceCell::new(),
+        }
     }
 
     /// Looks at everything that a clone is about.
@@ -35,10 +44,10 @@ impl<'clients> TwinObserver<'clients> {
     /// What a call ended with.
     pub async fn observe(&self, desired: &Desired) -> Result<World, Fault> {
         let mut deploy = self.deployment.observe(&desired.open).await?;
-        let live = deploy.stacks.get_mut(&desired.target.stack).filter(|live| live.status.phase() != Phase::Gone);
+        let live = deploy.stacks.get_mut(&desired.target.stack);
         let mut world = World::default();
         match live {
-            Some(live) if live.status.phase() != Phase::Empty => {
+            Some(live) if !is_beginning(desired, live) => {
                 world.database = self.restored(desired, live).await?;
             }
             _ => {
@@ -49,6 +58,13 @@ impl<'clients> TwinObserver<'clients> {
         // The clock of the last answer: ages are judged by it.
         deploy.now = self.clients.now();
         world.deploy = deploy;
+        if world.source.as_ref().is_some_and(|source| source.database.is_some()) {
+            let guards = self
+                .guards
+                .get_or_try_init(|| Box::pin(guards::observe::observe(self.clients, desired, &world)))
+                .await?;
+            world.guards = Some(guards.clone());
+        }
         Ok(world)
     }
 

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::frozen::{MENDABLE, no_twins, unlike};
 use super::snapshot::{Next, next, origin};
-use super::{DATA_AS_OF, Desired, Properties, Reason, SOURCE_DATABASE, SOURCE_SNAPSHOT, SeenDatabase, Step, World};
+use super::{
+    DATA_AS_OF, Desired, Properties, Reason, SOURCE_DATABASE, SOURCE_SNAPSHOT, SeenDatabase, Step, World, daily, guards,
+};
 use crate::deploy::plan::{plan as deploy, resolve};
-use crate::deploy::{self, LiveStack, Missing, Phase, StackStatus};
+use crate::deploy::{self, LiveStack, Missing, Phase, StackStatus, Stuck};
 use crate::deploy::{leftovers, marks};
 use crate::operation::Plan;
 use crate::template::ParameterValue;
@@ -50,6 +52,9 @@ enum Stage {
 
 fn stage(desired: &Desired, now: &World) -> Stage {
     let Some(live) = existing(desired, now) else { return Stage::Beginning };
+    if is_beginning(desired, live) {
+        return Stage::Beginning;
+    }
     let pinned = || live.parameters.get(&desired.target.parameter).cloned();
     match (live.status.phase(), &live.status) {
         (Phase::Empty | Phase::Gone, _) => Stage::Beginning,
@@ -58,6 +63,18 @@ fn stage(desired: &Desired, now: &World) -> Stage {
         }
         (Phase::Busy, _) => Stage::Opening,
         (Phase::Steady, _) => Stage::Restored,
+    }
+}
+
+/// Whether nothing has been restored: the database's stack is not there, or is what a failed creation left and is to be made
+/// anew. Then the snapshot is chosen anew, too: the one that it was made from may be what failed.
+pub fn is_beginning(desired: &Desired, live: &LiveStack) -> bool {
+    match live.status.phase() {
+        Phase::Empty | Phase::Gone => true,
+        Phase::Stuck(Stuck::CreationUndone | Stuck::CreationFailed) => {
+            desired.open.allowed.recreate.contains(&desired.target.stack)
+        }
+        Phase::Busy | Phase::Steady | Phase::Stuck(_) => false,
     }
 }
 
@@ -142,6 +159,7 @@ fn beside(steps: Vec<Step>, reasons: Vec<Reason>, other: Left) -> Left {
 /// All that is known against a clone before anything is made.
 pub fn preflight(desired: &Desired, now: &World) -> Vec<Reason> {
     let mut because = desired.objections.clone();
+    because.extend(daily::objection(desired, now));
     because.extend(references_to_nothing(desired, now));
     because.extend(ownership(desired, now));
     let Some(source) = now.source.as_ref().and_then(|source| source.database.as_ref()) else {
@@ -153,6 +171,15 @@ pub fn preflight(desired: &Desired, now: &World) -> Vec<Reason> {
     };
     because.extend(source_drift(desired, source));
     because.extend(no_twin(desired, source));
+    match &now.guards {
+        Some(guards) => because.extend(guards::plan::objections(desired, now, guards)),
+        None => because.push(Reason::Unread {
+            what: "guards",
+            account: desired.target.place.account.clone(),
+            permission: None,
+            cause: "they were not looked at".to_owned(),
+        }),
+    }
     let is_encrypted =
         source.properties.get("StorageEncrypted").is_some_and(|value| value != &serde_json::json!(false));
     let is_other_account = desired.source.place.account != desired.target.place.account;
@@ -162,7 +189,14 @@ pub fn preflight(desired: &Desired, now: &World) -> Vec<Reason> {
             account: desired.target.place.account.clone(),
         });
     }
-    because
+    let mut said = Vec::with_capacity(because.len());
+    for reason in because {
+        // File and cloud may say the same of one key.
+        if !said.contains(&reason) {
+            said.push(reason);
+        }
+    }
+    said
 }
 
 /// What the last stack refers to must be there before hours are spent on the first.
@@ -278,6 +312,7 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
+    use crate::clone::guards::{Guards, Keys, Offer, Zones};
     use crate::clone::snapshot::was_made_for;
     use crate::clone::{Choice, SOURCE_SNAPSHOT, SeenSnapshot, SeenSource, Source, Target, Which, copy_prefix};
     use crate::deploy::{DesiredStack, Place};
@@ -387,7 +422,23 @@ mod tests {
             snapshots: vec![snapshot("rds:a", 1)],
             keys: vec!["own".to_owned()],
         };
-        World { deploy, source: Some(source), ..World::default() }
+        World { deploy, source: Some(source), guards: Some(granted()), ..World::default() }
+    }
+
+    /// Nothing stands in the way.
+    fn granted() -> Guards {
+        Guards {
+            room: Ok(Vec::new()),
+            source_room: None,
+            offers: Ok(vec![Offer {
+                storage_type: "gp3".to_owned(),
+                zones: vec!["a".to_owned(), "b".to_owned()],
+                can_be_multi_az: true,
+            }]),
+            zones: Ok(Zones::Any),
+            keys: Keys::default(),
+            is_name_taken: None,
+        }
     }
 
     /// The target's database stack is there, with this status, made from a snapshot.
@@ -561,12 +612,13 @@ mod tests {
             [usize::try_from(dice.roll(3)).unwrap_or(0)]
         .clone();
         for (key, value) in marks("database") {
-            if dice.roll(3) > 0 {
+            if dice.roll(5) > 0 {
                 snapshot.tags.insert(key, value);
             }
         }
         if dice.roll(2) > 0 {
-            snapshot.tags.insert(SOURCE_SNAPSHOT.to_owned(), "arn:rds:a".to_owned());
+            let origin = dice.one_of(&["arn:rds:a", "arn:mine", "fresh"]);
+            snapshot.tags.insert(SOURCE_SNAPSHOT.to_owned(), origin.to_owned());
         }
         if dice.roll(2) > 0 {
             snapshot.shared_with = vec!["4".to_owned()];

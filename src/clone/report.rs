@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
+use super::daily::{Daily, daily};
 use super::{DATA_AS_OF, Desired, SOURCE_DATABASE, SOURCE_SNAPSHOT, Step, Which, World};
 use crate::operation::Plan;
 use crate::parity::Parity;
@@ -60,7 +61,7 @@ pub struct Rehearsal {
     /// What may be done about that.
     pub hints: Vec<String>,
     /// What it would use in a day.
-    pub uses: Vec<String>,
+    pub daily: Daily,
     /// What the callers must be allowed to do beyond a deployment.
     pub policies: Vec<Policy>,
 }
@@ -97,7 +98,7 @@ pub fn cloned(desired: &Desired, first: &World, now: &World, parity: Parity) -> 
 }
 
 /// Says what would be done from here: the steps that are known and, in words, those that follow from them.
-pub fn rehearsal(desired: &Desired, plan: &Plan<Step, super::Reason>) -> Rehearsal {
+pub fn rehearsal(desired: &Desired, now: &World, plan: &Plan<Step, super::Reason>) -> Rehearsal {
     let (source, target) = (&desired.source, &desired.target);
     let mut rehearsal = Rehearsal {
         source: source.environment.clone(),
@@ -106,7 +107,7 @@ pub fn rehearsal(desired: &Desired, plan: &Plan<Step, super::Reason>) -> Rehears
         waits: Vec::new(),
         refusals: Vec::new(),
         hints: Vec::new(),
-        uses: uses(desired),
+        daily: daily(desired, now),
         policies: policies(desired),
     };
     match plan {
@@ -125,10 +126,15 @@ pub fn rehearsal(desired: &Desired, plan: &Plan<Step, super::Reason>) -> Rehears
     rehearsal.steps = plan.now().iter().filter(|step| is_about_snapshots(step)).map(ToString::to_string).collect();
     let is_copying = plan.waiting().iter().any(|reason| matches!(reason, super::Reason::Making { .. }));
     let copies = !rehearsal.steps.is_empty() || is_copying;
-    if copies && source.place.account != target.place.account {
-        rehearsal
-            .steps
-            .push(format!("bring that snapshot to account {}, encrypted under a key there", target.place.account));
+    let is_other_account = source.place.account != target.place.account;
+    if copies && is_other_account {
+        let region = if source.place.region == target.place.region {
+            String::new()
+        } else {
+            format!(" and {}", target.place.region)
+        };
+        let account = &target.place.account;
+        rehearsal.steps.push(format!("bring that snapshot to account {account}{region}, encrypted under a key there"));
     }
     let safe = desired.safe.stacks.iter().map(|stack| stack.name.as_str()).collect::<Vec<_>>().join(", ");
     rehearsal.steps.push(format!("deploy {safe}: the database from the snapshot, closed to its clients"));
@@ -150,24 +156,6 @@ fn is_about_snapshots(step: &Step) -> bool {
     }
 }
 
-/// What the database uses in a day, in RDS's units: prices are not known here.
-fn uses(desired: &Desired) -> Vec<String> {
-    let said = |name: &str| match desired.target.written.get(name) {
-        Some(Json::String(text)) => Some(text.clone()),
-        Some(other) => Some(other.to_string()),
-        None => None,
-    };
-    let is_doubled = said("MultiAZ").as_deref() == Some("true");
-    let times = if is_doubled { 2 } else { 1 };
-    let class = said("DBInstanceClass").map(|class| format!("{} hours of {class}", 24 * times));
-    let storage = said("AllocatedStorage").zip(said("StorageType")).and_then(|(gib, kind)| {
-        let gib: u64 = gib.parse().ok()?;
-        Some(format!("{} GiB of {kind} for a day", gib * times))
-    });
-    let iops = said("Iops").map(|iops| format!("{iops} provisioned IOPS"));
-    [class, storage, iops].into_iter().flatten().collect()
-}
-
 /// Writes reach only snapshots that are named after the target; of the source's own, the automated ones may be copied.
 fn policies(desired: &Desired) -> Vec<Policy> {
     let (source, target) = (&desired.source.place, &desired.target.place);
@@ -181,9 +169,13 @@ fn policies(desired: &Desired) -> Vec<Policy> {
             "cloudformation:DescribeStackResources",
             "cloudformation:DescribeStacks",
             "cloudformation:GetTemplate",
+            "ec2:DescribeAvailabilityZones",
+            "ec2:DescribeSubnets",
+            "rds:DescribeAccountAttributes",
             "rds:DescribeDBInstances",
             "rds:DescribeDBSnapshotAttributes",
             "rds:DescribeDBSnapshots",
+            "rds:DescribeOrderableDBInstanceOptions",
         ],
         &["*".to_owned()],
     );
@@ -194,7 +186,8 @@ fn policies(desired: &Desired) -> Vec<Policy> {
         Which::Id(id) => vec![snapshots(&source.account, id)],
         Which::Fresh => Vec::new(),
     };
-    let mut on_source = vec![reads.clone()];
+    let keys = |account: &str| format!("arn:aws:kms:*:{account}:key/*");
+    let mut on_source = vec![reads.clone(), allow(&["kms:DescribeKey", "kms:GetKeyPolicy"], &[keys(&source.account)])];
     if desired.choice.which == Which::Fresh {
         let database = format!("arn:aws:rds:*:{}:db:*", source.account);
         on_source.push(allow(&["rds:AddTagsToResource", "rds:CreateDBSnapshot"], &[database, own_snapshots.clone()]));
@@ -212,12 +205,14 @@ fn policies(desired: &Desired) -> Vec<Policy> {
     let mut policies = vec![Policy { account: source.account.clone(), document: document(on_source) }];
     if !is_same_account {
         let of_target = snapshots(&target.account, &made);
-        let keys = format!("arn:aws:kms:*:{}:key/*", source.account);
         let on_target = vec![
             reads,
             allow(&["rds:AddTagsToResource", "rds:CopyDBSnapshot"], &[own_snapshots, of_target.clone()]),
             allow(&["rds:DeleteDBSnapshot"], &[of_target]),
-            allow(&["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"], &[keys]),
+            allow(
+                &["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"],
+                &[keys(&source.account), keys(&target.account)],
+            ),
         ];
         policies.push(Policy { account: target.account.clone(), document: document(on_target) });
     }

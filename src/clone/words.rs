@@ -6,7 +6,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::deploy::{self, Place};
+use super::guards::NOT_THERE;
+use crate::deploy::{self, Phase, Place, Stuck};
 use crate::operation::{About, Subject};
 
 /// One thing to do.
@@ -180,16 +181,100 @@ pub enum Reason {
         /// How long it may.
         max_seconds: u64,
     },
+    /// Something that stands in the way, or not, could not be read.
+    #[error("{what} in account {account} could not be read: {cause}")]
+    Unread {
+        /// What.
+        what: &'static str,
+        /// The account that was asked as.
+        account: String,
+        /// The IAM action that reads it, where the caller lacks it.
+        permission: Option<&'static str>,
+        /// In AWS's words.
+        cause: String,
+    },
+    /// A quota is used up.
+    #[error(
+        "account {account} has {used} of {max} {} in {region}, and the clone needs {needed} more",
+        quota_words(quota)
+    )]
+    NoRoom {
+        /// The account.
+        account: String,
+        /// The Region.
+        region: String,
+        /// RDS's name for it.
+        quota: String,
+        /// How much there is.
+        used: i64,
+        /// How much there may be.
+        max: i64,
+        /// How much more is needed.
+        needed: i64,
+    },
+    /// The class cannot be had where the database is to stand.
+    #[error("{class} with {storage} is offered in {found} of the zones {}; the database needs {needed}", match zones {
+        Some(zones) => format!("of its subnets ({})", zones.join(", ")),
+        None => format!("of {region}"),
+    })]
+    ClassNotOffered {
+        /// The class.
+        class: String,
+        /// The storage type.
+        storage: String,
+        /// The zones of its subnets; without them it may stand anywhere in the Region.
+        zones: Option<Vec<String>>,
+        /// The Region.
+        region: String,
+        /// How many of them must have it: two with a standby.
+        needed: usize,
+        /// How many have it.
+        found: usize,
+    },
+    /// A key is disabled, or about to be deleted.
+    #[error("key {key} cannot be used: it is {state}")]
+    KeyUnusable {
+        /// The key.
+        key: String,
+        /// In the words of KMS.
+        state: String,
+    },
+    /// Another database has its name.
+    #[error("account {account} has a database called `{database}` already, which is not the clone's")]
+    NameTaken {
+        /// The name.
+        database: String,
+        /// The account.
+        account: String,
+    },
     /// The most it may cost cannot be judged.
-    #[error("`clone.max_cost` of `{target}` cannot be judged: prices are not known here")]
+    #[error("`clone.max_cost` of `{target}` cannot be judged: there is no prices.yaml")]
     NoPrices {
         /// The target.
         target: String,
     },
-    /// Both lie in different Regions.
-    #[error(
-        "the source's database lies in {source_region}, the target's in {target_region}; snapshots are not brought to other Regions yet"
-    )]
+    /// The most it may cost cannot be judged, because not everything has a price.
+    #[error("`clone.max_cost` of `{target}` cannot be judged: prices.yaml has no {}", keys.join(", "))]
+    PricesMissing {
+        /// The target.
+        target: String,
+        /// Where the prices would stand.
+        keys: Vec<String>,
+    },
+    /// It would cost more than it may.
+    #[error("`{target}` would cost {cost:.2} {currency} a day; `clone.max_cost` allows {max:.2}")]
+    TooDear {
+        /// The target.
+        target: String,
+        /// What all that has a price costs in a day.
+        cost: f64,
+        /// What it may cost.
+        max: f64,
+        /// The currency.
+        currency: String,
+    },
+    /// Snapshots do not travel between them.
+    #[error("RDS copies no snapshots from {source_region} to {target_region}")]
     OtherRegion {
         /// The source's.
         source_region: String,
@@ -322,6 +407,16 @@ fn after(unsettled: &[String]) -> String {
     if unsettled.is_empty() { String::new() } else { format!("; {}", unsettled.join("; ")) }
 }
 
+/// What a quota is of.
+fn quota_words(quota: &str) -> &str {
+    match quota {
+        "DBInstances" => "databases",
+        "AllocatedStorage" => "GiB of storage",
+        "ManualSnapshots" => "manual snapshots",
+        other => other,
+    }
+}
+
 /// A duration as files say it.
 fn span(seconds: u64) -> String {
     if seconds.is_multiple_of(3600) { format!("{} h", seconds / 3600) } else { format!("{} min", seconds / 60) }
@@ -342,10 +437,43 @@ impl Reason {
             Self::Protected { .. } => "clone into an environment that is not `protected`".to_owned(),
             Self::NoLifetime { .. } => format!("in environments/{target}.yaml: `lifetime: 48h`"),
             Self::LivesTooLong { .. } => format!("shorten `lifetime` in environments/{target}.yaml"),
-            Self::NoPrices { .. } => {
-                format!("take `max_cost` out of environments/{target}.yaml; `--dry-run` says what the clone uses a day")
+            Self::NoPrices { .. } => format!(
+                "write prices.yaml beside environments/ (`greenroom clone --help` shows one), or take `max_cost` out of environments/{target}.yaml"
+            ),
+            Self::PricesMissing { .. } => {
+                "put them into prices.yaml; `greenroom clone --help` shows what stands there".to_owned()
             }
-            Self::OtherRegion { .. } => format!("give `{target}` the region of `{source}`"),
+            Self::TooDear { .. } => {
+                format!("`--dry-run` says what it costs; raise `clone.max_cost` in environments/{target}.yaml, or declare something smaller under `differences`")
+            }
+            Self::OtherRegion { .. } => {
+                format!("give `{target}` a region of the same partition as that of `{source}`; in China, the same one")
+            }
+            Self::Unread { permission: None, .. } => {
+                "a clone is not begun while anything against it is unknown; run the command again".to_owned()
+            }
+            Self::Unread { account, permission: Some(permission), .. } => format!(
+                "allow `{permission}` in account {account}; a clone is not begun while anything against it is unknown"
+            ),
+            Self::NoRoom { .. } => {
+                "ask for more under Service Quotas, or end a clone: `greenroom status` says when each ends".to_owned()
+            }
+            Self::ClassNotOffered { zones: None, region, .. } => {
+                format!("`{target}` needs another region than {region}, or both a class that is offered there")
+            }
+            Self::ClassNotOffered { zones: Some(_), .. } => {
+                format!("give the database of `{target}` subnets in other zones; another class would be no twin")
+            }
+            Self::KeyUnusable { state, .. } if state == "PendingDeletion" => {
+                "`aws kms cancel-key-deletion`, then `aws kms enable-key`; or name another snapshot with `--snapshot ID`".to_owned()
+            }
+            Self::KeyUnusable { state, .. } if state == NOT_THERE => format!(
+                "name a key that is there under `clone.key` of environments/{target}.yaml, or another snapshot with `--snapshot ID`"
+            ),
+            Self::KeyUnusable { .. } => "`aws kms enable-key`; or name another snapshot with `--snapshot ID`".to_owned(),
+            Self::NameTaken { .. } => {
+                format!("take `DBInstanceIdentifier` out of the template of `{target}`, or give it another value")
+            }
             Self::KeyNotShared { account, .. } => format!(
                 "in environments/{source}.yaml, stack of the database: `clone_account_ids: [\"{account}\"]`, and deploy it"
             ),
@@ -369,9 +497,29 @@ impl Reason {
             Self::Unfaithful { .. } => {
                 format!("it stays closed to its clients; `greenroom destroy {target}`, or correct what its file says")
             }
-            Self::Deploy(reason) => return reason.hint(target),
+            Self::Deploy(reason) => return reason.hint(target).or_else(|| after_a_bad_end(reason, source, target)),
         })
     }
+}
+
+/// What to type after a stack of the clone ended badly. Nothing of the source was changed, so there is always a way on.
+fn after_a_bad_end(reason: &deploy::Reason, source: &str, target: &str) -> Option<String> {
+    let deploy::Reason::EndedBadly { stack, status, failure } = reason else { return None };
+    let is_creation = matches!(status.phase(), Phase::Stuck(Stuck::CreationUndone | Stuck::CreationFailed));
+    let recreate = if is_creation { format!(" --recreate {stack}") } else { String::new() };
+    let again = format!("`greenroom clone {source} {target}{recreate}`");
+    let cause = failure.clause();
+    let advice = if cause.contains("insufficient-capacity") {
+        format!("AWS has no room for that class at the moment; try again later: {again}")
+    } else if cause.contains("storage-full") {
+        format!("give the databases of `{source}` and `{target}` more storage, then {again}")
+    } else if cause.contains("incompatible-") {
+        let fresh = again.replacen(target, &format!("{target} --snapshot fresh"), 1);
+        format!("the snapshot does not fit what the file says; from a new one: {fresh}")
+    } else {
+        format!("mend the cause, then {again}")
+    };
+    Some(format!("{advice}; `{source}` is untouched"))
 }
 
 impl About for Reason {
@@ -385,7 +533,14 @@ impl About for Reason {
             | Self::Protected { .. }
             | Self::NoLifetime { .. }
             | Self::LivesTooLong { .. }
+            | Self::Unread { .. }
+            | Self::NoRoom { .. }
+            | Self::ClassNotOffered { .. }
+            | Self::KeyUnusable { .. }
+            | Self::NameTaken { .. }
             | Self::NoPrices { .. }
+            | Self::PricesMissing { .. }
+            | Self::TooDear { .. }
             | Self::OtherRegion { .. }
             | Self::KeyNotShared { .. }
             | Self::Shared { .. }
@@ -412,7 +567,14 @@ impl About for Reason {
             | Self::Protected { .. }
             | Self::NoLifetime { .. }
             | Self::LivesTooLong { .. }
+            | Self::Unread { .. }
+            | Self::NoRoom { .. }
+            | Self::ClassNotOffered { .. }
+            | Self::KeyUnusable { .. }
+            | Self::NameTaken { .. }
             | Self::NoPrices { .. }
+            | Self::PricesMissing { .. }
+            | Self::TooDear { .. }
             | Self::OtherRegion { .. }
             | Self::KeyNotShared { .. }
             | Self::Shared { .. }

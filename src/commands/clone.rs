@@ -23,6 +23,7 @@ use crate::commands::{
 };
 use crate::deploy::desired::{desired, place};
 use crate::deploy::{self, Allowed, Goal};
+use crate::environment::prices::prices;
 use crate::environment::project::ENVIRONMENTS;
 use crate::environment::shape::{is_name, parse_duration};
 use crate::environment::{Content, Environment, Node, Project, Reference, Scalar, SnapshotChoice, Stack, Style, Value};
@@ -77,9 +78,10 @@ pub(super) fn run(common: &Common, request: &Request, view: View) -> Ended {
     }
     let target = environment(&project, &target_name)?;
     let templates = templates(&mut project, [&source, &target]);
+    let prices = prices(&mut project).map_err(|all| mistakes(all, None, &project))?;
     let declared = declared([&source, &target], &templates, &project.sources);
     let twins = Twins { source: &source, target: &target, declared: &declared };
-    let wanted = wanted(&project, &templates, &twins, request)?;
+    let wanted = Desired { prices, ..wanted(&project, &templates, &twins, request)? };
     let clients = Clients::new(settings(common, &project.root)?);
     if clients.is_local() {
         local::stand(&project.root, &wanted.open)?;
@@ -145,7 +147,7 @@ async fn clone(
         let seen = Box::pin(observer.observe(desired)).await.map_err(|fault| unseen(fault, desired))?;
         let left = plan::plan(desired, &seen, &seen);
         was_there = left == Plan::Converged;
-        let rehearsed = rehearsal(desired, &left);
+        let rehearsed = rehearsal(desired, &seen, &left);
         if request.dry_run {
             return Ok(Report::Rehearsal(rehearsed));
         }
@@ -247,6 +249,7 @@ fn wanted(project: &Project, templates: &Templates, twins: &Twins<'_>, request: 
             stack: stack_name.clone(),
             database: database.clone(),
             parameter,
+            key: target.clone.as_ref().and_then(|clone| clone.key.clone()),
             written: of_database(&target_template.unwrap_or_default(), &database),
             declared: differing(declared, &stack_name, &database),
             tags: tags(target, own_stack),
@@ -254,9 +257,21 @@ fn wanted(project: &Project, templates: &Templates, twins: &Twins<'_>, request: 
         safe: with(deployment(project, &closed, &closed_rendered, templates)?),
         open: with(open_desired),
         choice: choice(target, request)?,
+        max_cost: target.clone.as_ref().and_then(|clone| clone.max_cost),
+        prices: None,
         objections,
     };
-    Ok(wanted)
+    Ok(Desired { objections: wanted.objections.iter().cloned().chain(between(&wanted)).collect(), ..wanted })
+}
+
+/// What stands between the places of both. RDS copies within a partition, and neither to nor from China (RDS User Guide,
+/// "Copying a DB snapshot").
+fn between(wanted: &Desired) -> Option<Reason> {
+    let (source, target) = (&wanted.source.place.region, &wanted.target.place.region);
+    let is_barred = |region: &str| aws::partition(region) == "aws-cn";
+    let differ = source != target
+        && (aws::partition(source) != aws::partition(target) || is_barred(source) || is_barred(target));
+    differ.then(|| Reason::OtherRegion { source_region: source.clone(), target_region: target.clone() })
 }
 
 /// Stacks of an environment, rendered and checked; all if none is named.
@@ -450,15 +465,6 @@ fn objections(source: &Environment, target: &Environment) -> Vec<Reason> {
                 max_seconds,
             }));
         }
-    }
-    if target.clone.as_ref().is_some_and(|clone| clone.max_cost.is_some()) {
-        all.push(Reason::NoPrices { target: name });
-    }
-    if source.region.value != target.region.value {
-        all.push(Reason::OtherRegion {
-            source_region: source.region.value.clone(),
-            target_region: target.region.value.clone(),
-        });
     }
     all.extend(shared(source, target));
     all

@@ -8,6 +8,7 @@ pub mod interpolate;
 pub mod layers;
 mod mistake;
 pub mod order;
+pub mod prices;
 pub mod project;
 pub mod reference;
 pub mod resolve;
@@ -23,6 +24,7 @@ use std::time::Duration;
 pub use interpolate::Words;
 pub use layers::{Files, Layer};
 pub use mistake::{Mistake, Related, Severity, did_you_mean, nearest};
+pub use prices::Prices;
 pub use project::{EnvironmentFile, Project};
 pub use reference::Reference;
 pub use source::{Place, SourceId, Sources, Span};
@@ -253,6 +255,8 @@ pub struct CloneSettings {
     pub reach: Vec<String>,
     /// The most it may cost per day.
     pub max_cost: Option<f64>,
+    /// The KMS key that its data is put under.
+    pub key: Option<String>,
 }
 
 /// Which snapshot a clone is made from.

@@ -451,7 +451,8 @@ impl Resolver<'_> {
             quiesce.iter().filter_map(|entry| Some((entry.key.clone(), entry.value.as_text()?.to_string()))).collect();
         let list = |key: &str| node.get(key).map(texts).unwrap_or_default();
         let max_cost = node.get("max_cost").and_then(Node::as_text).and_then(|text| text.parse().ok());
-        Some(CloneSettings { from, snapshot, quiesce, share: list("share"), reach: list("reach"), max_cost })
+        let key = node.get("key").and_then(Node::as_text).map(str::to_owned);
+        Some(CloneSettings { from, snapshot, quiesce, share: list("share"), reach: list("reach"), max_cost, key })
     }
 }
 

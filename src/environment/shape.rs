@@ -202,11 +202,45 @@ static CLONE: &[Key] = &[
         TEXTS,
         "From where the quarantined database is reached: CIDR blocks or security groups.",
     ),
+    key(
+        "key",
+        FromAbstract,
+        ANY,
+        "The KMS key that its data is copied under, by ARN, id or alias; without one it stays as it is, or gets the account's own.",
+    ),
     key("max_cost", FromAbstract, Shape::Number, "The most it may cost per day, in the currency of prices.yaml."),
 ];
 
 static SNAPSHOT: &[Key] =
     &[key("newest_within", FromAbstract, DURATION, "The newest automated snapshot, if it is no older than this.")];
+
+/// What `prices.yaml` may say. All prices are of one Region.
+pub static PRICES: &[Key] = &[
+    key("currency", Never, ANY, "What the prices are in, such as USD."),
+    key(
+        "database_hour",
+        Never,
+        PRICE_LIST,
+        "By class, such as db.r7g.xlarge: an hour of one RDS instance; a standby is another.",
+    ),
+    key("storage_gib_month", Never, PRICE_LIST, "By type, such as gp3: a GiB of database storage for a month."),
+    key(
+        "iops_month",
+        Never,
+        PRICE_LIST,
+        "By type of storage: one provisioned IOPS for a month, beyond what is included.",
+    ),
+    key(
+        "throughput_mibps_month",
+        Never,
+        PRICE_LIST,
+        "By type of storage: one MiB/s for a month, beyond what is included.",
+    ),
+    key("snapshot_gib_month", Never, Shape::Number, "A GiB of manual snapshots for a month."),
+    key("instance_hour", Never, PRICE_LIST, "By type, such as m7g.xlarge: an hour of one EC2 instance."),
+];
+
+const PRICE_LIST: Shape = Shape::Map(&Shape::Number);
 
 /// What CloudFormation calls capabilities (API Reference, `CreateChangeSet`).
 pub const CAPABILITIES: &[&str] = &["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"];
@@ -218,6 +252,9 @@ pub enum ShapeFault {
     /// A key that no line of the table names.
     #[error("unknown key `{0}`")]
     UnknownKey(String),
+    /// Prices in nothing.
+    #[error("prices without a currency")]
+    NoCurrency,
     /// A list where text is due, and the like.
     #[error("{expected} expected, but this is {found}")]
     WrongType {
@@ -248,6 +285,11 @@ pub enum ShapeFault {
 /// Checks a file against the table: every unknown key, every wrong type.
 pub fn check(node: &Node, mistakes: &mut Vec<Mistake>) {
     check_record(node, ENVIRONMENT, mistakes);
+}
+
+/// Checks `prices.yaml`.
+pub fn check_prices(node: &Node, mistakes: &mut Vec<Mistake>) {
+    check_record(node, PRICES, mistakes);
 }
 
 fn check_shape(node: &Node, shape: &Shape, mistakes: &mut Vec<Mistake>) {

@@ -26,6 +26,7 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Option<Reply> {
         "RevokeSecurityGroupEgress" => revoke(world, place, parameters, "SecurityGroupEgress"),
         "DescribeVpcs" => describe_vpcs(world, place, parameters),
         "DescribeSubnets" => describe_subnets(world, place, parameters),
+        "DescribeAvailabilityZones" => Ok(describe_zones(place)),
         "DescribeInstances" => instances::describe_instances(world, place, parameters),
         "TerminateInstances" => instances::terminate_instances(world, place, parameters),
         "DescribeLaunchTemplates" => instances::describe_templates(world, place, parameters),
@@ -227,6 +228,23 @@ fn describe_vpcs(world: &World, place: &Place, parameters: Parameters<'_>) -> Re
         })
         .collect();
     paged(world, parameters, "vpcSet", vpcs)
+}
+
+/// Every Region has three here. In the local cloud zone `a` is zone 1.
+fn describe_zones(place: &Place) -> Value {
+    let short = resources::short_region(&place.region);
+    let zone = |(letter, number): (&str, u8)| {
+        json!({
+            "zoneName": format!("{}{letter}", place.region),
+            "zoneId": format!("{short}-az{number}"),
+            "zoneState": "available",
+            "zoneType": "availability-zone",
+            "optInStatus": "opt-in-not-required",
+            "regionName": place.region,
+        })
+    };
+    let zones = [("a", 1), ("b", 2), ("c", 3)].map(zone);
+    json!({ "availabilityZoneInfo": zones })
 }
 
 fn describe_subnets(world: &World, place: &Place, parameters: Parameters<'_>) -> Reply {

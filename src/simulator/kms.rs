@@ -1,4 +1,4 @@
-//! KMS: keys to look at. Nothing is encrypted here, and no key policy is evaluated.
+//! KMS: keys to look at. Nothing is encrypted here. Of key policies one thing is evaluated: another account must be named.
 
 use super::parameters::Parameters;
 use super::refusal::Refusal;
@@ -13,6 +13,7 @@ const ALIAS: &str = "AWS::KMS::Alias";
 pub(crate) fn call(world: &World, call: &Call) -> Option<Result<Value, Refusal>> {
     match call.operation.as_str() {
         "DescribeKey" => Some(describe(world, &call.place, Parameters(&call.parameters))),
+        "GetKeyPolicy" => Some(policy(world, &call.place, Parameters(&call.parameters))),
         _ => None,
     }
 }
@@ -28,6 +29,13 @@ fn describe(world: &World, place: &Place, parameters: Parameters<'_>) -> Result<
         None => (key_of(world, &owner, name).ok_or_else(|| unknown(&owner, name))?, "CUSTOMER"),
     };
     let key = resources::object(world, &owner, KEY, &id);
+    if owner.account != place.account && !policy_of(world, &owner, &id).contains(&place.account) {
+        let message = format!(
+            "User: arn:aws:iam::{}:root is not authorized to perform: kms:DescribeKey on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access",
+            place.account
+        );
+        return Err(Refusal::new("AccessDeniedException", message));
+    }
     let is_enabled = key.and_then(|key| text(&key.properties, "Enabled")).is_none_or(|truth| truth == "true");
     Ok(json!({"KeyMetadata": {
         "AWSAccountId": owner.account,
@@ -42,6 +50,25 @@ fn describe(world: &World, place: &Place, parameters: Parameters<'_>) -> Result<
         "MultiRegion": false,
         "Description": key.and_then(|key| text(&key.properties, "Description")).unwrap_or_default(),
     }}))
+}
+
+/// A key without a policy of its own has one that delegates to IAM (AWS KMS Developer Guide, "Default key policy").
+fn policy_of(world: &World, owner: &Place, id: &str) -> String {
+    let own = resources::object(world, owner, KEY, id).and_then(|key| key.properties.get("KeyPolicy"));
+    let default = || {
+        let principal = format!("arn:aws:iam::{}:root", owner.account);
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "kms:*", "Resource": "*"},
+        ]})
+    };
+    own.cloned().unwrap_or_else(default).to_string()
+}
+
+fn policy(world: &World, place: &Place, parameters: Parameters<'_>) -> Result<Value, Refusal> {
+    let asked = parameters.required("KeyId")?;
+    let name = asked.rsplit(':').next().unwrap_or(asked);
+    let id = key_of(world, place, name).ok_or_else(|| unknown(place, name))?;
+    Ok(json!({"Policy": policy_of(world, place, &id), "PolicyName": "default"}))
 }
 
 fn owner(asked: &str) -> Option<Place> {

@@ -32,6 +32,8 @@ pub(super) fn rehearsal(rehearsal: &Rehearsal) -> String {
     if !rehearsal.refusals.is_empty() {
         let mut text = format!("the clone of {source} as {target} would be refused\n");
         list(&mut text, "because", &rehearsal.refusals);
+        list(&mut text, "uses, a day", &rehearsal.daily.lines());
+        text.push('\n');
         for hint in &rehearsal.hints {
             let _ = writeln!(text, "hint: {hint}");
         }
@@ -44,7 +46,7 @@ pub(super) fn rehearsal(rehearsal: &Rehearsal) -> String {
     let numbered = rehearsal.steps.iter().enumerate().map(|(position, step)| format!("{}. {step}", position + 1));
     list(&mut text, "steps", &numbered.collect::<Vec<_>>());
     list(&mut text, "waits", &rehearsal.waits);
-    list(&mut text, "uses, a day", &rehearsal.uses);
+    list(&mut text, "uses, a day", &rehearsal.daily.lines());
     for policy in &rehearsal.policies {
         let _ = writeln!(text, "\nbeyond a deployment, the caller in {} needs\n{:#}", policy.account, policy.document);
     }

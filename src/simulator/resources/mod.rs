@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 pub(crate) use balancing::{LISTENER, LOAD_BALANCER, TARGET_GROUP, target_groups};
 pub(crate) use compute::{GROUP, Launch, TEMPLATE, launch_of, push_version, versions};
 pub(crate) use facts::plain;
-pub(crate) use network::{address_range, is_same_rule};
+pub(crate) use network::{address_range, is_same_rule, short_region};
 
 /// A live resource of a type without a life of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -172,7 +172,7 @@ fn zone_of(order: &Order) -> (String, String) {
 }
 
 /// `ap-southeast-2` is `apse2` in zone ids.
-fn short_region(region: &str) -> String {
+pub(crate) fn short_region(region: &str) -> String {
     let mut parts = region.split('-');
     let area = parts.next().unwrap_or_default();
     let side = match parts.next().unwrap_or_default() {
