@@ -52,9 +52,11 @@ impl Operation for Deployment<'_> {
 }
 
 /// An environment with all that is wanted of it.
-struct Wanted {
-    written: Written,
-    desired: Desired,
+pub(super) struct Wanted {
+    /// All that is written of it.
+    pub(super) written: Written,
+    /// What is wanted.
+    pub(super) desired: Desired,
 }
 
 pub(super) fn run_plan(common: &Common, request: &PlanRequest, view: View) -> Ended {
@@ -86,7 +88,7 @@ pub(super) fn run_deploy(common: &Common, request: &Deploy, view: View) -> Ended
 }
 
 /// The clients; in the local cloud, with the networks that the file names as there already.
-fn reached(common: &Common, root: &Path, desired: &Desired) -> Result<Clients, Failure> {
+pub(super) fn reached(common: &Common, root: &Path, desired: &Desired) -> Result<Clients, Failure> {
     let clients = Clients::new(settings(common, root)?);
     if clients.is_local() {
         local::stand(root, desired)?;
@@ -235,7 +237,7 @@ pub(super) fn places(desired: &Desired) -> BTreeSet<Place> {
 }
 
 /// Everything that can be known without AWS; an environment that `check` refuses gets no further.
-fn wanted(common: &Common, text: &str, asked: &[String]) -> Result<Wanted, Stop> {
+pub(super) fn wanted(common: &Common, text: &str, asked: &[String]) -> Result<Wanted, Stop> {
     let mut project = project(common)?;
     let environment = environment(&project, &name(text)?)?;
     let asked = stacks(&environment, asked)?;

@@ -3,6 +3,7 @@
 mod board;
 mod clone;
 mod deployment;
+mod drift;
 mod human;
 mod json;
 mod parity;
@@ -21,6 +22,7 @@ use crate::clone::report::{Cloned, Rehearsal};
 use crate::deploy::report::{Preview, Report as Deployed};
 use crate::destroy::report::Demolition;
 use crate::diff::Differences;
+use crate::drift::Report as Drift;
 use crate::environment::Sources;
 use crate::error::Failure;
 use crate::explain::{Explanation, Overview};
@@ -55,6 +57,8 @@ pub enum Report {
     Differences(Differences),
     /// How two environments compare that run.
     Parity(Parity),
+    /// What has drifted.
+    Drift(Drift),
     /// What flows between stacks.
     Graph(Graph),
     /// What a deployment would do.

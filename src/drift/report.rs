@@ -1,0 +1,173 @@
+//! What is said of an environment's drift: data.
+
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::environment::Place;
+
+/// What came of a look.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// The environment.
+    pub environment: String,
+    /// How many stacks were asked about.
+    pub stacks: usize,
+    /// How many resources are as they should be.
+    pub in_sync: usize,
+    /// What differs, in the order of the stacks.
+    pub findings: Vec<Finding>,
+    /// What nobody could read.
+    pub unread: Vec<Unread>,
+    /// Exceptions of the file that have ended, and say nothing any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Ended>,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// The stack's name in the environment.
+    pub stack: String,
+    /// The logical id.
+    pub resource: String,
+    /// The resource's type.
+    pub kind: String,
+    /// The property: names and positions, separated by `/`. Nothing where the whole resource is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub property: Option<String>,
+    /// What it should be; nothing where it should not be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What it is; nothing where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
+    /// What kind of difference it is.
+    pub class: Class,
+    /// Why it is taken for that.
+    pub because: String,
+    /// The line that decides the property, or begins the resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// What was decided about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
+    /// The exception that spoke for it until its day was over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_longer: Option<Ended>,
+}
+
+/// What kind of difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Somebody changed it past CloudFormation.
+    ChangedByHand,
+    /// Somebody deleted it past CloudFormation.
+    Deleted,
+    /// AWS changes it by itself, as it was told to.
+    ManagedByAws,
+    /// It is the same, said otherwise.
+    FalsePositive,
+    /// CloudFormation does not compare it; we read it ourselves.
+    Beyond,
+}
+
+impl std::fmt::Display for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ChangedByHand => "changed by hand",
+            Self::Deleted => "deleted",
+            Self::ManagedByAws => "managed by AWS",
+            Self::FalsePositive => "false positive",
+            Self::Beyond => "beyond CloudFormation's detection",
+        })
+    }
+}
+
+/// What was decided about a difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "settled", rename_all = "snake_case")]
+pub enum Settled {
+    /// The environment's file lets it be, for a while.
+    Ignored {
+        /// Why.
+        because: String,
+        /// The last day on which it does.
+        until: String,
+        /// How many days are left, once they are few.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        days_left: Option<i32>,
+        /// Where it says so.
+        place: Place,
+    },
+    /// The files say by now what is: the next deployment records it.
+    Adopted,
+}
+
+/// What nobody could read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// `STACK`, or `STACK/RESOURCE`.
+    pub path: String,
+    /// The resource's type; a stack has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Why.
+    pub because: String,
+    /// What was decided about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
+}
+
+/// An exception whose day is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ended {
+    /// What it was about.
+    pub path: String,
+    /// The last day on which it held.
+    pub on: String,
+    /// Where it is written.
+    pub place: Place,
+}
+
+impl Finding {
+    /// `STACK/RESOURCE/PROPERTY`, as it is typed.
+    pub fn path(&self) -> String {
+        match &self.property {
+            Some(property) => format!("{}/{}/{property}", self.stack, self.resource),
+            None => self.resource_path(),
+        }
+    }
+
+    /// `STACK/RESOURCE`.
+    pub fn resource_path(&self) -> String {
+        format!("{}/{}", self.stack, self.resource)
+    }
+
+    /// Whether somebody has to decide about it.
+    pub fn is_open(&self) -> bool {
+        let is_drift = matches!(self.class, Class::ChangedByHand | Class::Deleted | Class::Beyond);
+        is_drift && self.settled.is_none()
+    }
+}
+
+impl Report {
+    /// Whether anything differs that nobody has decided about.
+    pub fn has_drift(&self) -> bool {
+        self.findings.iter().any(Finding::is_open)
+    }
+
+    /// Whether anything could not be read that must be.
+    pub fn has_unread(&self) -> bool {
+        self.unread.iter().any(|unread| unread.settled.is_none())
+    }
+}
+
+/// A week's notice is given before an exception ends.
+pub(super) const NOTICE_DAYS: i32 = 7;
+
+/// How many days an exception still holds, once they are few.
+pub(super) fn days_left(until: Date, today: Date) -> Option<i32> {
+    let left = until.since(today).ok()?.get_days();
+    (left <= NOTICE_DAYS).then_some(left)
+}
