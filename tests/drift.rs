@@ -192,3 +192,176 @@ fn what_could_not_be_read_is_never_fine() {
         hint: let it be: `greenroom drift lab --ignore web/Queue --until DATE --because TEXT`
     "#]]);
 }
+
+const LAB: &str = "environments/lab.yaml";
+
+/// The lines of a file that an edit took out and put in.
+fn edited(cloud: &Cloud, path: &str, before: &str) -> Vec<String> {
+    let after = cloud.scenario.read(path);
+    let lines = |text: &str| text.split_inclusive('\n').map(str::to_owned).collect::<Vec<_>>();
+    let (old, new) = (lines(before), lines(&after));
+    let gone = old.iter().filter(|line| !new.contains(line)).map(|line| format!("-{line}"));
+    let come = new.iter().filter(|line| !old.contains(line)).map(|line| format!("+{line}"));
+    gone.chain(come).collect()
+}
+
+#[test]
+fn a_difference_is_ignored_by_a_line_in_the_file_until_its_day() {
+    let cloud = deployed(scenario());
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    let decide = |rest: &[&str]| {
+        let line = ["drift", "lab", "--ignore", "data/Database/DBInstanceClass", "--until", "2026-12-01", "--because"];
+        cloud.scenario.run(line.iter().chain(rest).copied())
+    };
+    decide(&["a sale, until Monday"]).expect(expect![[r#"
+        exit 0
+        -- stdout
+        environments/lab.yaml
+           11 + drift:
+           12 +   ignore:
+           13 +     - {path: data/Database/DBInstanceClass, because: "a sale, until Monday", until: 2026-12-01}
+        `data/Database/DBInstanceClass` is ignored until 2026-12-01
+    "#]]);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        needs no decision
+          data/Database/DBInstanceClass  db.t4g.small → db.t4g.large  ignored until 2026-12-01, 6 days left (environments/lab.yaml:13:14): a sale, until Monday
+
+        lab: 1 without need of a decision; 4 resources in sync, in 2 stacks
+    "#]]);
+    decide(&["a sale, until Tuesday"]).expect(expect![[r#"
+        exit 0
+        -- stdout
+        environments/lab.yaml
+           13 -     - {path: data/Database/DBInstanceClass, because: "a sale, until Monday", until: 2026-12-01}
+           13 +     - {path: data/Database/DBInstanceClass, because: "a sale, until Tuesday", until: 2026-12-01}
+        `data/Database/DBInstanceClass` is ignored until 2026-12-01
+    "#]]);
+}
+
+#[test]
+fn an_exception_that_is_over_says_nothing_and_is_told() {
+    let ignore = "drift:\n  ignore:\n    - {path: data/Database, because: a sale, until: 2026-11-24}\n    - {path: web/Queue, because: over, until: 2026-11-01}\n";
+    let cloud = deployed(scenario().file(LAB, format!("{ENVIRONMENT}{ignore}")));
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 4
+        -- stdout
+        data
+          ~ Database  AWS::RDS::DBInstance
+              DBInstanceClass  db.t4g.small → db.t4g.large   environments/lab.yaml:7:14
+                  changed by hand: past CloudFormation, since the last deployment
+                  `data/Database` was ignored until 2026-11-24, and is no longer (environments/lab.yaml:13:14)
+
+        lab: 1 difference; 4 resources in sync, in 2 stacks
+        warning: `web/Queue` was ignored until 2026-11-01, and is no longer (environments/lab.yaml:14:14)
+        hint: keep it: `greenroom drift lab --adopt data/Database/DBInstanceClass`
+        hint: undo it: `greenroom drift lab --revert data/Database`
+        hint: let it be: `greenroom drift lab --ignore data/Database/DBInstanceClass --until DATE --because TEXT`
+    "#]]);
+}
+
+#[test]
+fn an_exception_that_means_nothing_is_refused() {
+    let scenario = scenario();
+    for rest in [
+        ["dta/Database", "2027-06-30", "x"],
+        ["data/Databse", "2027-06-30", "x"],
+        ["data/Database", "2027-06-31", "x"],
+        ["data/Database", "2026-11-24", "x"],
+        ["data/Database", "2027-06-30", " "],
+    ] {
+        let [path, until, because] = rest;
+        let ran = scenario.run(["drift", "lab", "--local", "--ignore", path, "--until", until, "--because", because]);
+        assert_eq!(ran.code, Some(2), "{ran}");
+    }
+    assert_eq!(scenario.read(LAB), ENVIRONMENT);
+}
+
+#[test]
+fn what_is_right_is_adopted_in_the_right_line() {
+    let cloud = deployed(scenario());
+    modify_database(&cloud, "BackupRetentionPeriod", "9");
+    touch(&cloud, "web", "Queue", &json!({"set": {"VisibilityTimeout": 90}}));
+    cloud.run("drift lab --adopt").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        environments/lab.yaml
+            8 -       retention: 7
+            8 +       retention: 9
+           10 -     values: {topic: papers, idle: 60, size: {min: 1, max: 4}}
+           10 +     values: {topic: papers, idle: 90, size: {min: 1, max: 4}}
+        `data/Database/BackupRetentionPeriod` is 9 in the files now, as it runs
+        `web/Queue/VisibilityTimeout` is 90 in the files now, as it runs
+        also changes here
+          lab  data/Database/PreferredMaintenanceWindow  sun:07:00-sun:07:30 → sun:09:00-sun:09:30
+    "#]]);
+    let lines = edited(&cloud, LAB, ENVIRONMENT);
+    assert_eq!(lines, ["-      retention: 7\n", "-    values: {topic: papers, idle: 60, size: {min: 1, max: 4}}\n", "+      retention: 9\n", "+    values: {topic: papers, idle: 90, size: {min: 1, max: 4}}\n"]);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#""#]]);
+}
+
+#[test]
+fn a_value_that_only_the_template_says_is_written_into_the_environments_own_file() {
+    let cloud = deployed(scenario());
+    modify_database(&cloud, "AllocatedStorage", "50");
+    cloud.ends("drift lab --adopt data/Database/AllocatedStorage", 0);
+    assert_eq!(edited(&cloud, LAB, ENVIRONMENT), ["+      storage: 50\n"]);
+}
+
+#[test]
+fn what_the_template_works_out_is_refused_with_its_line() {
+    let cloud = deployed(scenario());
+    touch(&cloud, "web", "Queue", &json!({"set": {"MessageRetentionPeriod": 5000}}));
+    touch(&cloud, "web", "Topic", &json!({"delete": true}));
+    cloud.run("drift lab --adopt web/Topic").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: `lab` cannot adopt all of it, so no file was touched
+          `web/Topic` is gone: a template says what there is (templates/web/stack.yaml:4:3)
+
+        hint: name what to adopt: `--adopt STACK/RESOURCE/PROPERTY`; change the template for the rest, or `--revert` it
+    "#]]);
+    cloud.run("drift lab --adopt web").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: `lab` cannot adopt all of it, so no file was touched
+          `web/Queue/MessageRetentionPeriod`: the template makes it, and no single value of the environment would make it `5000` (templates/web/stack.yaml:10:48)
+          `web/Topic` is gone: a template says what there is (templates/web/stack.yaml:4:3)
+
+        hint: name what to adopt: `--adopt STACK/RESOURCE/PROPERTY`; change the template for the rest, or `--revert` it
+    "#]]);
+    assert_eq!(cloud.scenario.read(LAB), ENVIRONMENT);
+}
+
+const TWIN: &str = "inherits: lab\naccount: \"222222222222\" # its own\nstacks: {web: {values: {idle: 30}}}\n";
+
+#[test]
+fn others_that_inherit_are_told_and_can_be_kept_as_they_are() {
+    let cloud = deployed(scenario().file("environments/twin.yaml", TWIN));
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    cloud.run("drift lab --adopt --dry-run").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        environments/lab.yaml
+            7 -       class: db.t4g.small # small is enough
+            7 +       class: db.t4g.large # small is enough
+        `data/Database/DBInstanceClass` is db.t4g.large in the files now, as it runs
+        also changes where this environment is inherited
+          twin  data/Database/DBInstanceClass  db.t4g.small → db.t4g.large
+        hint: `--pin-others` keeps those as they are
+        nothing was written
+    "#]]);
+    cloud.run("drift lab --adopt --pin-others").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        environments/lab.yaml
+            7 -       class: db.t4g.small # small is enough
+            7 +       class: db.t4g.large # small is enough
+        environments/twin.yaml
+            3 - stacks: {web: {values: {idle: 30}}}
+            3 + stacks: {web: {values: {idle: 30}}, data: {values: {class: db.t4g.small}}}
+        `data/Database/DBInstanceClass` is db.t4g.large in the files now, as it runs
+    "#]]);
+}

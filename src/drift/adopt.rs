@@ -100,6 +100,8 @@ pub struct Setting {
     pub value: Json,
     /// What all of the input would be.
     pub whole: Json,
+    /// What all of it is now.
+    pub old: Json,
 }
 
 /// Why a property cannot be set.
@@ -157,7 +159,8 @@ pub fn setting(source: Source<'_>, resource: &str, property: &str, actual: Optio
             let Some(new) = like(&leaf, actual).filter(|new| *new != leaf) else { continue };
             let whole = replaced(value, &below, &new);
             if source.makes(argument, &whole, resource, property, actual) {
-                found.push(Setting { input: argument.input.clone(), below, value: new, whole });
+                let (input, old) = (argument.input.clone(), value.clone());
+                found.push(Setting { input, below, value: new, whole, old });
             }
         }
     }

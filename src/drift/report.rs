@@ -171,3 +171,101 @@ pub(super) fn days_left(until: Date, today: Date) -> Option<i32> {
     let left = until.since(today).ok()?.get_days();
     (left <= NOTICE_DAYS).then_some(left)
 }
+
+/// What was written into files, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Edits {
+    /// The environment.
+    pub environment: String,
+    /// Whether the files are as they are shown; otherwise nothing was touched.
+    pub is_written: bool,
+    /// File by file.
+    pub files: Vec<FileEdit>,
+    /// What is settled by it: `STACK/RESOURCE/PROPERTY`, and what it is.
+    pub settles: Vec<String>,
+    /// What else changes, in this environment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Change>,
+    /// What changes in environments that inherit this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Change>,
+}
+
+/// An edit of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileEdit {
+    /// The file, relative to the project.
+    pub path: String,
+    /// The pieces that differ, in order.
+    pub pieces: Vec<Piece>,
+}
+
+/// Lines that differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Piece {
+    /// The number of the first, counted from 1, in the old text.
+    pub line: usize,
+    /// The lines that go.
+    pub removed: Vec<String>,
+    /// The lines that come.
+    pub added: Vec<String>,
+}
+
+/// A property of another rendering that an edit changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The environment.
+    pub environment: String,
+    /// `STACK/RESOURCE/PROPERTY`.
+    pub path: String,
+    /// Before the edit.
+    pub before: Option<String>,
+    /// After it.
+    pub after: Option<String>,
+}
+
+impl FileEdit {
+    /// What differs between two texts of a file, line by line.
+    pub fn between(path: &str, before: &str, after: &str) -> Self {
+        let old: Vec<&str> = before.lines().collect();
+        let new: Vec<&str> = after.lines().collect();
+        let mut pieces = Vec::new();
+        let (mut left, mut right) = (0, 0);
+        while left < old.len() || right < new.len() {
+            if left < old.len() && old.get(left) == new.get(right) {
+                (left, right) = (left + 1, right + 1);
+                continue;
+            }
+            // The nearest lines that both have again. Edits are a handful of lines, and files a few hundred.
+            let reach = old.len() - left + new.len() - right;
+            let meeting = (1..=reach).find_map(|distance| {
+                (0..=distance).find_map(|gone| {
+                    let (old_at, new_at) = (left + gone, right + distance - gone);
+                    let is_met = old_at < old.len() && old.get(old_at) == new.get(new_at);
+                    is_met.then_some((old_at, new_at))
+                })
+            });
+            let (old_at, new_at) = meeting.unwrap_or((old.len(), new.len()));
+            let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+            pieces.push(Piece { line: left + 1, removed: lines(&old[left..old_at]), added: lines(&new[right..new_at]) });
+            (left, right) = (old_at, new_at);
+        }
+        Self { path: path.to_owned(), pieces }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_shows_the_lines_that_differ_and_no_others() {
+        let edit = FileEdit::between("a", "1\n2\n3\n4\n", "1\nzwei\n3\n3a\n4\n");
+        let piece = |line, removed: &[&str], added: &[&str]| Piece {
+            line,
+            removed: removed.iter().map(|it| (*it).to_owned()).collect(),
+            added: added.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        assert_eq!(edit.pieces, [piece(2, &["2"], &["zwei"]), piece(4, &[], &["3a"])]);
+    }
+}

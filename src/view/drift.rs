@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::human::{columns, plural};
-use crate::drift::report::Ended;
+use crate::drift::report::{Change, Edits, Ended, FileEdit};
 use crate::drift::{Class, Finding, Report, Settled, Unread};
 
 /// A list of rules would fill the screen; `--format json` has it whole.
@@ -139,4 +139,47 @@ fn hints(report: &Report) -> Vec<String> {
         hints.push(format!("let it be: `greenroom drift {environment} --ignore {path} --until DATE --because TEXT`"));
     }
     hints
+}
+
+/// What was written into files.
+pub(super) fn edits(edits: &Edits) -> String {
+    let mut text: String = edits.files.iter().map(file).collect();
+    for settled in &edits.settles {
+        let _ = writeln!(text, "{settled}");
+    }
+    text.push_str(&changes("also changes here", &edits.also));
+    text.push_str(&changes("also changes where this environment is inherited", &edits.elsewhere));
+    if !edits.elsewhere.is_empty() {
+        text.push_str("hint: `--pin-others` keeps those as they are\n");
+    }
+    if !edits.is_written {
+        text.push_str("nothing was written\n");
+    }
+    text
+}
+
+fn file(edit: &FileEdit) -> String {
+    let mut text = format!("{}\n", edit.path);
+    for piece in &edit.pieces {
+        for (number, line) in (piece.line..).zip(&piece.removed) {
+            let _ = writeln!(text, "{number:>5} - {line}");
+        }
+        for (number, line) in (piece.line..).zip(&piece.added) {
+            let _ = writeln!(text, "{number:>5} + {line}");
+        }
+    }
+    text
+}
+
+fn changes(heading: &str, changes: &[Change]) -> String {
+    let side = |value: &Option<String>| value.as_ref().map_or("nothing".to_owned(), |value| shortened(value));
+    let row = |change: &Change| {
+        vec![
+            change.environment.clone(),
+            change.path.clone(),
+            format!("{} → {}", side(&change.before), side(&change.after)),
+        ]
+    };
+    let rows: Vec<Vec<String>> = changes.iter().map(row).collect();
+    if rows.is_empty() { String::new() } else { format!("{heading}\n{}", columns(&rows, "  ")) }
 }

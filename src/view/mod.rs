@@ -23,6 +23,7 @@ use crate::deploy::report::{Preview, Report as Deployed};
 use crate::destroy::report::Demolition;
 use crate::diff::Differences;
 use crate::drift::Report as Drift;
+use crate::drift::report::Edits;
 use crate::environment::Sources;
 use crate::error::Failure;
 use crate::explain::{Explanation, Overview};
@@ -59,6 +60,8 @@ pub enum Report {
     Parity(Parity),
     /// What has drifted.
     Drift(Drift),
+    /// What was decided about drift, in files.
+    Edits(Edits),
     /// What flows between stacks.
     Graph(Graph),
     /// What a deployment would do.

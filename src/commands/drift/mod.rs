@@ -1,5 +1,7 @@
 //! `drift`: what was changed past CloudFormation, and what is decided about it.
 
+mod edits;
+
 use std::collections::BTreeMap;
 
 use crate::aws::{self, Clients};
@@ -43,6 +45,12 @@ impl Operation for Looking<'_> {
 }
 
 pub(super) fn run(common: &Common, request: &Drift, view: View) -> Ended {
+    if let Some(path) = &request.ignore {
+        return edits::ignore(common, request, path);
+    }
+    if let Some(asked) = &request.adopt {
+        return edits::adopt(common, request, asked, view);
+    }
     show(common, request, view)
 }
 
