@@ -299,7 +299,15 @@ fn what_is_right_is_adopted_in_the_right_line() {
     "#]]);
     let lines = edited(&cloud, LAB, ENVIRONMENT);
     assert_eq!(lines, ["-      retention: 7\n", "-    values: {topic: papers, idle: 60, size: {min: 1, max: 4}}\n", "+      retention: 9\n", "+    values: {topic: papers, idle: 90, size: {min: 1, max: 4}}\n"]);
-    cloud.run("drift lab").stdout_only().expect(expect![[r#""#]]);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        needs no decision
+          data/Database/BackupRetentionPeriod  7 → 9    adopted: the files say so, and the next deployment records it
+          web/Queue/VisibilityTimeout          60 → 90  adopted: the files say so, and the next deployment records it
+
+        lab: 2 without need of a decision; 3 resources in sync, in 2 stacks
+    "#]]);
 }
 
 #[test]
@@ -364,4 +372,120 @@ fn others_that_inherit_are_told_and_can_be_kept_as_they_are() {
             3 + stacks: {web: {values: {idle: 30}}, data: {values: {class: db.t4g.small}}}
         `data/Database/DBInstanceClass` is db.t4g.large in the files now, as it runs
     "#]]);
+}
+
+#[test]
+fn what_is_undone_is_shown_agreed_to_and_proved() {
+    let cloud = deployed(scenario());
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    touch(&cloud, "web", "Topic", &json!({"delete": true}));
+    let before = cloud.state();
+    cloud.run("drift lab --revert --dry-run").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        data                                                         modify 1
+          ~ Database  AWS::RDS::DBInstance
+              DBInstanceClass  db.t4g.large → db.t4g.small    environments/lab.yaml:7:14
+        web                                                          add 1
+          + Topic  AWS::SNS::Topic
+
+        1 to add, 1 to modify, 0 to replace, 0 to remove
+    "#]]);
+    cloud.run("drift lab --revert").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: this needs a confirmation, and there is no terminal to ask on
+
+        hint: `--yes` answers it
+    "#]]);
+    assert_eq!(cloud.state(), before);
+    cloud.run("drift lab --revert --yes").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        `data/Database/DBInstanceClass` is as the files say again
+        `web/Topic` is as the files say again
+        lab: no drift; 5 resources in sync, in 2 stacks
+    "#]]);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab: no drift; 5 resources in sync, in 2 stacks
+    "#]]);
+    cloud.run("plan lab --exit-code").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        data                                                         no changes
+        web                                                          no changes
+
+        0 to add, 0 to modify, 0 to replace, 0 to remove
+    "#]]);
+}
+
+/// A change set against drift undoes all of it: what is ignored in the same stack would go with what is not.
+#[test]
+fn nothing_is_undone_that_nobody_named() {
+    let ignore = "drift:\n  ignore:\n    - {path: web/Topic, because: on purpose, until: 2027-06-30}\n";
+    let cloud = deployed(scenario().file(LAB, format!("{ENVIRONMENT}{ignore}")));
+    touch(&cloud, "web", "Topic", &json!({"set": {"DisplayName": "other"}}));
+    touch(&cloud, "web", "Queue", &json!({"set": {"VisibilityTimeout": 90}}));
+    let before = cloud.state();
+    cloud.run("drift lab --revert --yes").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: the drift of `lab` cannot be undone like this
+          `web/Topic/DisplayName` would be undone too, which is ignored until 2027-06-30
+
+        hint: a change set undoes all drift of its stack: name what else may go, `--revert STACK/RESOURCE`
+        hint: `greenroom plan lab` shows changes of the files that wait to be deployed
+    "#]]);
+    assert_eq!(cloud.state(), before);
+    cloud.ends("drift lab --revert web/Topic web/Queue --yes", 0);
+    cloud.ends("drift lab", 0);
+}
+
+/// The service shows changes that are none, even replacements (coverage roadmap, 2505 and 2559).
+#[test]
+fn a_phantom_change_is_never_carried_out() {
+    let cloud = deployed(scenario());
+    touch(&cloud, "web", "Queue", &json!({"set": {"VisibilityTimeout": 90}}));
+    let before = cloud.state();
+    for replaces in ["false", "true"] {
+        cloud.control("faults", &format!(r#"[{{"logical_id": "Topic", "effect": {{"phantom_change": {{"replaces": {replaces}}}}}}}]"#));
+        let ran = cloud.ends("drift lab --revert --yes", 3);
+        assert!(ran.stderr.contains("web/Topic"), "{ran}");
+    }
+    cloud.control("faults", "[]");
+    assert_eq!(cloud.state(), before);
+}
+
+#[test]
+fn a_database_that_is_gone_is_made_again_only_by_name() {
+    let cloud = deployed(scenario());
+    touch(&cloud, "data", "Database", &json!({"delete": true}));
+    cloud.run("drift lab --revert --yes").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: `data/Database` was deleted with all it held, and would be made again with nothing in it
+
+        hint: restore a snapshot, or name it to have an empty one: `--revert data/Database`
+    "#]]);
+}
+
+#[test]
+fn a_revert_that_would_replace_is_refused() {
+    let cloud = deployed(scenario());
+    touch(&cloud, "data", "Database", &json!({"set": {"StorageEncrypted": false}}));
+    let before = cloud.state();
+    cloud.run("drift lab --revert --yes").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: the drift of `lab` cannot be undone like this
+          `data/Database` would be replaced or removed, and no drift is undone at that price
+          `data/Database` holds data and would be replaced by an EMPTY database; the old one is DELETED with all it holds
+
+        hint: undo that change, or allow it: `--allow-replacement data/Database`
+        hint: a change set undoes all drift of its stack: name what else may go, `--revert STACK/RESOURCE`
+        hint: `greenroom plan lab` shows changes of the files that wait to be deployed
+    "#]]);
+    assert_eq!(cloud.state(), before);
 }

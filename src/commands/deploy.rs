@@ -156,7 +156,11 @@ impl Run<'_> {
         }
     }
 
-    async fn drive(&self, desired: &Desired, observer: &Observer<'_>, what: &str) -> Result<Reached<World>, Failure> {
+    /// Goes to a goal of a deployment.
+    ///
+    /// # Errors
+    /// How it ended otherwise.
+    pub(super) async fn drive(&self, desired: &Desired, observer: &Observer<'_>, what: &str) -> Result<Reached<World>, Failure> {
         let operation = Deployment { desired, clients: self.clients, observer };
         let telling = Telling {
             what: format!("{what} of `{}`", desired.environment),
@@ -175,14 +179,22 @@ impl Run<'_> {
         Some(format!("`{resource}` is written in {place}"))
     }
 
-    async fn show(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Preview, Failure> {
+    /// What would change, with its places.
+    ///
+    /// # Errors
+    /// How the looking ended otherwise.
+    pub(super) async fn show(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Preview, Failure> {
         let reached = self.drive(desired, observer, "the plan").await?;
         let mut preview = preview(desired, &reached.now);
         self.written.locate(&mut preview);
         Ok(preview)
     }
 
-    async fn deploy(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Report, Failure> {
+    /// Brings everything to what is wanted.
+    ///
+    /// # Errors
+    /// How it ended otherwise.
+    pub(super) async fn deploy(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Report, Failure> {
         let reached = self.drive(desired, observer, "the deployment").await?;
         Ok(Report::Deployed(report(desired, &reached.first, &reached.now)))
     }

@@ -13,6 +13,7 @@ pub mod judge;
 pub mod observe;
 pub mod plan;
 pub mod report;
+pub mod revert;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -14,6 +14,9 @@ pub struct Report {
     pub stacks: usize,
     /// How many resources are as they should be.
     pub in_sync: usize,
+    /// What was undone, as it is typed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub undone: Vec<String>,
     /// What differs, in the order of the stacks.
     pub findings: Vec<Finding>,
     /// What nobody could read.

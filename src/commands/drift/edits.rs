@@ -182,7 +182,7 @@ fn overlaps(left: &str, right: &str) -> bool {
 }
 
 /// The differences that are meant: those that were named, or all that somebody made by hand.
-fn chosen(findings: &[Finding], asked: &[String], environment: &str) -> Result<Vec<Finding>, Failure> {
+pub(super) fn chosen(findings: &[Finding], asked: &[String], environment: &str) -> Result<Vec<Finding>, Failure> {
     let is_adopted = |finding: &&Finding| finding.settled == Some(Settled::Adopted);
     if asked.is_empty() {
         let is_meant = |finding: &&Finding| finding.is_open() && finding.class == Class::ChangedByHand;

@@ -1,6 +1,7 @@
 //! `drift`: what was changed past CloudFormation, and what is decided about it.
 
 mod edits;
+mod revert;
 
 use std::collections::BTreeMap;
 
@@ -50,6 +51,9 @@ pub(super) fn run(common: &Common, request: &Drift, view: View) -> Ended {
     }
     if let Some(asked) = &request.adopt {
         return edits::adopt(common, request, asked, view);
+    }
+    if let Some(asked) = &request.revert {
+        return revert::revert(common, request, asked, view);
     }
     show(common, request, view)
 }
