@@ -91,6 +91,8 @@ pub enum Verb {
     Status(Status),
     /// Print the outputs of an environment's stacks, for scripts
     Outputs(Outputs),
+    /// Find what was changed past CloudFormation, and decide about it
+    Drift(Drift),
     /// Make an environment another's twin, on the other's data
     Clone(Clone),
     /// Make the buckets that large templates and packages go through
@@ -285,6 +287,41 @@ pub struct Outputs {
     pub environment: String,
     /// STACK.OUTPUT
     pub key: Option<String>,
+}
+
+/// Find what was changed past CloudFormation, and decide about it.
+///
+/// Every difference with the line that decides it. Ends with 4 if somebody has to decide about one, with 6 if something could not
+/// be read: neither the summary of a stack nor silence is taken for "all is well". What AWS changes by itself, what is the same in
+/// other words, and what the environment's file ignores is told, and wakes nobody.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("decision").args(["adopt", "revert", "ignore"])))]
+pub struct Drift {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// The stacks [default: all]
+    pub stacks: Vec<String>,
+    /// Write what is into the environment's file [default: all that was changed by hand]
+    #[arg(long, value_name = "STACK/RESOURCE/PROPERTY", num_args = 0..)]
+    pub adopt: Option<Vec<String>>,
+    /// With --adopt: write the old value into the files of environments that inherit this one, so that they stay as they are
+    #[arg(long, requires = "adopt")]
+    pub pin_others: bool,
+    /// Undo what was changed, through a change set [default: all that was changed by hand]
+    #[arg(long, value_name = "STACK/RESOURCE", num_args = 0..)]
+    pub revert: Option<Vec<String>>,
+    /// Let a difference be, by a line in the environment's file
+    #[arg(long, value_name = "STACK/RESOURCE[/PROPERTY]", requires = "until", requires = "because")]
+    pub ignore: Option<String>,
+    /// With --ignore: the last day on which it holds, 2027-06-30
+    #[arg(long, value_name = "DATE", requires = "ignore")]
+    pub until: Option<String>,
+    /// With --ignore: why, for whoever reads it in a year
+    #[arg(long, value_name = "TEXT", requires = "ignore")]
+    pub because: Option<String>,
+    /// Whether to ask first
+    #[command(flatten)]
+    pub agreement: Agreement,
 }
 
 /// Make an environment another's twin, on the other's data.

@@ -86,6 +86,7 @@ pub mod commands;
 pub mod deploy;
 pub mod destroy;
 pub mod diff;
+pub mod drift;
 pub mod environment;
 pub mod error;
 pub mod explain;

@@ -31,6 +31,11 @@ const RULES: &[(&str, &[&str], &str)] = &[
         "what goes is what was deployed; it shares the nouns and the looks of `deploy`",
     ),
     (
+        "drift",
+        &["aws", "deploy", "environment", "operation", "parity", "template"],
+        "what has drifted is seen by the looks of `deploy`, and judged by what the files say",
+    ),
+    (
         "clone",
         &["aws", "deploy", "environment", "operation", "parity", "template"],
         "a clone is two deployments and a snapshot; it shares the nouns, looks and plans of `deploy`, and is compared in the end",
@@ -50,6 +55,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "deploy",
             "destroy",
             "diff",
+            "drift",
             "environment",
             "error",
             "explain",
@@ -71,6 +77,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "deploy",
             "destroy",
             "diff",
+            "drift",
             "environment",
             "error",
             "explain",
@@ -166,7 +173,7 @@ fn only_the_view_and_main_print() {
 #[test]
 fn only_looking_and_acting_reach_the_cloud() {
     let reaching = ["aws_sdk", "crate::aws", "Clients"];
-    for module in ["clone", "deploy", "destroy", "parity", "status"] {
+    for module in ["clone", "deploy", "destroy", "drift", "parity", "status"] {
         for path in rust_files(&root().join("src").join(module)) {
             let may = path.ends_with("observe.rs") || path.ends_with("apply.rs");
             let text = fs::read_to_string(&path).expect("a readable file");

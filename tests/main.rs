@@ -13,6 +13,7 @@ mod bootstrap;
 mod clone;
 mod deploy;
 mod diff;
+mod drift;
 mod elk;
 mod explain;
 mod graph;

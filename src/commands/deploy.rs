@@ -52,9 +52,11 @@ impl Operation for Deployment<'_> {
 }
 
 /// An environment with all that is wanted of it.
-struct Wanted {
-    written: Written,
-    desired: Desired,
+pub(super) struct Wanted {
+    /// All that is written of it.
+    pub(super) written: Written,
+    /// What is wanted.
+    pub(super) desired: Desired,
 }
 
 pub(super) fn run_plan(common: &Common, request: &PlanRequest, view: View) -> Ended {
@@ -86,7 +88,7 @@ pub(super) fn run_deploy(common: &Common, request: &Deploy, view: View) -> Ended
 }
 
 /// The clients; in the local cloud, with the networks that the file names as there already.
-fn reached(common: &Common, root: &Path, desired: &Desired) -> Result<Clients, Failure> {
+pub(super) fn reached(common: &Common, root: &Path, desired: &Desired) -> Result<Clients, Failure> {
     let clients = Clients::new(settings(common, root)?);
     if clients.is_local() {
         local::stand(root, desired)?;
@@ -154,7 +156,11 @@ impl Run<'_> {
         }
     }
 
-    async fn drive(&self, desired: &Desired, observer: &Observer<'_>, what: &str) -> Result<Reached<World>, Failure> {
+    /// Goes to a goal of a deployment.
+    ///
+    /// # Errors
+    /// How it ended otherwise.
+    pub(super) async fn drive(&self, desired: &Desired, observer: &Observer<'_>, what: &str) -> Result<Reached<World>, Failure> {
         let operation = Deployment { desired, clients: self.clients, observer };
         let telling = Telling {
             what: format!("{what} of `{}`", desired.environment),
@@ -173,14 +179,22 @@ impl Run<'_> {
         Some(format!("`{resource}` is written in {place}"))
     }
 
-    async fn show(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Preview, Failure> {
+    /// What would change, with its places.
+    ///
+    /// # Errors
+    /// How the looking ended otherwise.
+    pub(super) async fn show(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Preview, Failure> {
         let reached = self.drive(desired, observer, "the plan").await?;
         let mut preview = preview(desired, &reached.now);
         self.written.locate(&mut preview);
         Ok(preview)
     }
 
-    async fn deploy(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Report, Failure> {
+    /// Brings everything to what is wanted.
+    ///
+    /// # Errors
+    /// How it ended otherwise.
+    pub(super) async fn deploy(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Report, Failure> {
         let reached = self.drive(desired, observer, "the deployment").await?;
         Ok(Report::Deployed(report(desired, &reached.first, &reached.now)))
     }
@@ -235,7 +249,7 @@ pub(super) fn places(desired: &Desired) -> BTreeSet<Place> {
 }
 
 /// Everything that can be known without AWS; an environment that `check` refuses gets no further.
-fn wanted(common: &Common, text: &str, asked: &[String]) -> Result<Wanted, Stop> {
+pub(super) fn wanted(common: &Common, text: &str, asked: &[String]) -> Result<Wanted, Stop> {
     let mut project = project(common)?;
     let environment = environment(&project, &name(text)?)?;
     let asked = stacks(&environment, asked)?;

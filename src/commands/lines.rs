@@ -32,9 +32,19 @@ impl Written {
     }
 
     fn locate_in(&self, preview: &mut StackPreview) {
-        let name = &preview.stack;
-        let Some(stack) = self.environment.stack(name) else { return };
-        let Some(template) = self.templates.get(&stack.template.value) else { return };
+        let Some(behind) = self.behind(&preview.stack) else { return };
+        for change in &mut preview.changes {
+            for property in &mut change.properties {
+                let argument = behind.argument(&change.resource, property);
+                property.place = argument.map(|argument| self.project.sources.place(argument.node.span));
+            }
+        }
+    }
+
+    /// What stands behind the properties of a stack.
+    pub(super) fn behind(&self, name: &str) -> Option<Behind<'_>> {
+        let stack = self.environment.stack(name)?;
+        let template = self.templates.get(&stack.template.value)?;
         let arguments = self.templates.arguments(&self.environment, stack).unwrap_or_default();
         let mut known: BTreeMap<String, Vec<Landing>> = BTreeMap::new();
         for argument in &arguments {
@@ -42,17 +52,17 @@ impl Written {
             let found = landings(&self.templates, template, stack, &arguments, input, &[], &self.project.sources);
             known.insert(argument.input.clone(), found);
         }
-        for change in &mut preview.changes {
-            for property in &mut change.properties {
-                let lands = |argument: &&Argument| {
-                    let landings = known.get(&argument.input).into_iter().flatten();
-                    landings.into_iter().any(|landing| meets(landing, &change.resource, property))
-                };
-                let candidates: Vec<&Argument> = arguments.iter().filter(lands).collect();
-                let argument = behind(&candidates, property, &template.inputs);
-                property.place = argument.map(|argument| self.project.sources.place(argument.node.span));
-            }
-        }
+        Some(Behind { inputs: &template.inputs, arguments, known })
+    }
+
+    /// The line of the template that a property is written in, or what comes nearest to it.
+    pub(super) fn property(&self, stack: &str, resource: &str, property: Option<&str>) -> Option<Place> {
+        let stack = self.environment.stack(stack)?;
+        let sources = &self.project.sources;
+        let below = property.into_iter().flat_map(|property| ["Properties"].into_iter().chain(property.split('/')));
+        let path: Vec<&str> = [resource].into_iter().chain(below).collect();
+        let span = self.templates.property_span(&self.environment, stack, &path, sources)?;
+        Some(sources.place(span))
     }
 
     /// The line of the template that a resource begins at.
@@ -61,6 +71,25 @@ impl Written {
         let sources = &self.project.sources;
         let span = self.templates.resource_span(&self.environment, stack, resource, sources)?;
         Some(sources.place(span))
+    }
+}
+
+/// The values of a stack, and the properties that each of them ends up in.
+pub(super) struct Behind<'a> {
+    inputs: &'a Inputs,
+    arguments: Vec<Argument>,
+    known: BTreeMap<String, Vec<Landing>>,
+}
+
+impl Behind<'_> {
+    /// The value behind a property, where there is only one that it can be.
+    pub(super) fn argument(&self, resource: &str, property: &PropertyChange) -> Option<&Argument> {
+        let lands = |argument: &&Argument| {
+            let landings = self.known.get(&argument.input).into_iter().flatten();
+            landings.into_iter().any(|landing| meets(landing, resource, property))
+        };
+        let candidates: Vec<&Argument> = self.arguments.iter().filter(lands).collect();
+        behind(&candidates, property, self.inputs)
     }
 }
 

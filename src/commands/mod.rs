@@ -8,6 +8,7 @@ mod deploy;
 mod destroy;
 mod diff;
 mod documents;
+mod drift;
 mod explain;
 mod graph;
 mod init;
@@ -91,6 +92,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Deploy(request) => deploy::run_deploy(common, &request, view),
         Verb::Status(request) => status::run_status(common, &request, view),
         Verb::Outputs(request) => status::run_outputs(common, &request, view),
+        Verb::Drift(request) => drift::run(common, &request, view),
         Verb::Clone(request) => clone::run(common, &request, view),
         Verb::Bootstrap(request) => bootstrap::run(common, &request, view),
         Verb::Destroy(request) => destroy::run(common, &request, view),

@@ -159,6 +159,7 @@ async fn create_change_set(
         .set_role_arn(service_role)
         .set_notification_arns(said(&stack.notify, wanted.clears).map(<[String]>::to_vec))
         .set_rollback_configuration(said(&stack.rollback_alarms, wanted.clears).map(|alarms| rollback(stack, alarms)))
+        .set_deployment_mode(stack.is_drift_aware.then_some(types::DeploymentMode::RevertDrift))
         // The name says what it is for: the same name is the same call.
         .client_token(wanted.name);
     call.send().await?;

@@ -71,6 +71,8 @@ pub enum Action {
     Remove,
     /// It is taken into the stack as it is.
     Import,
+    /// It is what the template says by now: that is recorded, and nothing is touched.
+    Record,
     /// It is known only afterwards.
     Unknown,
 }
@@ -154,7 +156,7 @@ impl Change {
         let is_lost = self.verdict.is_some_and(|verdict| verdict.fate == Fate::Deleted);
         match self.action {
             Action::Add | Action::Import => Effect::Add,
-            Action::Modify => Effect::Modify,
+            Action::Modify | Action::Record => Effect::Modify,
             _ if is_lost => Effect::LoseData,
             Action::MayReplace | Action::Replace | Action::Unknown => Effect::Replace,
             Action::Remove => Effect::Remove,
@@ -177,7 +179,7 @@ pub fn judge(changes: &mut [Change], policy: Option<&StackPolicy>) {
         let denial = |action| policy?.denial(&change.resource, &change.kind, action);
         change.denial = match change.action {
             // A policy is about updates of what is there.
-            Action::Add | Action::Import => None,
+            Action::Add | Action::Import | Action::Record => None,
             Action::Modify => denial(UpdateAction::Modify),
             Action::Replace => denial(UpdateAction::Replace),
             Action::Remove => denial(UpdateAction::Delete),
@@ -209,12 +211,13 @@ fn change(row: &Row, template: &Json) -> Change {
     let action = match row.action {
         RowAction::Add => Action::Add,
         RowAction::Remove => Action::Remove,
-        RowAction::Import | RowAction::SyncWithActual => Action::Import,
+        RowAction::Import => Action::Import,
+        RowAction::SyncWithActual => Action::Record,
         RowAction::Dynamic => Action::Unknown,
         RowAction::Modify => modification(row, template),
     };
     let properties = match action {
-        Action::Add | Action::Remove | Action::Import => Vec::new(),
+        Action::Add | Action::Remove | Action::Import | Action::Record => Vec::new(),
         Action::Modify | Action::MayReplace | Action::Replace | Action::Unknown => properties(&row.details),
     };
     let verdict = verdict(row, action, template);
@@ -446,7 +449,7 @@ fn verdict(row: &Row, action: Action, template: &Json) -> Option<Verdict> {
         return None;
     }
     let successor = match action {
-        Action::Add | Action::Modify | Action::Import => return None,
+        Action::Add | Action::Modify | Action::Import | Action::Record => return None,
         Action::Remove => Successor::Nothing,
         Action::MayReplace | Action::Replace | Action::Unknown if is_restored(row) => Successor::Restored,
         Action::MayReplace | Action::Replace | Action::Unknown => Successor::Empty,

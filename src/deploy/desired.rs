@@ -74,6 +74,7 @@ fn stack(
         stack_name: stack.stack_name.value.clone(),
         place: place(stack),
         template_digest: marks::digest([template.to_string().as_str()]),
+        is_drift_aware: false,
         parameters: rendered.parameters.iter().map(|parameter| own(parameter, &environment.name)).collect(),
         has_looked_up_parameters: has_looked_up_parameters(&template),
         tags: stack.tags.clone(),

@@ -107,6 +107,9 @@ pub struct DesiredStack {
     pub template: Json,
     /// The digest of the template.
     pub template_digest: String,
+    /// Whether CloudFormation compares with what is instead of with what was deployed: then it undoes drift, and records what
+    /// the template says by now (User Guide, "Using drift-aware change sets").
+    pub is_drift_aware: bool,
     /// What the template's parameters are given.
     pub parameters: Vec<Parameter>,
     /// Whether a parameter's value is looked up by CloudFormation, so that it can change by itself.

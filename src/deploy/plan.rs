@@ -239,7 +239,8 @@ impl Look<'_> {
             return Standing::Known;
         };
         let wanted = Wanted::of(self.stack, self.live, kind, given);
-        let standing = match self.live.filter(|live| is_as_wanted(self.stack, live, &wanted)) {
+        let is_settled = |live: &&LiveStack| is_as_wanted(self.stack, live, &wanted) || self.has_reconciled(live);
+        let standing = match self.live.filter(is_settled) {
             Some(live) => self.as_wanted(live),
             None => self.by_change_set(&wanted),
         };
@@ -257,6 +258,12 @@ impl Look<'_> {
             return Standing::Change(step);
         }
         Standing::Done
+    }
+
+    /// What is does not show in a stack's description: against drift, one operation of this run is all that can be asked for, and
+    /// whoever asked has to look at what came of it.
+    fn has_reconciled(&self, live: &LiveStack) -> bool {
+        self.stack.is_drift_aware && self.first.is_some_and(|first| has_moved(first, live))
     }
 
     /// What guards a stack is no part of a change set: it comes before a change, and worth nothing after.
@@ -525,8 +532,9 @@ impl Wanted {
             parts.into_iter().chain(lists.iter().map(String::as_str)).chain(marks::parameter_texts(&given)).chain(told),
         );
         let place = [stack.stack_name.as_str(), &stack.place.account, &stack.place.region];
+        let update = if stack.is_drift_aware { "drift" } else { "update" };
         let name = match (kind, live) {
-            (Kind::Update, Some(live)) => marks::digest([live.id.as_str(), &live.last_operation, "update", &digest]),
+            (Kind::Update, Some(live)) => marks::digest([live.id.as_str(), &live.last_operation, update, &digest]),
             // The first change set of a stack brings its id into being, and must not change its name for that.
             (Kind::Create, _) | (Kind::Update, None) => marks::digest(place.into_iter().chain(["create", &digest])),
         };
@@ -547,6 +555,7 @@ pub fn is_as_wanted(stack: &DesiredStack, live: &LiveStack, wanted: &Wanted) -> 
     let mark = live.description.as_deref().and_then(marks::read);
     live.status.phase() == Phase::Steady
         && !stack.has_looked_up_parameters
+        && !stack.is_drift_aware
         && mark.is_some_and(|mark| mark.digest == wanted.digest)
         && wanted.given.iter().all(|(name, given)| is_given(live, name, given))
         && live.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).eq(wanted.tags.iter())

@@ -80,6 +80,8 @@ pub enum Outlook {
     Changed,
     /// It is as wanted.
     Unchanged,
+    /// It is as wanted, though it was not deployed so: that is recorded, and nothing is touched.
+    Recorded,
     /// What changes is known only once others are as wanted.
     Open,
     /// It cannot be changed.
@@ -105,6 +107,8 @@ impl Counts {
         let mut counts = Self::default();
         for change in changes {
             let count = match change.action {
+                // What is only recorded changes nothing.
+                Action::Record => continue,
                 Action::Add | Action::Import => &mut counts.add,
                 Action::Modify | Action::MayReplace | Action::Unknown => &mut counts.modify,
                 Action::Replace => &mut counts.replace,
@@ -119,7 +123,7 @@ impl Counts {
 impl Preview {
     /// Whether a deployment would do anything.
     pub fn has_changes(&self) -> bool {
-        self.stacks.iter().any(|stack| stack.outlook != Outlook::Unchanged)
+        self.stacks.iter().any(|stack| !matches!(stack.outlook, Outlook::Unchanged | Outlook::Recorded))
     }
 }
 
@@ -142,7 +146,7 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
             }
             refusals.extend(dangers(desired, stack, &seen.changes));
         }
-        if matches!(seen.outlook, Outlook::Unchanged | Outlook::Changed)
+        if matches!(seen.outlook, Outlook::Unchanged | Outlook::Recorded | Outlook::Changed)
             && let Some(live) = live
         {
             seen.guards = guards(desired, stack, live);
@@ -202,7 +206,9 @@ fn preview_of(stack: &DesiredStack, live: Option<&LiveStack>, resolution: &Resol
             let mut changes = changes::read(rows, &stack.template);
             changes::judge(&mut changes, policy_in_force(stack, Some(live)));
             let warnings = warnings(computed, &changes);
-            StackPreview { warnings, ..seen(Outlook::Changed, changes) }
+            let is_recorded = !changes.is_empty() && changes.iter().all(|change| change.action == Action::Record);
+            let outlook = if is_recorded { Outlook::Recorded } else { Outlook::Changed };
+            StackPreview { warnings, ..seen(outlook, changes) }
         }
         Some(_) | None => seen(Outlook::Open, Vec::new()),
     }

@@ -4,6 +4,7 @@
 //! what comes of it. Nothing here knows templates: the values of inputs are kept as they were written, for the schema of the
 //! template to judge. Nothing stops at the first mistake.
 
+pub mod edit;
 pub mod interpolate;
 pub mod layers;
 mod mistake;

@@ -156,6 +156,18 @@ impl Project {
         self.files.insert(name, file);
     }
 
+    /// The same project with another text in one of its environment files. Places in the old text stay what they were.
+    #[must_use]
+    pub fn with_text(&self, name: &str, text: &str) -> Self {
+        let mut project = self.clone();
+        if let Some(file) = self.files.get(name) {
+            let path = self.sources.get(file.source).path.clone();
+            let source = project.sources.add(path, text.to_owned());
+            project.files.insert(name.to_owned(), read_environment(name, source, text));
+        }
+        project
+    }
+
     /// The file behind an environment's name.
     ///
     /// # Errors

@@ -355,10 +355,24 @@ impl Templates {
         resource: &str,
         sources: &Sources,
     ) -> Option<Span> {
+        self.property_span(environment, stack, &[resource], sources)
+    }
+
+    /// Where a part of a resource of a stack's rendering begins in its template, where that can be told: the resource's name, then
+    /// what lies in it. Of what is not there, that which is nearest.
+    pub fn property_span(
+        &self,
+        environment: &Environment,
+        stack: &Stack,
+        path: &[&str],
+        sources: &Sources,
+    ) -> Option<Span> {
         let template = self.get(&stack.template.value)?;
         let arguments = self.arguments(environment, stack)?;
         let rendered = self.render_with(template, stack, &arguments, sources).ok()?;
-        let span = rendered.document.section("Resources").iter().find(|entry| entry.key == resource)?.key_span;
+        let (resource, rest) = path.split_first()?;
+        let resource = rendered.document.section("Resources").iter().find(|entry| entry.key == *resource)?;
+        let span = nearest_span(resource, rest);
         match &template.form {
             Form::Plain { .. } => Some(span),
             Form::Tera => {
@@ -389,6 +403,19 @@ impl Templates {
         let arguments = arguments(environment, stack, template, &|_| true, &mut mistakes);
         mistakes.is_empty().then_some(arguments)
     }
+}
+
+/// The key or the entry of a list that a path leads to, or comes nearest to.
+fn nearest_span(entry: &crate::environment::Entry, path: &[&str]) -> Span {
+    let (mut node, mut span) = (&entry.value, entry.key_span);
+    for part in path {
+        match (node.entry(part), node.at([*part])) {
+            (Some(entry), _) => (node, span) = (&entry.value, entry.key_span),
+            (None, Some(item)) => (node, span) = (item, item.span),
+            (None, None) => break,
+        }
+    }
+    span
 }
 
 fn text_name(template: &str) -> String {

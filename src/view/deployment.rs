@@ -75,6 +75,7 @@ fn verdict(stack: &StackPreview) -> String {
         Outlook::Changed if stack.changes.is_empty() => "changes outside of resources".to_owned(),
         Outlook::Changed => counted(Counts::of(&stack.changes)),
         Outlook::Unchanged => "no changes".to_owned(),
+        Outlook::Recorded => "no changes; what was adopted is recorded".to_owned(),
         Outlook::Open => String::new(),
         Outlook::Barred => "cannot be changed".to_owned(),
     };
@@ -104,6 +105,7 @@ fn change(change: &Change, outlook: Outlook) -> String {
     let sign = match change.action {
         Action::Add | Action::Import => '+',
         Action::Modify => '~',
+        Action::Record => '=',
         Action::MayReplace | Action::Replace => '±',
         Action::Remove => '-',
         Action::Unknown => '?',
@@ -114,6 +116,7 @@ fn change(change: &Change, outlook: Outlook) -> String {
         (None, Action::Replace) => "  replaced".to_owned(),
         (None, Action::Import) => "  taken in as it is".to_owned(),
         (None, Action::Unknown) => "  known only afterwards".to_owned(),
+        (None, Action::Record) => "  recorded as it is, and not touched".to_owned(),
         (None, Action::Add | Action::Modify | Action::Remove) => match change.instances {
             Some(Instances::Untouched) => "  no running instance is touched".to_owned(),
             Some(Instances::Rolled) => "  its instances are replaced, batch by batch".to_owned(),

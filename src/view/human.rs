@@ -37,6 +37,8 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Overview(overview) => self::overview(overview),
         Report::Differences(differences) => self::differences(differences),
         Report::Parity(parity) => super::parity::parity(parity),
+        Report::Drift(drift) => super::drift::drift(drift),
+        Report::Edits(edits) => super::drift::edits(edits),
         Report::Preview(preview) => deployment::preview(preview),
         Report::Deployed(report) => deployment::deployed(report, occasion),
         Report::Cloned(cloned) => super::clone::cloned(cloned),

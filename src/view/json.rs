@@ -21,6 +21,8 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Overview(overview) => json!({ "schema": SCHEMA, "overview": overview }),
         Report::Differences(differences) => json!({ "schema": SCHEMA, "differences": differences }),
         Report::Parity(parity) => json!({ "schema": SCHEMA, "parity": parity }),
+        Report::Drift(drift) => json!({ "schema": SCHEMA, "drift": drift }),
+        Report::Edits(edits) => json!({ "schema": SCHEMA, "edits": edits }),
         Report::Preview(preview) => json!({ "schema": SCHEMA, "plan": preview }),
         Report::Deployed(report) => json!({ "schema": SCHEMA, "deployment": report }),
         Report::Cloned(cloned) => json!({ "schema": SCHEMA, "cloned": cloned }),

@@ -3,6 +3,7 @@
 mod board;
 mod clone;
 mod deployment;
+mod drift;
 mod human;
 mod json;
 mod parity;
@@ -21,6 +22,8 @@ use crate::clone::report::{Cloned, Rehearsal};
 use crate::deploy::report::{Preview, Report as Deployed};
 use crate::destroy::report::Demolition;
 use crate::diff::Differences;
+use crate::drift::Report as Drift;
+use crate::drift::report::Edits;
 use crate::environment::Sources;
 use crate::error::Failure;
 use crate::explain::{Explanation, Overview};
@@ -55,6 +58,10 @@ pub enum Report {
     Differences(Differences),
     /// How two environments compare that run.
     Parity(Parity),
+    /// What has drifted.
+    Drift(Drift),
+    /// What was decided about drift, in files.
+    Edits(Edits),
     /// What flows between stacks.
     Graph(Graph),
     /// What a deployment would do.

@@ -1,0 +1,139 @@
+//! `drift`: what was changed past CloudFormation, and what is decided about it.
+
+mod edits;
+mod revert;
+
+use std::collections::BTreeMap;
+
+use crate::aws::{self, Clients};
+use crate::cli::{Common, Drift};
+use crate::commands::cloud::{Telling, arrive, block_on, drive, pace};
+use crate::commands::deploy::{Wanted, expected, places, reached, wanted};
+use crate::commands::lines::Written;
+use crate::commands::{Done, Ended, today};
+use crate::deploy::changes::PropertyChange;
+use crate::deploy::{Desired, DesiredStack};
+use crate::drift::adopt::Said;
+use crate::drift::judge::Known;
+use crate::drift::observe::Detector;
+use crate::drift::{Asked, Finding, Reason, Report as DriftReport, Step, World, apply, judge, plan};
+use crate::error::{Exit, Failure};
+use crate::operation::{Operation, Plan};
+use crate::view::{Afterwards, Report, View};
+
+/// A detection as an operation.
+struct Looking<'a> {
+    detector: &'a Detector<'a>,
+}
+
+impl Operation for Looking<'_> {
+    type World = World;
+    type Step = Step;
+    type Reason = Reason;
+    type Fault = aws::Fault;
+
+    async fn observe(&self) -> Result<World, aws::Fault> {
+        self.detector.observe().await
+    }
+
+    fn plan(&self, _first: &World, now: &World) -> Plan<Step, Reason> {
+        plan::plan(now)
+    }
+
+    async fn apply(&self, step: &Step) -> Result<(), aws::Fault> {
+        apply::apply(self.detector, step).await
+    }
+}
+
+pub(super) fn run(common: &Common, request: &Drift, view: View) -> Ended {
+    if let Some(path) = &request.ignore {
+        return edits::ignore(common, request, path);
+    }
+    if let Some(asked) = &request.adopt {
+        return edits::adopt(common, request, asked, view);
+    }
+    if let Some(asked) = &request.revert {
+        return revert::revert(common, request, asked, view);
+    }
+    show(common, request, view)
+}
+
+fn show(common: &Common, request: &Drift, view: View) -> Ended {
+    let wanted = wanted(common, &request.environment, &request.stacks)?;
+    let clients = reached(common, &wanted.written.project.root, &wanted.desired)?;
+    let seen = block_on(detect(&wanted.desired, &clients, view))?.map_err(Failure::of_looking)?;
+    let report = report(&wanted, &seen);
+    let exit = match (report.has_unread(), report.has_drift()) {
+        (true, _) => Exit::CouldNotCheck,
+        (false, true) => Exit::Differences,
+        (false, false) => Exit::Done,
+    };
+    Ok(Done { report: Report::Drift(report), sources: wanted.written.project.sources, exit })
+}
+
+/// Has all stacks compared at once.
+async fn detect(desired: &Desired, clients: &Clients, view: View) -> Result<World, Failure> {
+    arrive(&desired.environment, &places(desired), clients, view).await?;
+    let asked: Vec<Asked> = desired.stacks.iter().map(asked).collect();
+    let detector = Detector::new(clients, &asked);
+    let telling = Telling {
+        what: format!("the drift detection of `{}`", desired.environment),
+        hint: &|_| None,
+        pace: pace(clients),
+        expected: desired.stacks.iter().map(expected).collect(),
+        afterwards: Afterwards::Goes,
+    };
+    Ok(drive(&Looking { detector: &detector }, view, &telling).await?.now)
+}
+
+fn asked(stack: &DesiredStack) -> Asked {
+    Asked { label: stack.name.clone(), stack_name: stack.stack_name.clone(), place: stack.place.clone() }
+}
+
+/// What was seen, judged, each difference with its place.
+fn report(wanted: &Wanted, seen: &World) -> DriftReport {
+    let Wanted { written, desired } = wanted;
+    let labels: Vec<String> = desired.stacks.iter().map(|stack| stack.name.clone()).collect();
+    let said: BTreeMap<String, Said> = desired
+        .stacks
+        .iter()
+        .map(|stack| {
+            let live = seen.stacks.get(&stack.name).map(|seen| seen.parameters.clone()).unwrap_or_default();
+            (stack.name.clone(), Said::new(&stack.template, &stack.parameters, &live))
+        })
+        .collect();
+    let known = Known {
+        environment: &desired.environment,
+        stacks: &labels,
+        said: &said,
+        ignores: &written.environment.drift_ignores,
+        sources: &written.project.sources,
+        today: today(),
+    };
+    let mut report = judge(seen, &known);
+    locate(written, &mut report.findings);
+    report
+}
+
+/// Adds to every difference the value behind it, or the template's line.
+fn locate(written: &Written, findings: &mut [Finding]) {
+    let mut known = BTreeMap::new();
+    for finding in findings {
+        let behind = known.entry(finding.stack.clone()).or_insert_with(|| written.behind(&finding.stack));
+        let argument = finding.property.as_ref().and_then(|property| {
+            let change = PropertyChange {
+                path: property.clone(),
+                before: finding.actual.clone(),
+                after: finding.expected.clone(),
+                replaces: false,
+                cause: None,
+                place: None,
+            };
+            behind.as_ref()?.argument(&finding.resource, &change)
+        });
+        finding.place = match argument {
+            Some(argument) => Some(written.project.sources.place(argument.node.span)),
+            None => written.property(&finding.stack, &finding.resource, finding.property.as_deref()),
+        };
+    }
+}

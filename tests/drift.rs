@@ -1,0 +1,491 @@
+//! `drift`: what was changed past CloudFormation is found, told with its line, and decided about. Hands from outside make the
+//! changes, by the services' own APIs.
+
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use crate::support::cloud::Cloud;
+use crate::support::{Ran, Scenario};
+
+const ENVIRONMENT: &str = r#"project: demo
+account: "111111111111"
+region: eu-west-1
+stacks:
+  data:
+    values:
+      class: db.t4g.small # small is enough
+      retention: 7
+  web:
+    values: {topic: papers, idle: 60, size: {min: 1, max: 4}}
+"#;
+
+const DATA_INPUTS: &str = r"type: object
+properties:
+  class: {type: string, default: db.t4g.micro, description: The class}
+  retention: {type: integer, default: 1, description: Days that backups are kept}
+  storage: {type: integer, default: 20, description: GiB}
+";
+
+const DATA: &str = r#"Resources:
+  Vpc: {Type: AWS::EC2::VPC, Properties: {CidrBlock: 10.0.0.0/16}}
+  Access:
+    Type: AWS::EC2::SecurityGroup
+    Properties:
+      GroupDescription: access
+      VpcId: !Ref Vpc
+      SecurityGroupIngress: [{IpProtocol: tcp, FromPort: 443, ToPort: 443, CidrIp: 10.0.0.0/8}]
+  Database:
+    Type: AWS::RDS::DBInstance
+    DeletionPolicy: Delete
+    UpdateReplacePolicy: Delete
+    Properties:
+      Engine: postgres
+      EngineVersion: "16.3"
+      DBInstanceClass: {{ class }}
+      AllocatedStorage: "{{ storage }}"
+      MaxAllocatedStorage: 100
+      StorageType: gp3
+      StorageEncrypted: true
+      MasterUsername: master
+      ManageMasterUserPassword: true
+      BackupRetentionPeriod: {{ retention }}
+      PreferredMaintenanceWindow: sun:0{{ retention }}:00-sun:0{{ retention }}:30
+      VPCSecurityGroups: [!Ref Access]
+Outputs:
+  VpcId: {Value: !Ref Vpc}
+"#;
+
+const WEB_INPUTS: &str = r"type: object
+required: [topic]
+properties:
+  topic: {type: string, description: What the topic is called}
+  idle: {type: integer, description: Seconds, x-parameter: Idle}
+  size:
+    type: object
+    description: How many
+    properties: {min: {type: integer}, max: {type: integer}}
+";
+
+const WEB: &str = r#"Parameters:
+  Idle: {Type: Number}
+Resources:
+  Topic:
+    Type: AWS::SNS::Topic
+    Properties:
+      DisplayName: {{ topic }} of {{ size.min }}
+  Queue:
+    Type: AWS::SQS::Queue
+    Properties: {VisibilityTimeout: !Ref Idle, MessageRetentionPeriod: {{ size.max * 3600 }}}
+"#;
+
+fn scenario() -> Scenario {
+    Scenario::empty()
+        .file("environments/lab.yaml", ENVIRONMENT)
+        .file("templates/data/inputs.yaml", DATA_INPUTS)
+        .file("templates/data/stack.yaml", DATA)
+        .file("templates/web/inputs.yaml", WEB_INPUTS)
+        .file("templates/web/stack.yaml", WEB)
+}
+
+fn deployed(scenario: Scenario) -> Cloud {
+    let cloud = Cloud::with(scenario, &["--page-size", "2", "--pace", "auto"]);
+    cloud.ends("deploy lab --yes", 0);
+    cloud.come_to_rest();
+    cloud
+}
+
+/// What somebody changes past CloudFormation.
+fn touch(cloud: &Cloud, stack: &str, resource: &str, change: &Value) -> String {
+    let mut body = json!({"account": "111111111111", "region": "eu-west-1", "stack": format!("demo-lab-{stack}"), "logical_id": resource});
+    body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    cloud.control("touch", &body.to_string())["physical_id"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The database is changed by RDS's own API.
+fn modify_database(cloud: &Cloud, name: &str, value: &str) {
+    let id = touch(cloud, "data", "Database", &json!({"set": {}}));
+    let parameters = [("DBInstanceIdentifier", id.as_str()), (name, value), ("ApplyImmediately", "true")];
+    cloud.by_hand_in(["111111111111", "eu-west-1"], ["rds", "2014-10-31"], "ModifyDBInstance", &parameters);
+    cloud.come_to_rest();
+}
+
+fn findings(ran: &Ran) -> Vec<String> {
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let rows = report["drift"]["findings"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap_or("nothing").to_owned();
+    rows.map(|row| {
+        let settled = row["settled"]["settled"].as_str().map(|it| format!(", {it}")).unwrap_or_default();
+        format!(
+            "{}/{}/{} {} → {}: {}{settled}",
+            text(&row["stack"]),
+            text(&row["resource"]),
+            text(&row["property"]),
+            text(&row["expected"]),
+            text(&row["actual"]),
+            text(&row["class"]),
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn what_nobody_touched_has_no_drift() {
+    let cloud = deployed(scenario());
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab: no drift; 5 resources in sync, in 2 stacks
+    "#]]);
+}
+
+#[test]
+fn every_difference_is_told_with_the_line_that_decides_it() {
+    let cloud = deployed(scenario());
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    modify_database(&cloud, "BackupRetentionPeriod", "3");
+    touch(&cloud, "web", "Queue", &json!({"set": {"VisibilityTimeout": 90}}));
+    touch(&cloud, "web", "Topic", &json!({"delete": true}));
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 4
+        -- stdout
+        data
+          ~ Database  AWS::RDS::DBInstance
+              BackupRetentionPeriod  7 → 3   environments/lab.yaml:8:18
+                  changed by hand: past CloudFormation, since the last deployment
+              DBInstanceClass  db.t4g.small → db.t4g.large   environments/lab.yaml:7:14
+                  changed by hand: past CloudFormation, since the last deployment
+        web
+          ~ Queue  AWS::SQS::Queue
+              VisibilityTimeout  60 → 90   environments/lab.yaml:10:35
+                  changed by hand: past CloudFormation, since the last deployment
+          - Topic  AWS::SNS::Topic   templates/web/stack.yaml:4:3
+                  deleted: it is not there any more, and no operation of its stack deleted it
+
+        lab: 4 differences; 2 resources in sync, in 2 stacks
+        hint: keep it: `greenroom drift lab --adopt data/Database/BackupRetentionPeriod`
+        hint: undo it: `greenroom drift lab --revert data/Database`
+        hint: let it be: `greenroom drift lab --ignore data/Database/BackupRetentionPeriod --until DATE --because TEXT`
+    "#]]);
+}
+
+/// The summary of a stack has been seen to say "in sync" of one whose resources are not (coverage roadmap, 2283).
+#[test]
+fn the_summary_of_a_stack_is_never_believed() {
+    let cloud = deployed(scenario());
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    cloud.control("faults", r#"[{"effect": "hide_drift"}]"#);
+    let ran = cloud.ends("drift lab --format json", 4);
+    assert_eq!(findings(&ran), ["data/Database/DBInstanceClass db.t4g.small → db.t4g.large: changed_by_hand"]);
+}
+
+#[test]
+fn what_could_not_be_read_is_never_fine() {
+    let cloud = deployed(scenario());
+    cloud.control("faults", r#"[{"logical_id": "Queue", "effect": "unreadable"}]"#);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 6
+        -- stdout
+        could not be read
+          web/Queue  AWS::SQS::Queue  Failed to detect drift on resource(s) [Queue]
+
+        lab: 1 unread; 4 resources in sync, in 2 stacks
+        hint: let it be: `greenroom drift lab --ignore web/Queue --until DATE --because TEXT`
+    "#]]);
+}
+
+const LAB: &str = "environments/lab.yaml";
+
+/// The lines of a file that an edit took out and put in.
+fn edited(cloud: &Cloud, path: &str, before: &str) -> Vec<String> {
+    let after = cloud.scenario.read(path);
+    let lines = |text: &str| text.split_inclusive('\n').map(str::to_owned).collect::<Vec<_>>();
+    let (old, new) = (lines(before), lines(&after));
+    let gone = old.iter().filter(|line| !new.contains(line)).map(|line| format!("-{line}"));
+    let come = new.iter().filter(|line| !old.contains(line)).map(|line| format!("+{line}"));
+    gone.chain(come).collect()
+}
+
+#[test]
+fn a_difference_is_ignored_by_a_line_in_the_file_until_its_day() {
+    let cloud = deployed(scenario());
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    let decide = |rest: &[&str]| {
+        let line = ["drift", "lab", "--ignore", "data/Database/DBInstanceClass", "--until", "2026-12-01", "--because"];
+        cloud.scenario.run(line.iter().chain(rest).copied())
+    };
+    decide(&["a sale, until Monday"]).expect(expect![[r#"
+        exit 0
+        -- stdout
+        environments/lab.yaml
+           11 + drift:
+           12 +   ignore:
+           13 +     - {path: data/Database/DBInstanceClass, because: "a sale, until Monday", until: 2026-12-01}
+        `data/Database/DBInstanceClass` is ignored until 2026-12-01
+    "#]]);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        needs no decision
+          data/Database/DBInstanceClass  db.t4g.small → db.t4g.large  ignored until 2026-12-01, 6 days left (environments/lab.yaml:13:14): a sale, until Monday
+
+        lab: 1 without need of a decision; 4 resources in sync, in 2 stacks
+    "#]]);
+    decide(&["a sale, until Tuesday"]).expect(expect![[r#"
+        exit 0
+        -- stdout
+        environments/lab.yaml
+           13 -     - {path: data/Database/DBInstanceClass, because: "a sale, until Monday", until: 2026-12-01}
+           13 +     - {path: data/Database/DBInstanceClass, because: "a sale, until Tuesday", until: 2026-12-01}
+        `data/Database/DBInstanceClass` is ignored until 2026-12-01
+    "#]]);
+}
+
+#[test]
+fn an_exception_that_is_over_says_nothing_and_is_told() {
+    let ignore = "drift:\n  ignore:\n    - {path: data/Database, because: a sale, until: 2026-11-24}\n    - {path: web/Queue, because: over, until: 2026-11-01}\n";
+    let cloud = deployed(scenario().file(LAB, format!("{ENVIRONMENT}{ignore}")));
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 4
+        -- stdout
+        data
+          ~ Database  AWS::RDS::DBInstance
+              DBInstanceClass  db.t4g.small → db.t4g.large   environments/lab.yaml:7:14
+                  changed by hand: past CloudFormation, since the last deployment
+                  `data/Database` was ignored until 2026-11-24, and is no longer (environments/lab.yaml:13:14)
+
+        lab: 1 difference; 4 resources in sync, in 2 stacks
+        warning: `web/Queue` was ignored until 2026-11-01, and is no longer (environments/lab.yaml:14:14)
+        hint: keep it: `greenroom drift lab --adopt data/Database/DBInstanceClass`
+        hint: undo it: `greenroom drift lab --revert data/Database`
+        hint: let it be: `greenroom drift lab --ignore data/Database/DBInstanceClass --until DATE --because TEXT`
+    "#]]);
+}
+
+#[test]
+fn an_exception_that_means_nothing_is_refused() {
+    let scenario = scenario();
+    for rest in [
+        ["dta/Database", "2027-06-30", "x"],
+        ["data/Databse", "2027-06-30", "x"],
+        ["data/Database", "2027-06-31", "x"],
+        ["data/Database", "2026-11-24", "x"],
+        ["data/Database", "2027-06-30", " "],
+    ] {
+        let [path, until, because] = rest;
+        let ran = scenario.run(["drift", "lab", "--local", "--ignore", path, "--until", until, "--because", because]);
+        assert_eq!(ran.code, Some(2), "{ran}");
+    }
+    assert_eq!(scenario.read(LAB), ENVIRONMENT);
+}
+
+#[test]
+fn what_is_right_is_adopted_in_the_right_line() {
+    let cloud = deployed(scenario());
+    modify_database(&cloud, "BackupRetentionPeriod", "9");
+    touch(&cloud, "web", "Queue", &json!({"set": {"VisibilityTimeout": 90}}));
+    cloud.run("drift lab --adopt").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        environments/lab.yaml
+            8 -       retention: 7
+            8 +       retention: 9
+           10 -     values: {topic: papers, idle: 60, size: {min: 1, max: 4}}
+           10 +     values: {topic: papers, idle: 90, size: {min: 1, max: 4}}
+        `data/Database/BackupRetentionPeriod` is 9 in the files now, as it runs
+        `web/Queue/VisibilityTimeout` is 90 in the files now, as it runs
+        also changes here
+          lab  data/Database/PreferredMaintenanceWindow  sun:07:00-sun:07:30 → sun:09:00-sun:09:30
+    "#]]);
+    let lines = edited(&cloud, LAB, ENVIRONMENT);
+    assert_eq!(lines, ["-      retention: 7\n", "-    values: {topic: papers, idle: 60, size: {min: 1, max: 4}}\n", "+      retention: 9\n", "+    values: {topic: papers, idle: 90, size: {min: 1, max: 4}}\n"]);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        needs no decision
+          data/Database/BackupRetentionPeriod  7 → 9    adopted: the files say so, and the next deployment records it
+          web/Queue/VisibilityTimeout          60 → 90  adopted: the files say so, and the next deployment records it
+
+        lab: 2 without need of a decision; 3 resources in sync, in 2 stacks
+    "#]]);
+}
+
+#[test]
+fn a_value_that_only_the_template_says_is_written_into_the_environments_own_file() {
+    let cloud = deployed(scenario());
+    modify_database(&cloud, "AllocatedStorage", "50");
+    cloud.ends("drift lab --adopt data/Database/AllocatedStorage", 0);
+    assert_eq!(edited(&cloud, LAB, ENVIRONMENT), ["+      storage: 50\n"]);
+}
+
+#[test]
+fn what_the_template_works_out_is_refused_with_its_line() {
+    let cloud = deployed(scenario());
+    touch(&cloud, "web", "Queue", &json!({"set": {"MessageRetentionPeriod": 5000}}));
+    touch(&cloud, "web", "Topic", &json!({"delete": true}));
+    cloud.run("drift lab --adopt web/Topic").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: `lab` cannot adopt all of it, so no file was touched
+          `web/Topic` is gone: a template says what there is (templates/web/stack.yaml:4:3)
+
+        hint: name what to adopt: `--adopt STACK/RESOURCE/PROPERTY`; change the template for the rest, or `--revert` it
+    "#]]);
+    cloud.run("drift lab --adopt web").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: `lab` cannot adopt all of it, so no file was touched
+          `web/Queue/MessageRetentionPeriod`: the template makes it, and no single value of the environment would make it `5000` (templates/web/stack.yaml:10:48)
+          `web/Topic` is gone: a template says what there is (templates/web/stack.yaml:4:3)
+
+        hint: name what to adopt: `--adopt STACK/RESOURCE/PROPERTY`; change the template for the rest, or `--revert` it
+    "#]]);
+    assert_eq!(cloud.scenario.read(LAB), ENVIRONMENT);
+}
+
+const TWIN: &str = "inherits: lab\naccount: \"222222222222\" # its own\nstacks: {web: {values: {idle: 30}}}\n";
+
+#[test]
+fn others_that_inherit_are_told_and_can_be_kept_as_they_are() {
+    let cloud = deployed(scenario().file("environments/twin.yaml", TWIN));
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    cloud.run("drift lab --adopt --dry-run").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        environments/lab.yaml
+            7 -       class: db.t4g.small # small is enough
+            7 +       class: db.t4g.large # small is enough
+        `data/Database/DBInstanceClass` is db.t4g.large in the files now, as it runs
+        also changes where this environment is inherited
+          twin  data/Database/DBInstanceClass  db.t4g.small → db.t4g.large
+        hint: `--pin-others` keeps those as they are
+        nothing was written
+    "#]]);
+    cloud.run("drift lab --adopt --pin-others").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        environments/lab.yaml
+            7 -       class: db.t4g.small # small is enough
+            7 +       class: db.t4g.large # small is enough
+        environments/twin.yaml
+            3 - stacks: {web: {values: {idle: 30}}}
+            3 + stacks: {web: {values: {idle: 30}}, data: {values: {class: db.t4g.small}}}
+        `data/Database/DBInstanceClass` is db.t4g.large in the files now, as it runs
+    "#]]);
+}
+
+#[test]
+fn what_is_undone_is_shown_agreed_to_and_proved() {
+    let cloud = deployed(scenario());
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    touch(&cloud, "web", "Topic", &json!({"delete": true}));
+    let before = cloud.state();
+    cloud.run("drift lab --revert --dry-run").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        data                                                         modify 1
+          ~ Database  AWS::RDS::DBInstance
+              DBInstanceClass  db.t4g.large → db.t4g.small    environments/lab.yaml:7:14
+        web                                                          add 1
+          + Topic  AWS::SNS::Topic
+
+        1 to add, 1 to modify, 0 to replace, 0 to remove
+    "#]]);
+    cloud.run("drift lab --revert").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: this needs a confirmation, and there is no terminal to ask on
+
+        hint: `--yes` answers it
+    "#]]);
+    assert_eq!(cloud.state(), before);
+    cloud.run("drift lab --revert --yes").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        `data/Database/DBInstanceClass` is as the files say again
+        `web/Topic` is as the files say again
+        lab: no drift; 5 resources in sync, in 2 stacks
+    "#]]);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab: no drift; 5 resources in sync, in 2 stacks
+    "#]]);
+    cloud.run("plan lab --exit-code").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        data                                                         no changes
+        web                                                          no changes
+
+        0 to add, 0 to modify, 0 to replace, 0 to remove
+    "#]]);
+}
+
+/// A change set against drift undoes all of it: what is ignored in the same stack would go with what is not.
+#[test]
+fn nothing_is_undone_that_nobody_named() {
+    let ignore = "drift:\n  ignore:\n    - {path: web/Topic, because: on purpose, until: 2027-06-30}\n";
+    let cloud = deployed(scenario().file(LAB, format!("{ENVIRONMENT}{ignore}")));
+    touch(&cloud, "web", "Topic", &json!({"set": {"DisplayName": "other"}}));
+    touch(&cloud, "web", "Queue", &json!({"set": {"VisibilityTimeout": 90}}));
+    let before = cloud.state();
+    cloud.run("drift lab --revert --yes").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: the drift of `lab` cannot be undone like this
+          `web/Topic/DisplayName` would be undone too, which is ignored until 2027-06-30
+
+        hint: a change set undoes all drift of its stack: name what else may go, `--revert STACK/RESOURCE`
+        hint: `greenroom plan lab` shows changes of the files that wait to be deployed
+    "#]]);
+    assert_eq!(cloud.state(), before);
+    cloud.ends("drift lab --revert web/Topic web/Queue --yes", 0);
+    cloud.ends("drift lab", 0);
+}
+
+/// The service shows changes that are none, even replacements (coverage roadmap, 2505 and 2559).
+#[test]
+fn a_phantom_change_is_never_carried_out() {
+    let cloud = deployed(scenario());
+    touch(&cloud, "web", "Queue", &json!({"set": {"VisibilityTimeout": 90}}));
+    let before = cloud.state();
+    for replaces in ["false", "true"] {
+        cloud.control("faults", &format!(r#"[{{"logical_id": "Topic", "effect": {{"phantom_change": {{"replaces": {replaces}}}}}}}]"#));
+        let ran = cloud.ends("drift lab --revert --yes", 3);
+        assert!(ran.stderr.contains("web/Topic"), "{ran}");
+    }
+    cloud.control("faults", "[]");
+    assert_eq!(cloud.state(), before);
+}
+
+#[test]
+fn a_database_that_is_gone_is_made_again_only_by_name() {
+    let cloud = deployed(scenario());
+    touch(&cloud, "data", "Database", &json!({"delete": true}));
+    cloud.run("drift lab --revert --yes").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: `data/Database` was deleted with all it held, and would be made again with nothing in it
+
+        hint: restore a snapshot, or name it to have an empty one: `--revert data/Database`
+    "#]]);
+}
+
+#[test]
+fn a_revert_that_would_replace_is_refused() {
+    let cloud = deployed(scenario());
+    touch(&cloud, "data", "Database", &json!({"set": {"StorageEncrypted": false}}));
+    let before = cloud.state();
+    cloud.run("drift lab --revert --yes").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: the drift of `lab` cannot be undone like this
+          `data/Database` would be replaced or removed, and no drift is undone at that price
+          `data/Database` holds data and would be replaced by an EMPTY database; the old one is DELETED with all it holds
+
+        hint: undo that change, or allow it: `--allow-replacement data/Database`
+        hint: a change set undoes all drift of its stack: name what else may go, `--revert STACK/RESOURCE`
+        hint: `greenroom plan lab` shows changes of the files that wait to be deployed
+    "#]]);
+    assert_eq!(cloud.state(), before);
+}
