@@ -24,6 +24,7 @@ mod messages;
 mod parity;
 mod properties;
 mod readme;
+mod recover;
 mod render;
 mod schema;
 mod shipped;
