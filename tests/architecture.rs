@@ -45,11 +45,27 @@ const RULES: &[(&str, &[&str], &str)] = &[
         &["deploy", "environment", "template"],
         "what is wanted is data; it is brought up by what brings up everything",
     ),
+    (
+        "cancel",
+        &["aws", "deploy", "operation"],
+        "what stops is what was deployed; it shares the nouns and the looks of `deploy`",
+    ),
+    (
+        "recover",
+        &["aws", "deploy", "operation"],
+        "what is stuck was deployed; it shares the nouns and the looks of `deploy`",
+    ),
+    (
+        "log",
+        &["aws", "deploy", "environment"],
+        "what happened is read by the looks of `deploy`, and told without a decision",
+    ),
     ("status", &["deploy", "environment"], "a status is what a look of `deploy` shows"),
     ("cli", &[], "what was typed is not yet what was meant"),
     (
         "view",
         &[
+            "cancel",
             "check",
             "clone",
             "deploy",
@@ -59,8 +75,10 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "environment",
             "error",
             "explain",
+            "log",
             "operation",
             "parity",
+            "recover",
             "status",
             "template",
         ],
@@ -71,6 +89,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
         &[
             "aws",
             "bootstrap",
+            "cancel",
             "check",
             "cli",
             "clone",
@@ -81,8 +100,10 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "environment",
             "error",
             "explain",
+            "log",
             "operation",
             "parity",
+            "recover",
             "simulator",
             "status",
             "template",
@@ -173,7 +194,7 @@ fn only_the_view_and_main_print() {
 #[test]
 fn only_looking_and_acting_reach_the_cloud() {
     let reaching = ["aws_sdk", "crate::aws", "Clients"];
-    for module in ["clone", "deploy", "destroy", "drift", "parity", "status"] {
+    for module in ["cancel", "clone", "deploy", "destroy", "drift", "log", "parity", "recover", "status"] {
         for path in rust_files(&root().join("src").join(module)) {
             let may = path.ends_with("observe.rs") || path.ends_with("apply.rs");
             let text = fs::read_to_string(&path).expect("a readable file");

@@ -32,6 +32,57 @@ pub struct World {
     pub exports: BTreeMap<(String, String, String), String>,
     /// What became of looking for the buckets of templates that no call can carry, by their names.
     pub buckets: BTreeMap<String, BucketStanding>,
+    /// What is in buckets that may have to be emptied, by their names, as far as it was asked for.
+    pub contents: BTreeMap<String, Contents>,
+    /// How many deletions of a stack this run has seen fail, by the labels of stacks.
+    pub failed_deletions: BTreeMap<String, usize>,
+}
+
+/// What is in a bucket: all versions of objects, and what marks them as deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Contents {
+    /// Versions of objects, as far as they were counted.
+    pub versions: usize,
+    /// Delete markers, as far as they were counted.
+    pub markers: usize,
+    /// The bytes of those versions.
+    pub bytes: u64,
+    /// Whether there is more than was counted.
+    pub is_more: bool,
+    /// What is listed first; another round finds something else there.
+    #[serde(skip)]
+    pub next: String,
+}
+
+impl Contents {
+    /// Whether the bucket can be deleted.
+    pub fn is_empty(&self) -> bool {
+        self.versions == 0 && self.markers == 0
+    }
+}
+
+impl std::fmt::Display for Contents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let more = if self.is_more { "more than " } else { "" };
+        write!(f, "{more}{}, {}", plural(self.versions, "object version"), size(self.bytes))?;
+        if self.markers > 0 { write!(f, ", {}", plural(self.markers, "delete marker")) } else { Ok(()) }
+    }
+}
+
+/// `12 bytes`, `3.4 KiB`, `1.2 GiB`.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut tenths = bytes.saturating_mul(10) / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
 /// What is known of a bucket that something should be put into.
@@ -89,6 +140,8 @@ pub struct LiveStack {
     pub deleted: Option<Timestamp>,
     /// What identifies its last operation: another operation has another. Making a change set is none.
     pub last_operation: String,
+    /// The ARN of the change set that was executed last.
+    pub executed_change_set: Option<String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
     /// Its parameters; of those with `NoEcho`, only [`HIDDEN`].
@@ -133,6 +186,8 @@ pub struct LiveResource {
     pub reason: Option<String>,
     /// What the deployed template says of its deletion.
     pub deletion_policy: Option<String>,
+    /// The storage that the deployed template gives it, in GiB, where it says so.
+    pub storage_gib: Option<u64>,
 }
 
 impl LiveResource {
@@ -412,6 +467,10 @@ pub struct StackEvent {
     pub status: String,
     /// Why.
     pub reason: Option<String>,
+    /// The id of the operation that it belongs to; a rollback has one of its own.
+    pub operation: Option<String>,
+    /// The token that the caller gave the operation, if any.
+    pub token: Option<String>,
 }
 
 /// A stack that is a resource of another, as far as it tells why that one failed.
@@ -463,7 +522,7 @@ impl StackEvent {
     }
 
     /// A failure that is not merely the echo of another.
-    fn is_cause(&self) -> bool {
+    pub fn is_cause(&self) -> bool {
         let is_echo = |reason: &str| reason.starts_with("Resource ") && reason.ends_with(" cancelled");
         self.status.ends_with("_FAILED") && !self.reason.as_deref().is_some_and(is_echo)
     }
@@ -573,6 +632,15 @@ impl LiveStack {
             kind: Some(cause.kind.clone()),
             reason: cause.reason.clone(),
         }
+    }
+
+    /// Why what the last operation did could not be undone: the first failure on the way back.
+    pub fn rollback_failure(&self) -> FirstFailure {
+        let turns = |event: &StackEvent| event.is_about(self) && event.status.ends_with("ROLLBACK_IN_PROGRESS");
+        let back = self.events.iter().rposition(turns).unwrap_or_default();
+        let events = self.events.get(back..).unwrap_or_default().to_vec();
+        Self { events, id: self.id.clone(), status_reason: self.status_reason.clone(), ..Self::default() }
+            .first_failure()
     }
 
     /// What the stack says where no resource has failed.

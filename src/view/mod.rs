@@ -1,12 +1,15 @@
 //! The only code that prints. Results go to stdout, once, at the end; everything else goes to stderr.
 
 mod board;
+mod cancel;
 mod clone;
 mod deployment;
 mod drift;
 mod human;
 mod json;
+mod log;
 mod parity;
+mod recover;
 mod snippet;
 mod table;
 mod watch;
@@ -17,6 +20,7 @@ pub use board::{Afterwards, Board, End};
 pub use table::Expected;
 pub use watch::Watch;
 
+use crate::cancel::report::Cancellation;
 use crate::check::Findings;
 use crate::clone::report::{Cloned, Rehearsal};
 use crate::deploy::report::{Preview, Report as Deployed};
@@ -27,8 +31,10 @@ use crate::drift::report::Edits;
 use crate::environment::Sources;
 use crate::error::Failure;
 use crate::explain::{Explanation, Overview};
+use crate::log::Log;
 use crate::operation::Event;
 use crate::parity::Parity;
+use crate::recover::report::{Diagnosis, Recovery};
 use crate::status::Status;
 use crate::template::wiring::Flow;
 
@@ -74,6 +80,14 @@ pub enum Report {
     Rehearsal(Rehearsal),
     /// What goes, or went, with an environment.
     Demolition(Demolition),
+    /// What stops, or stopped.
+    Cancellation(Cancellation),
+    /// What is stuck.
+    Diagnosis(Diagnosis),
+    /// What was freed.
+    Recovery(Recovery),
+    /// What happened.
+    Log(Log),
     /// Environments as they are.
     Status(Vec<Status>),
 }
@@ -199,6 +213,24 @@ impl View {
         let text = match self.style {
             Style::Human => deployment::demolition(demolition),
             Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "demolition": demolition })),
+        };
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+
+    /// Prints what would stop, before it is agreed to.
+    pub fn cancellation(&self, cancellation: &Cancellation) {
+        let text = match self.style {
+            Style::Human => cancel::cancellation(cancellation),
+            Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "cancellation": cancellation })),
+        };
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+
+    /// Prints what is stuck, before a way is chosen.
+    pub fn diagnosis(&self, diagnosis: &Diagnosis) {
+        let text = match self.style {
+            Style::Human => format!("{}\n", recover::diagnosis(diagnosis)),
+            Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "diagnosis": diagnosis })),
         };
         let _ = anstream::stderr().write_all(text.as_bytes());
     }
