@@ -53,6 +53,8 @@
 //! | what is cleared away of a run that is refused or fails | [`deploy::leftovers`] |
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
 //! | what exactly was approved | [`operation::Approval`] |
+//! | what does a sealed plan hold, and which file is one | [`deploy::seal`] |
+//! | has anything moved since it was sealed | [`deploy::moved`] |
 //! | which snapshot is cloned, and by which way it travels | [`clone::snapshot`] |
 //! | what must a twin have in common with its source | [`clone::frozen`] |
 //! | how long is too long | [`operation::Pace`] |

@@ -24,6 +24,7 @@ mod properties;
 mod readme;
 mod render;
 mod schema;
+mod sealed;
 mod shipped;
 mod simulation;
 mod support;

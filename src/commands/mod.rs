@@ -16,6 +16,7 @@ mod lines;
 mod local;
 mod render;
 mod schema;
+mod sealed;
 mod simulate;
 mod status;
 mod writing;

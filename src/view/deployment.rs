@@ -14,6 +14,7 @@ use crate::destroy::report::{Demolition, StackDemolition};
 use crate::operation::{Event, Statement};
 use crate::status::watch::{Change as Seen, What};
 use crate::status::{StackState, Status};
+use crate::view::SealedPlan;
 use crate::view::human::{Occasion, columns, plural};
 
 /// The width of the column of stacks in a line of progress: names are known only one by one.
@@ -49,6 +50,31 @@ pub(super) fn preview(preview: &Preview) -> String {
     }
     text
 }
+
+/// A plan with all that it lets happen, and where it lies.
+pub(super) fn sealed(sealed: &SealedPlan) -> String {
+    let mut text = preview(&sealed.preview);
+    for stack in sealed.preview.stacks.iter().filter(|stack| !stack.possible.is_empty()) {
+        let _ =
+            writeln!(text, "\n{} waits: what its change will be is estimated, and it may do no more than", stack.stack);
+        for change in &stack.possible {
+            let properties: Vec<&str> = change.properties.iter().map(|property| property.path.as_str()).collect();
+            let what = match change.action {
+                Action::Replace => "replace",
+                Action::MayReplace => "change or replace",
+                Action::Add | Action::Modify | Action::Remove | Action::Import | Action::Unknown => "change",
+            };
+            let _ = writeln!(text, "  ? {what} {}  {}  ({})", change.resource, change.kind, properties.join(", "));
+        }
+    }
+    let expires = sealed.expires.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let digest = sealed.digest.get(..SHOWN_DIGEST_CHARACTERS).unwrap_or(&sealed.digest);
+    let _ = writeln!(text, "\nsealed in {} until {expires}, digest {digest}", sealed.file);
+    text
+}
+
+/// How much of a digest is shown: enough to tell two seals apart by eye.
+const SHOWN_DIGEST_CHARACTERS: usize = 12;
 
 fn stack_preview(stack: &StackPreview) -> String {
     let name = &stack.stack;

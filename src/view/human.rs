@@ -38,6 +38,7 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Differences(differences) => self::differences(differences),
         Report::Parity(parity) => super::parity::parity(parity),
         Report::Preview(preview) => deployment::preview(preview),
+        Report::Sealed(sealed) => deployment::sealed(sealed),
         Report::Deployed(report) => deployment::deployed(report, occasion),
         Report::Cloned(cloned) => super::clone::cloned(cloned),
         Report::Rehearsal(rehearsal) => super::clone::rehearsal(rehearsal),

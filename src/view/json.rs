@@ -22,6 +22,11 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Differences(differences) => json!({ "schema": SCHEMA, "differences": differences }),
         Report::Parity(parity) => json!({ "schema": SCHEMA, "parity": parity }),
         Report::Preview(preview) => json!({ "schema": SCHEMA, "plan": preview }),
+        Report::Sealed(sealed) => json!({
+            "schema": SCHEMA,
+            "plan": sealed.preview,
+            "seal": { "file": sealed.file, "expires": sealed.expires, "digest": sealed.digest },
+        }),
         Report::Deployed(report) => json!({ "schema": SCHEMA, "deployment": report }),
         Report::Cloned(cloned) => json!({ "schema": SCHEMA, "cloned": cloned }),
         Report::Rehearsal(rehearsal) => json!({ "schema": SCHEMA, "rehearsal": rehearsal }),
