@@ -191,6 +191,9 @@ pub struct Plan {
     /// End with 4 if anything would change
     #[arg(long)]
     pub exit_code: bool,
+    /// Estimate it from the deployed templates and the registry's facts: nothing is created, no change set either
+    #[arg(long, conflicts_with = "out")]
+    pub read_only: bool,
     /// Seal it: `deploy --plan FILE` does exactly this anywhere, or refuses. No project is needed there, and no secret is in it
     #[arg(long, value_name = "FILE", conflicts_with = "recreate")]
     pub out: Option<PathBuf>,

@@ -50,6 +50,7 @@
 //! | which line of the template made a line of the result | [`template::trace`] |
 //! | may this step be done now, and if not, what is waited for | `plan.rs` of the verb; what can be said is [`deploy::Reason`] |
 //! | would this change lose data | [`deploy::changes`] |
+//! | what would a change set show, if one may not be made | [`deploy::estimate`] |
 //! | what is cleared away of a run that is refused or fails | [`deploy::leftovers`] |
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
 //! | what exactly was approved | [`operation::Approval`] |

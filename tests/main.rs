@@ -21,6 +21,7 @@ mod kills;
 mod messages;
 mod parity;
 mod properties;
+mod read_only;
 mod readme;
 mod render;
 mod schema;

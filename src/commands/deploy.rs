@@ -10,7 +10,7 @@ use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, pac
 use crate::commands::lines::Written;
 use crate::commands::render::Work;
 use crate::commands::{
-    Done, Ended, Stop, discreet, environment, local, mistakes, name, project, sealed, stacks, templates,
+    Done, Ended, Stop, discreet, environment, local, mistakes, name, project, read_only, sealed, stacks, templates,
 };
 use crate::deploy::desired::{Others, desired};
 use crate::deploy::leftovers::withdraw;
@@ -60,6 +60,9 @@ pub(super) struct Wanted {
 }
 
 pub(super) fn run_plan(common: &Common, request: &PlanRequest, view: View) -> Ended {
+    if request.read_only {
+        return read_only::run(common, request, view);
+    }
     if let Some(file) = &request.out {
         return sealed::seal(common, request, file, view);
     }

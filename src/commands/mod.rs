@@ -14,6 +14,7 @@ mod init;
 mod inputs;
 mod lines;
 mod local;
+mod read_only;
 mod render;
 mod schema;
 mod sealed;

@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod changes;
 pub mod desired;
+pub mod estimate;
 pub mod leftovers;
 pub mod marks;
 pub mod moved;

@@ -26,6 +26,10 @@ const VERDICT_COLUMN: usize = 60;
 /// How much of a value is shown.
 const VALUE_CHARACTERS_MAX: usize = 60;
 
+/// What an estimate is made from.
+const ESTIMATED: &str =
+    "estimated from the deployed templates and the registry's facts; a change set, which `plan` makes, knows more\n";
+
 pub(super) fn preview(preview: &Preview) -> String {
     let mut text = String::new();
     for stack in &preview.stacks {
@@ -33,6 +37,9 @@ pub(super) fn preview(preview: &Preview) -> String {
     }
     let Counts { add, modify, replace, remove } = preview.counts;
     let _ = writeln!(text, "\n{add} to add, {modify} to modify, {replace} to replace, {remove} to remove");
+    if preview.is_estimated {
+        text.push_str(ESTIMATED);
+    }
     for stray in &preview.strays {
         let _ = writeln!(text, "{stray} is gone from the file and still there; `--prune` deletes it");
     }
@@ -101,6 +108,8 @@ fn verdict(stack: &StackPreview) -> String {
         Outlook::Changed if stack.changes.is_empty() => "changes outside of resources".to_owned(),
         Outlook::Changed => counted(Counts::of(&stack.changes)),
         Outlook::Unchanged => "no changes".to_owned(),
+        // An operation runs, and what it will leave is not known.
+        Outlook::Open if stack.after.is_empty() => "not known yet".to_owned(),
         Outlook::Open => String::new(),
         Outlook::Barred => "cannot be changed".to_owned(),
     };
@@ -498,6 +507,7 @@ mod tests {
         };
         let after = vec![Upstream { stack: "database".to_owned(), outputs: vec!["Endpoint".to_owned()] }];
         let preview = Preview {
+            is_estimated: false,
             environment: "staging".to_owned(),
             stacks: vec![
                 stack("database", Outlook::Changed, vec![change]),
