@@ -199,6 +199,15 @@ pub struct Plan {
     /// End with 4 if anything would change
     #[arg(long)]
     pub exit_code: bool,
+    /// Estimate it from the deployed templates and the registry's facts: nothing is created, no change set either
+    #[arg(long, conflicts_with = "out")]
+    pub read_only: bool,
+    /// Seal it: `deploy --plan FILE` does exactly this anywhere, or refuses. No project is needed there, and no secret is in it
+    #[arg(long, value_name = "FILE", conflicts_with = "recreate")]
+    pub out: Option<PathBuf>,
+    /// How long a sealed plan holds: 30m, 8h, 2d
+    #[arg(long, value_name = "DURATION", default_value = "24h", requires = "out")]
+    pub expires: String,
     /// What may be done beyond the ordinary
     #[command(flatten)]
     pub allow: Allow,
@@ -210,12 +219,20 @@ pub struct Plan {
 #[derive(Debug, Args)]
 pub struct Deploy {
     /// The environment: production, scratch@jane
-    pub environment: String,
+    #[arg(required_unless_present = "plan")]
+    pub environment: Option<String>,
     /// The stacks [default: all]
     pub stacks: Vec<String>,
     /// Whether to ask first
     #[command(flatten)]
     pub agreement: Agreement,
+    /// Do exactly what was sealed by `plan --out FILE`, or refuse: a plan that was approved needs no further question
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["stacks", "prune", "allow_replacement", "take_over", "recreate", "confirm"]
+    )]
+    pub plan: Option<PathBuf>,
     /// Delete stacks that are gone from the file
     #[arg(long)]
     pub prune: bool,

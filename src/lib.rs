@@ -55,9 +55,12 @@
 //! | how is a stack stuck, which ways lead out, and what does each lose | [`recover::ways`] |
 //! | which operation does an event belong to, and who began it | [`log::history`] |
 //! | which chain of resources determined how long it took | [`log::timeline`] |
+//! | what would a change set show, if one may not be made | [`deploy::estimate`] |
 //! | what is cleared away of a run that is refused or fails | [`deploy::leftovers`] |
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
 //! | what exactly was approved | [`operation::Approval`] |
+//! | what does a sealed plan hold, and which file is one | [`deploy::seal`] |
+//! | has anything moved since it was sealed | [`deploy::moved`] |
 //! | which snapshot is cloned, and by which way it travels | [`clone::snapshot`] |
 //! | what must AWS grant before a clone is begun | [`clone::guards`] |
 //! | what does a clone use in a day, and may it | [`clone::daily`] |

@@ -615,7 +615,7 @@ fn state_that_cannot_be_read_is_left_alone() {
 }
 
 /// An environment of a real account, and the command without `--local`: what it would call is on this machine all the same.
-fn abroad(cloud: &Cloud, line: &str, endpoint: &str, access_key: Option<&str>) -> Ran {
+pub(crate) fn abroad(cloud: &Cloud, line: &str, endpoint: &str, access_key: Option<&str>) -> Ran {
     let mut command = cloud.scenario.command(line.split(' '));
     let variables: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
     for name in variables.iter().filter(|name| name.starts_with("AWS_") || name.to_lowercase().ends_with("_proxy")) {

@@ -298,7 +298,15 @@ fn what_is_right_is_adopted_in_the_right_line() {
           lab  data/Database/PreferredMaintenanceWindow  sun:07:00-sun:07:30 → sun:09:00-sun:09:30
     "#]]);
     let lines = edited(&cloud, LAB, ENVIRONMENT);
-    assert_eq!(lines, ["-      retention: 7\n", "-    values: {topic: papers, idle: 60, size: {min: 1, max: 4}}\n", "+      retention: 9\n", "+    values: {topic: papers, idle: 90, size: {min: 1, max: 4}}\n"]);
+    assert_eq!(
+        lines,
+        [
+            "-      retention: 7\n",
+            "-    values: {topic: papers, idle: 60, size: {min: 1, max: 4}}\n",
+            "+      retention: 9\n",
+            "+    values: {topic: papers, idle: 90, size: {min: 1, max: 4}}\n"
+        ]
+    );
     cloud.run("drift lab").stdout_only().expect(expect![[r#"
         exit 0
         -- stdout
@@ -450,7 +458,10 @@ fn a_phantom_change_is_never_carried_out() {
     touch(&cloud, "web", "Queue", &json!({"set": {"VisibilityTimeout": 90}}));
     let before = cloud.state();
     for replaces in ["false", "true"] {
-        cloud.control("faults", &format!(r#"[{{"logical_id": "Topic", "effect": {{"phantom_change": {{"replaces": {replaces}}}}}}}]"#));
+        cloud.control(
+            "faults",
+            &format!(r#"[{{"logical_id": "Topic", "effect": {{"phantom_change": {{"replaces": {replaces}}}}}}}]"#),
+        );
         let ran = cloud.ends("drift lab --revert --yes", 3);
         assert!(ran.stderr.contains("web/Topic"), "{ran}");
     }

@@ -134,6 +134,18 @@ fn a_recovery_may_be_killed_at_any_call() {
     }
 }
 
+#[test]
+fn a_sealed_deployment_may_be_killed_at_any_call() {
+    sealed(&ONE);
+}
+
+/// What was sealed is done by the runs together: what a killed one has done is known again by the next.
+fn sealed(scene: &Scene) {
+    let mut cloud = scene.edited();
+    cloud.ends("plan lab --out plan.json", 0);
+    sweep(&mut cloud, &Case { command: "deploy --plan plan.json", code: 0, tries_again: false });
+}
+
 /// A bucket that would be replaced, and a new stack beside it: both change sets are made before the refusal is known.
 #[test]
 fn a_refused_deployment_may_be_killed_at_any_call_and_leaves_nothing() {
@@ -192,5 +204,10 @@ mod of_two_stacks {
     #[test]
     fn a_destruction_may_be_killed_at_any_call() {
         TWO.destruction();
+    }
+
+    #[test]
+    fn a_sealed_deployment_may_be_killed_at_any_call() {
+        sealed(&TWO);
     }
 }

@@ -152,7 +152,7 @@ impl Clients {
     /// When there are no credentials, or the role cannot be assumed, or the call fails.
     pub async fn caller_account(&self, target: Target<'_>) -> Result<String, Fault> {
         let shared = self.shared(target).await;
-        let identity = aws_sdk_sts::Client::new(&shared).get_caller_identity().send().await?;
+        let identity = self.sts(&shared).get_caller_identity().send().await?;
         identity.account.ok_or(Fault::Incomplete { what: "the caller's account" })
     }
 
@@ -162,8 +162,14 @@ impl Clients {
     /// When there are no credentials, or the role cannot be assumed, or the call fails.
     pub async fn caller_arn(&self, target: Target<'_>) -> Result<String, Fault> {
         let shared = self.shared(target).await;
-        let identity = aws_sdk_sts::Client::new(&shared).get_caller_identity().send().await?;
+        let identity = self.sts(&shared).get_caller_identity().send().await?;
         identity.arn.ok_or(Fault::Incomplete { what: "the caller's ARN" })
+    }
+
+    /// The first to be asked, so that the time is known from then on.
+    fn sts(&self, shared: &SdkConfig) -> aws_sdk_sts::Client {
+        let config = aws_sdk_sts::config::Builder::from(shared).interceptor(self.clock.clone()).build();
+        aws_sdk_sts::Client::from_conf(config)
     }
 
     /// What all services of a target share. Two callers at once may both make it; either is as good.

@@ -630,7 +630,9 @@ mod tests {
         let status = dice.one_of(&["available", "modifying", "failed", "backing-up"]);
         let class = dice.one_of(&["db.r7g.large", "db.r7g.large", "db.t4g.large"]);
         let mut database = database(status, class);
-        database.properties.insert("MaxAllocatedStorage".to_owned(), json!(dice.one_of(&["200", "200", "200", "1000"])));
+        database
+            .properties
+            .insert("MaxAllocatedStorage".to_owned(), json!(dice.one_of(&["200", "200", "200", "1000"])));
         let of_stacks = [
             "CREATE_IN_PROGRESS",
             "CREATE_COMPLETE",

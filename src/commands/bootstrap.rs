@@ -26,7 +26,7 @@ pub(super) fn run(common: &Common, request: &Request, view: View) -> Ended {
     let clients = Clients::new(settings(common, &project.root)?);
     let templates = Templates::load(&mut project, &BTreeSet::new());
     let written = Written { project, environment, templates };
-    let run = Run { written: &written, clients: &clients, view };
+    let run = Run { written: Some(&written), clients: &clients, view };
     let report = block_on(async {
         arrive(&wanted.environment, &places(&wanted), &clients, view).await?;
         let wanted = to_make(wanted, &clients, view).await?;

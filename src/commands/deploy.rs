@@ -9,7 +9,9 @@ use crate::cli::{Agreement, Allow, Common, Deploy, Plan as PlanRequest};
 use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, pace, settings};
 use crate::commands::lines::Written;
 use crate::commands::render::Work;
-use crate::commands::{Done, Ended, Stop, discreet, environment, local, mistakes, name, project, stacks, templates};
+use crate::commands::{
+    Done, Ended, Stop, discreet, environment, local, mistakes, name, project, read_only, sealed, stacks, templates,
+};
 use crate::deploy::desired::{Others, desired};
 use crate::deploy::leftovers::withdraw;
 use crate::deploy::observe::Observer;
@@ -60,11 +62,17 @@ pub(super) struct Wanted {
 }
 
 pub(super) fn run_plan(common: &Common, request: &PlanRequest, view: View) -> Ended {
+    if request.read_only {
+        return read_only::run(common, request, view);
+    }
+    if let Some(file) = &request.out {
+        return sealed::seal(common, request, file, view);
+    }
     let wanted = wanted(common, &request.environment, &request.stacks)?;
     let allowed = allowed(&request.allow, false);
     let desired = Desired { allowed, goal: Goal::Shown, ..wanted.desired };
     let clients = reached(common, &wanted.written.project.root, &desired)?;
-    let run = Run { written: &wanted.written, clients: &clients, view };
+    let run = Run { written: Some(&wanted.written), clients: &clients, view };
     let shown = block_on(async {
         arrive(&desired.environment, &places(&desired), &clients, view).await?;
         run.show(&desired, &Observer::new(&clients)).await
@@ -75,11 +83,15 @@ pub(super) fn run_plan(common: &Common, request: &PlanRequest, view: View) -> En
 }
 
 pub(super) fn run_deploy(common: &Common, request: &Deploy, view: View) -> Ended {
-    let wanted = wanted(common, &request.environment, &request.stacks)?;
+    if let Some(file) = &request.plan {
+        return sealed::deploy(common, request, file, view);
+    }
+    let environment = request.environment.as_deref().unwrap_or_default();
+    let wanted = wanted(common, environment, &request.stacks)?;
     let consent = consent(&wanted.written.environment, &request.agreement)?;
     let desired = Desired { allowed: allowed(&request.allow, request.prune), ..wanted.desired };
     let clients = reached(common, &wanted.written.project.root, &desired)?;
-    let run = Run { written: &wanted.written, clients: &clients, view };
+    let run = Run { written: Some(&wanted.written), clients: &clients, view };
     let done = block_on(async {
         arrive(&desired.environment, &places(&desired), &clients, view).await?;
         run.converge(desired, consent).await
@@ -132,8 +144,8 @@ pub(super) fn consent(environment: &Environment, agreement: &Agreement) -> Resul
 
 /// What the parts of a run share.
 pub(super) struct Run<'a> {
-    /// The environment with all that is written of it.
-    pub(super) written: &'a Written,
+    /// The environment with all that is written of it; nothing where a sealed plan is all there is.
+    pub(super) written: Option<&'a Written>,
     /// The way to the cloud.
     pub(super) clients: &'a Clients,
     /// Where it is told.
@@ -160,7 +172,12 @@ impl Run<'_> {
     ///
     /// # Errors
     /// How it ended otherwise.
-    pub(super) async fn drive(&self, desired: &Desired, observer: &Observer<'_>, what: &str) -> Result<Reached<World>, Failure> {
+    pub(super) async fn drive(
+        &self,
+        desired: &Desired,
+        observer: &Observer<'_>,
+        what: &str,
+    ) -> Result<Reached<World>, Failure> {
         let operation = Deployment { desired, clients: self.clients, observer };
         let telling = Telling {
             what: format!("{what} of `{}`", desired.environment),
@@ -175,7 +192,7 @@ impl Run<'_> {
     fn hint(&self, desired: &Desired, reason: &Reason) -> Option<String> {
         let Reason::EndedBadly { stack, failure, .. } = reason else { return reason.hint(&desired.environment) };
         let resource = failure.own_resource()?;
-        let place = self.written.resource(stack, resource)?;
+        let place = self.written?.resource(stack, resource)?;
         Some(format!("`{resource}` is written in {place}"))
     }
 
@@ -186,7 +203,9 @@ impl Run<'_> {
     pub(super) async fn show(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Preview, Failure> {
         let reached = self.drive(desired, observer, "the plan").await?;
         let mut preview = preview(desired, &reached.now);
-        self.written.locate(&mut preview);
+        if let Some(written) = self.written {
+            written.locate(&mut preview);
+        }
         Ok(preview)
     }
 

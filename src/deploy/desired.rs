@@ -88,6 +88,8 @@ fn stack(
         stack_policy: stack.deploy.stack_policy.clone(),
         needs: needed.filter(|needed| is_deployed(needed)).cloned().collect(),
         template,
+        kept_until: None,
+        sealed: None,
     }
 }
 

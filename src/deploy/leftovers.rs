@@ -1,11 +1,13 @@
 //! What was prepared and is not used: change sets, and the empty stacks that CloudFormation makes for the first of them.
 //!
 //! Ours is a change set that this run asked for, or that bears the very name which this run would give: what a run that was
-//! killed has left is cleared away by the next. All others are somebody's, and stay.
+//! killed has left is cleared away by the next. What is kept for a sealed plan says until when in its name, and is cleared away
+//! after that by whoever comes by. All others are somebody's, and stay.
 
 use super::plan::{Wanted, deletion_token, objections, resolve};
+use super::seal::kept_until;
 use super::world::{ChangeSet, ChangeSetStatus, Execution};
-use super::{Desired, DesiredStack, Kind, LiveStack, Phase, Reason, Step, World};
+use super::{Desired, DesiredStack, Goal, Kind, LiveStack, Phase, Reason, Step, World};
 use crate::operation::Plan;
 
 /// Says what is left to clear away. Converged where nothing is.
@@ -39,8 +41,13 @@ impl Leftovers {
         }
         let listed = live.map(|live| live.change_sets.as_slice()).unwrap_or_default();
         let wanted = live.and_then(|live| wanted_name(desired, stack, live, now));
-        for change_set in listed.iter().filter(|it| made.contains(&it.name) || Some(&it.name) == wanted.as_ref()) {
+        let is_ours =
+            |it: &&ChangeSet| made.contains(&it.name) || Some(&it.name) == wanted.as_ref() || has_expired(it, now);
+        for change_set in listed.iter().filter(is_ours).filter(|it| !is_for_a_seal(desired, it)) {
             left.judge(stack, change_set);
+        }
+        if desired.goal == Goal::Sealed {
+            return left;
         }
         if live.is_some_and(|live| live.status.phase() != Phase::Empty) {
             // It goes by itself, and nothing hangs on its going.
@@ -77,6 +84,17 @@ impl Leftovers {
 
 fn deletion(stack: &DesiredStack, name: &str) -> Step {
     Step::DeleteChangeSet { stack: stack.name.clone(), name: name.to_owned() }
+}
+
+/// Whether a change set was kept for a sealed plan whose time is over.
+fn has_expired(change_set: &ChangeSet, now: &World) -> bool {
+    kept_until(&change_set.name).zip(now.now).is_some_and(|(until, now)| until <= now)
+}
+
+/// Whether a change set brings about what is being sealed.
+fn is_for_a_seal(desired: &Desired, change_set: &ChangeSet) -> bool {
+    let is_usable = change_set.status == ChangeSetStatus::Complete && change_set.execution == Execution::Available;
+    desired.goal == Goal::Sealed && is_usable
 }
 
 /// What this run would call its change set, as things are now.

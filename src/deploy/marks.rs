@@ -95,6 +95,11 @@ fn hexadecimal(bytes: &[u8]) -> String {
     text
 }
 
+/// The whole digest of a text.
+pub fn whole_digest(text: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(text))
+}
+
 /// What the keys of templates in a bucket begin with; the bucket's own stack lets them go after a while.
 pub const TEMPLATE_KEY_PREFIX: &str = "templates/";
 

@@ -7,17 +7,20 @@
 pub mod apply;
 pub mod changes;
 pub mod desired;
+pub mod estimate;
 pub mod leftovers;
 pub mod marks;
+pub mod moved;
 pub mod observe;
 pub mod plan;
 pub mod report;
+pub mod seal;
 pub mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 pub use changes::{Action, Change, Verdict};
@@ -29,7 +32,8 @@ use crate::operation::{About, Approval, Excess, Subject};
 use crate::template::{Parameter, ParameterValue};
 
 /// Where a stack lives, and as whom it is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Place {
     /// Twelve digits.
     pub account: String,
@@ -72,6 +76,8 @@ pub struct Desired {
 pub enum Goal {
     /// Every change is known, and its change set may stay.
     Known,
+    /// Every change is known, and the change sets that bring it about stay for a sealed plan; no other is left.
+    Sealed,
     /// Every change is known, and no change set of ours is left.
     Shown,
     /// Nothing is left of what was prepared.
@@ -134,10 +140,15 @@ pub struct DesiredStack {
     pub stack_policy: Option<StackPolicy>,
     /// The labels of the stacks that must be as wanted first: of this environment, and deployed with it.
     pub needs: BTreeSet<String>,
+    /// What the names of its change sets end with, where they are kept for a sealed plan.
+    pub kept_until: Option<String>,
+    /// How it was when the plan was sealed, where it was.
+    pub sealed: Option<moved::Sealed>,
 }
 
 /// A stack whose outputs are read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReadStack {
     /// `network`, or `staging/elk` where it is another environment's.
     pub label: String,
@@ -492,6 +503,15 @@ pub enum Reason {
         /// In what.
         excess: Excess,
     },
+    /// Something is not as it was when the plan was sealed.
+    #[error("{}", moved.sentence(stack))]
+    Moved {
+        /// The stack.
+        stack: String,
+        /// What.
+        #[serde(flatten)]
+        moved: moved::Moved,
+    },
     /// A stack that is gone from the file is guarded.
     #[error("stack `{stack}` is gone from the file, but guarded by termination protection")]
     StrayIsProtected {
@@ -623,6 +643,9 @@ impl Reason {
             Self::BeyondApproval { .. } => {
                 Some(format!("`greenroom plan {environment}` shows the change as it is now"))
             }
+            Self::Moved { .. } => {
+                Some(format!("`greenroom plan {environment} --out FILE` seals what is to be done now"))
+            }
             Self::StrayIsProtected { stack } => {
                 Some(format!("take the protection off `{stack}` in the AWS console first, if it is meant to go"))
             }
@@ -651,6 +674,7 @@ impl About for Reason {
             | Self::TooLarge { stack, .. }
             | Self::NoBucket { stack, .. }
             | Self::BeyondApproval { stack, .. }
+            | Self::Moved { stack, .. }
             | Self::StrayIsProtected { stack }
             | Self::NothingCame { stack, .. }
             | Self::ChangeSetFailed { stack, .. } => (stack, None),
@@ -679,6 +703,7 @@ impl About for Reason {
             | Self::TooLarge { .. }
             | Self::NoBucket { .. }
             | Self::BeyondApproval { .. }
+            | Self::Moved { .. }
             | Self::StrayIsProtected { .. }
             | Self::EndedBadly { .. }
             | Self::NothingCame { .. }

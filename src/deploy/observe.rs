@@ -20,7 +20,8 @@ use super::world::{
 };
 use super::{Desired, DesiredStack, Place, Step};
 use crate::aws::{Clients, Fault, Page, Target, pages};
-use crate::environment::StackPolicy;
+use crate::environment::{Node, SourceId, StackPolicy, yaml};
+use crate::template::document::Document;
 
 /// Calls about single stacks that are under way at the same time. Accounts share their limits with everybody in them.
 const CALLS_AT_ONCE: usize = 4;
@@ -515,6 +516,25 @@ impl<'clients> Observer<'clients> {
         Ok(farewells)
     }
 
+    /// The deployed templates of stacks that are not as wanted, by their labels: all that is at rest.
+    ///
+    /// # Errors
+    /// What a call ended with.
+    pub async fn templates(&self, desired: &Desired, world: &World) -> Result<BTreeMap<String, Json>, Fault> {
+        let is_asked = |stack: &&DesiredStack| !seems_as_wanted(desired, stack, world);
+        let mut templates = BTreeMap::new();
+        for stack in desired.stacks.iter().filter(is_asked) {
+            let Some(live) = world.stacks.get(&stack.name).filter(|live| live.status.phase() == Phase::Steady) else {
+                continue;
+            };
+            let client = self.client(&stack.place).await;
+            let answer = client.get_template().stack_name(&live.id).send().await.map_err(Fault::from)?;
+            let root = yaml::read(SourceId::RENDERED, answer.template_body.as_deref().unwrap_or_default()).root;
+            templates.extend(root.map(|root| (stack.name.clone(), Document::new(root).json)));
+        }
+        Ok(templates)
+    }
+
     async fn exports(&self, wishes: &[Wish]) -> Result<BTreeMap<(String, String, String), String>, Fault> {
         let places: BTreeSet<&Place> = wishes.iter().map(|wish| &wish.place).collect();
         let mut exports = BTreeMap::new();
@@ -852,7 +872,6 @@ fn say_farewell(resource: &mut LiveResource, farewells: &BTreeMap<String, Farewe
 
 /// What a deployed template says about the deletion of its resources. It is JSON where we deployed it, and YAML where others did.
 fn farewells(body: &str, parameters: &BTreeMap<String, String>) -> BTreeMap<String, Farewell> {
-    use crate::environment::{Node, SourceId, yaml};
     let root = yaml::read(SourceId::RENDERED, body).root;
     let resources = root.as_ref().and_then(|root| root.get("Resources")).and_then(Node::as_mapping);
     // RDS counts in `AllocatedStorage`, EBS in `Size`, both in GiB.

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::changes::{self, Change};
 use super::leftovers::withdraw;
 use super::marks::{self, CHANGE_SET_PREFIX, Mark, Owner};
+use super::moved::moved;
 use super::world::{ChangeSet, ChangeSetStatus, Execution, HIDDEN, Stray};
 use super::{
     BucketStanding, Desired, DesiredStack, Given, Goal, Kind, LiveStack, Missing, Phase, Reason, Step, Stuck, Upstream,
@@ -38,7 +39,7 @@ pub fn plan(desired: &Desired, first: &World, now: &World) -> Plan<Step, Reason>
     all.extend(strays(desired, first, now, all.iter().all(Standing::is_done)));
     match (assemble(all), desired.goal) {
         // Last, so that nobody waits for it.
-        (Plan::Converged, Goal::Shown | Goal::Deployed | Goal::Withdrawn) => withdraw(desired, now),
+        (Plan::Converged, Goal::Sealed | Goal::Shown | Goal::Deployed | Goal::Withdrawn) => withdraw(desired, now),
         (plan, _) => plan,
     }
 }
@@ -177,14 +178,18 @@ fn execution_after(step: &Step) -> Option<Step> {
 
 impl Look<'_> {
     fn standing(&self) -> Standing {
-        let Some(live) = self.live else { return self.differing(Kind::Create) };
-        if has_ended_badly(self.first, live) {
+        if let Some(live) = self.live.filter(|live| has_ended_badly(self.first, live)) {
             return Standing::Fail(Reason::EndedBadly {
                 stack: self.name(),
                 status: live.status.clone(),
                 failure: live.first_failure(),
             });
         }
+        let moved = moved(self.desired, self.stack, self.live, self.now);
+        if !moved.is_empty() {
+            return Standing::Refuse(moved);
+        }
+        let Some(live) = self.live else { return self.differing(Kind::Create) };
         match live.status.phase() {
             Phase::Busy => Standing::Wait(busy(&self.stack.name, live)),
             Phase::Stuck(stuck) => self.stuck(live, stuck),
@@ -200,7 +205,7 @@ impl Look<'_> {
     fn is_asked_to_deploy(&self) -> bool {
         match self.desired.goal {
             Goal::Deployed => true,
-            Goal::Known | Goal::Shown | Goal::Withdrawn => false,
+            Goal::Known | Goal::Sealed | Goal::Shown | Goal::Withdrawn => false,
         }
     }
 
@@ -538,7 +543,8 @@ impl Wanted {
             // The first change set of a stack brings its id into being, and must not change its name for that.
             (Kind::Create, _) | (Kind::Update, None) => marks::digest(place.into_iter().chain(["create", &digest])),
         };
-        Self { name: format!("{CHANGE_SET_PREFIX}{name}"), kind, digest, given, tags }
+        let kept = stack.kept_until.as_deref().unwrap_or_default();
+        Self { name: format!("{CHANGE_SET_PREFIX}{name}{kept}"), kind, digest, given, tags }
     }
 }
 
@@ -552,9 +558,13 @@ pub fn seems_as_wanted(desired: &Desired, stack: &DesiredStack, now: &World) -> 
 
 /// Whether a stack is as wanted, as far as its description, parameters and tags tell. Costs no call.
 pub fn is_as_wanted(stack: &DesiredStack, live: &LiveStack, wanted: &Wanted) -> bool {
+    !stack.has_looked_up_parameters && shows_as_wanted(stack, live, wanted)
+}
+
+/// The same, but for what CloudFormation looks up by itself.
+pub fn shows_as_wanted(stack: &DesiredStack, live: &LiveStack, wanted: &Wanted) -> bool {
     let mark = live.description.as_deref().and_then(marks::read);
     live.status.phase() == Phase::Steady
-        && !stack.has_looked_up_parameters
         && !stack.is_drift_aware
         && mark.is_some_and(|mark| mark.digest == wanted.digest)
         && wanted.given.iter().all(|(name, given)| is_given(live, name, given))

@@ -18,6 +18,9 @@ use crate::operation::{Approval, StackChange};
 pub struct Preview {
     /// The environment.
     pub environment: String,
+    /// Whether it was estimated, without CloudFormation's word.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_estimated: bool,
     /// Its stacks, in the order of work.
     pub stacks: Vec<StackPreview>,
     /// Over all stacks.
@@ -158,6 +161,7 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
     }
     Preview {
         environment: desired.environment.clone(),
+        is_estimated: false,
         counts: Counts::of(stacks.iter().flat_map(|stack| &stack.changes)),
         stacks,
         refusals,

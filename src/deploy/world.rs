@@ -330,7 +330,8 @@ pub struct ChangeSet {
 /// How the reason of a change set without changes begins, without and with a transform.
 ///
 /// Recorded from AWS, 2022 to 2025; compared by prefix because the ends have changed over the years.
-const NO_CHANGES: [&str; 2] = ["The submitted information didn't contain changes", "No updates are to be performed"];
+pub const NO_CHANGES: [&str; 2] =
+    ["The submitted information didn't contain changes", "No updates are to be performed"];
 
 impl ChangeSet {
     /// Whether it failed because there is nothing to change.

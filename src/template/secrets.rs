@@ -29,14 +29,20 @@ pub fn secrets_in_clear(project: &Project) -> Vec<Span> {
     spans
 }
 
+/// An access key of AWS, or a private key.
+static LOOKS: LazyLock<Regex> = LazyLock::new(|| {
+    let key = r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b";
+    let private_key = r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?s:.*?)(?:-----END (?:[A-Z]+ )?PRIVATE KEY-----|\z)";
+    Regex::new(&format!("{key}|{private_key}")).expect("a constant expression")
+});
+
+/// Whether a text holds a secret by its look.
+pub fn looks_like_a_secret(text: &str) -> bool {
+    LOOKS.is_match(text)
+}
+
 /// Text that is a secret by its look, in whichever file and wherever it stands: an access key of AWS, a private key.
 pub fn secrets_by_look(sources: &Sources) -> Vec<Span> {
-    static LOOKS: LazyLock<Regex> = LazyLock::new(|| {
-        let key = r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b";
-        let private_key =
-            r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?s:.*?)(?:-----END (?:[A-Z]+ )?PRIVATE KEY-----|\z)";
-        Regex::new(&format!("{key}|{private_key}")).expect("a constant expression")
-    });
     let within = |(id, source)| {
         let source: &Source = source;
         LOOKS.find_iter(&source.text).map(move |found| Span { source: id, start: found.start(), end: found.end() })

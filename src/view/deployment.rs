@@ -14,6 +14,7 @@ use crate::destroy::report::{Demolition, StackDemolition};
 use crate::operation::{Event, Statement};
 use crate::status::watch::{Change as Seen, What};
 use crate::status::{StackState, Status};
+use crate::view::SealedPlan;
 use crate::view::human::{Occasion, columns, plural};
 
 /// The width of the column of stacks in a line of progress: names are known only one by one.
@@ -25,6 +26,10 @@ const VERDICT_COLUMN: usize = 60;
 /// How much of a value is shown.
 const VALUE_CHARACTERS_MAX: usize = 60;
 
+/// What an estimate is made from.
+const ESTIMATED: &str =
+    "estimated from the deployed templates and the registry's facts; a change set, which `plan` makes, knows more\n";
+
 pub(super) fn preview(preview: &Preview) -> String {
     let mut text = String::new();
     for stack in &preview.stacks {
@@ -32,6 +37,9 @@ pub(super) fn preview(preview: &Preview) -> String {
     }
     let Counts { add, modify, replace, remove } = preview.counts;
     let _ = writeln!(text, "\n{add} to add, {modify} to modify, {replace} to replace, {remove} to remove");
+    if preview.is_estimated {
+        text.push_str(ESTIMATED);
+    }
     for stray in &preview.strays {
         let _ = writeln!(text, "{stray} is gone from the file and still there; `--prune` deletes it");
     }
@@ -49,6 +57,33 @@ pub(super) fn preview(preview: &Preview) -> String {
     }
     text
 }
+
+/// A plan with all that it lets happen, and where it lies.
+pub(super) fn sealed(sealed: &SealedPlan) -> String {
+    let mut text = preview(&sealed.preview);
+    for stack in sealed.preview.stacks.iter().filter(|stack| !stack.possible.is_empty()) {
+        let _ =
+            writeln!(text, "\n{} waits: what its change will be is estimated, and it may do no more than", stack.stack);
+        for change in &stack.possible {
+            let properties: Vec<&str> = change.properties.iter().map(|property| property.path.as_str()).collect();
+            let what = match change.action {
+                Action::Replace => "replace",
+                Action::MayReplace => "change or replace",
+                Action::Add | Action::Modify | Action::Remove | Action::Import | Action::Record | Action::Unknown => {
+                    "change"
+                }
+            };
+            let _ = writeln!(text, "  ? {what} {}  {}  ({})", change.resource, change.kind, properties.join(", "));
+        }
+    }
+    let expires = sealed.expires.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let digest = sealed.digest.get(..SHOWN_DIGEST_CHARACTERS).unwrap_or(&sealed.digest);
+    let _ = writeln!(text, "\nsealed in {} until {expires}, digest {digest}", sealed.file);
+    text
+}
+
+/// How much of a digest is shown: enough to tell two seals apart by eye.
+const SHOWN_DIGEST_CHARACTERS: usize = 12;
 
 fn stack_preview(stack: &StackPreview) -> String {
     let name = &stack.stack;
@@ -76,6 +111,8 @@ fn verdict(stack: &StackPreview) -> String {
         Outlook::Changed => counted(Counts::of(&stack.changes)),
         Outlook::Unchanged => "no changes".to_owned(),
         Outlook::Recorded => "no changes; what was adopted is recorded".to_owned(),
+        // An operation runs, and what it will leave is not known.
+        Outlook::Open if stack.after.is_empty() => "not known yet".to_owned(),
         Outlook::Open => String::new(),
         Outlook::Barred => "cannot be changed".to_owned(),
     };
@@ -511,6 +548,7 @@ mod tests {
         };
         let after = vec![Upstream { stack: "database".to_owned(), outputs: vec!["Endpoint".to_owned()] }];
         let preview = Preview {
+            is_estimated: false,
             environment: "staging".to_owned(),
             stacks: vec![
                 stack("database", Outlook::Changed, vec![change]),

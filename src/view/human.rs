@@ -40,6 +40,7 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Drift(drift) => super::drift::drift(drift),
         Report::Edits(edits) => super::drift::edits(edits),
         Report::Preview(preview) => deployment::preview(preview),
+        Report::Sealed(sealed) => deployment::sealed(sealed),
         Report::Deployed(report) => deployment::deployed(report, occasion),
         Report::Cloned(cloned) => super::clone::cloned(cloned),
         Report::Rehearsal(rehearsal) => super::clone::rehearsal(rehearsal),

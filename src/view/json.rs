@@ -24,6 +24,11 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Drift(drift) => json!({ "schema": SCHEMA, "drift": drift }),
         Report::Edits(edits) => json!({ "schema": SCHEMA, "edits": edits }),
         Report::Preview(preview) => json!({ "schema": SCHEMA, "plan": preview }),
+        Report::Sealed(sealed) => json!({
+            "schema": SCHEMA,
+            "plan": sealed.preview,
+            "seal": { "file": sealed.file, "expires": sealed.expires, "digest": sealed.digest },
+        }),
         Report::Deployed(report) => json!({ "schema": SCHEMA, "deployment": report }),
         Report::Cloned(cloned) => json!({ "schema": SCHEMA, "cloned": cloned }),
         Report::Rehearsal(rehearsal) => json!({ "schema": SCHEMA, "rehearsal": rehearsal }),

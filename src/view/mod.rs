@@ -72,6 +72,8 @@ pub enum Report {
     Graph(Graph),
     /// What a deployment would do.
     Preview(Preview),
+    /// What a deployment would do, sealed in a file.
+    Sealed(SealedPlan),
     /// What a deployment did.
     Deployed(Deployed),
     /// What was cloned.
@@ -90,6 +92,19 @@ pub enum Report {
     Log(Log),
     /// Environments as they are.
     Status(Vec<Status>),
+}
+
+/// A plan that was sealed.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct SealedPlan {
+    /// What it does.
+    pub preview: Preview,
+    /// The file.
+    pub file: String,
+    /// Until when it holds.
+    pub expires: jiff::Timestamp,
+    /// The digest of all that is in it.
+    pub digest: String,
 }
 
 /// The inputs of a template.

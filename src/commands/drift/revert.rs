@@ -41,7 +41,7 @@ impl Undoing<'_> {
             return Ok((Report::Drift(found), Exit::Done));
         }
         let desired = against_drift(&self.wanted.desired, &chosen);
-        let run = Run { written: &self.wanted.written, clients: self.clients, view: self.view };
+        let run = Run { written: Some(&self.wanted.written), clients: self.clients, view: self.view };
         let observer = Observer::new(self.clients);
         let known = Desired { goal: Goal::Known, ..desired.clone() };
         let shown = run.show(&known, &observer).await?;
@@ -100,7 +100,9 @@ impl Undoing<'_> {
         failure.reasons = reasons;
         failure.hints = shown.refusals.iter().filter_map(|refusal| refusal.hint(name)).collect();
         Err(failure
-            .hint(format!("a change set undoes all drift of its stack: name what else may go, `--revert STACK/RESOURCE`"))
+            .hint(format!(
+                "a change set undoes all drift of its stack: name what else may go, `--revert STACK/RESOURCE`"
+            ))
             .hint(format!("`greenroom plan {name}` shows changes of the files that wait to be deployed")))
     }
 
@@ -114,7 +116,8 @@ impl Undoing<'_> {
             .map(|finding| format!("`{}` still differs", finding.path()))
             .collect();
         let resources: BTreeSet<String> = chosen.iter().map(Finding::resource_path).collect();
-        let unread = found.unread.iter().filter(|unread| resources.contains(&unread.path) || is_stack_of(&unread.path, chosen));
+        let unread =
+            found.unread.iter().filter(|unread| resources.contains(&unread.path) || is_stack_of(&unread.path, chosen));
         let unread: Vec<String> = unread.map(|unread| format!("`{}`: {}", unread.path, unread.because)).collect();
         let name = &self.wanted.desired.environment;
         if !still.is_empty() || !unread.is_empty() {
@@ -164,7 +167,8 @@ fn meant(found: &DriftReport, asked: &[String], environment: &str) -> Result<Vec
 /// The stacks with something to undo, each against what is. The others are only read.
 fn against_drift(desired: &Desired, chosen: &[Finding]) -> Desired {
     let has_some = |stack: &&DesiredStack| chosen.iter().any(|finding| finding.stack == stack.name);
-    let stacks = desired.stacks.iter().filter(has_some).map(|stack| DesiredStack { is_drift_aware: true, ..stack.clone() });
+    let stacks =
+        desired.stacks.iter().filter(has_some).map(|stack| DesiredStack { is_drift_aware: true, ..stack.clone() });
     let others = desired.stacks.iter().filter(|stack| !has_some(stack));
     let read = others.map(|stack| crate::deploy::ReadStack {
         label: stack.name.clone(),
