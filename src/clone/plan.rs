@@ -605,7 +605,7 @@ mod tests {
     }
 
     fn random_snapshot(dice: &mut Dice) -> SeenSnapshot {
-        let names = ["rds:a", "rds:b", "mine", "twin-src-1", "twin-src-decoy", "twin-2-src-1"];
+        let names = ["rds:a", "rds:b", "mine", "twin-src-1", "twin-src-2", "twin-src-decoy", "twin-2-src-1"];
         let mut snapshot = snapshot(dice.one_of(&names), i64::try_from(dice.roll(40)).unwrap_or(0));
         dice.one_of(&["available", "available", "creating", "copying", "failed"]).clone_into(&mut snapshot.status);
         snapshot.key = [None, Some("arn:key/own".to_owned()), Some("arn:key/default".to_owned())]
@@ -670,7 +670,7 @@ mod tests {
     fn in_no_world_is_anything_of_the_sources_changed() {
         let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
         let (mut taken, mut copied, mut shared, mut mended, mut opened) = (0, 0, 0, 0, 0);
-        for _ in 0..10_000 {
+        for _ in 0..20_000 {
             let mut wanted = desired();
             wanted.choice.which = match dice.roll(3) {
                 0 => Which::Newest,

@@ -193,11 +193,15 @@ fn policies(desired: &Desired) -> Vec<Policy> {
         on_source.push(allow(&["rds:AddTagsToResource", "rds:CreateDBSnapshot"], &[database, own_snapshots.clone()]));
     }
     let is_same_account = source.account == target.account;
-    if !is_same_account {
+    // To another Region and under another key it is copied within the account.
+    if !is_same_account || source.region != target.region || desired.target.key.is_some() {
         on_source.push(allow(
             &["rds:AddTagsToResource", "rds:CopyDBSnapshot"],
             &[chosen, vec![own_snapshots.clone()]].concat(),
         ));
+        on_source.push(allow(&["kms:CreateGrant", "kms:Decrypt"], &[keys(&source.account)]));
+    }
+    if !is_same_account {
         on_source.push(allow(&["rds:ModifyDBSnapshotAttribute"], std::slice::from_ref(&own_snapshots)));
     }
     on_source.push(allow(&["rds:DeleteDBSnapshot"], std::slice::from_ref(&own_snapshots)));

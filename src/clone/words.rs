@@ -79,8 +79,13 @@ impl fmt::Display for Step {
             Self::TakeSnapshot { database, name, .. } => {
                 write!(f, "take snapshot `{name}` of the source's database `{database}`")
             }
-            Self::CopySnapshot { from, name, account, .. } => {
-                write!(f, "copy snapshot `{from}` to `{name}` in account {account}")
+            Self::CopySnapshot { from, name, account, place, .. } => {
+                write!(f, "copy snapshot `{from}` to `{name}` in account {account}")?;
+                let region = from.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2));
+                if region.is_some_and(|region| region != place.region) {
+                    write!(f, " and {}", place.region)?;
+                }
+                Ok(())
             }
             Self::ShareSnapshot { snapshot, account, .. } => {
                 write!(f, "share snapshot `{snapshot}` with account {account}")

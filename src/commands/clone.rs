@@ -29,7 +29,7 @@ use crate::environment::shape::{is_name, parse_duration};
 use crate::environment::{Content, Environment, Node, Project, Reference, Scalar, SnapshotChoice, Stack, Style, Value};
 use crate::error::{Exit, Failure};
 use crate::operation::{Operation, Plan};
-use crate::parity::{Declared, declared};
+use crate::parity::{Declared, Parity, declared};
 use crate::template::{ParameterValue, Rendered, Templates};
 use crate::view::{Afterwards, Report, View};
 
@@ -157,7 +157,7 @@ async fn clone(
         }
     }
     let reached = reach(desired, clients, &observer, view).await?;
-    let parity = Box::pin(side_by_side(twins.source, twins.target, twins.declared, clients)).await;
+    let parity = compared(twins, clients).await;
     let parity =
         parity.map_err(|failure| failure.hint("the clone is there; run the command again to see how it compares"))?;
     let done = Cloned {
@@ -169,6 +169,23 @@ async fn clone(
         view.note(&format!("the evidence is in {}", display(path)));
     }
     Ok(Report::Cloned(done))
+}
+
+/// How often the twins are looked at before something is said to be unknown. Answers may be of a moment ago, and tell of a stack
+/// that this run has just brought to rest as if it still moved.
+const LOOKS_MAX: usize = 4;
+
+async fn compared(twins: &Twins<'_>, clients: &Clients) -> Result<Parity, Failure> {
+    let look = || Box::pin(side_by_side(twins.source, twins.target, twins.declared, clients));
+    let mut parity = look().await?;
+    for _ in 1..LOOKS_MAX {
+        if !parity.has_unknown() {
+            break;
+        }
+        tokio::time::sleep(pace(clients).shortest_pause).await;
+        parity = look().await?;
+    }
+    Ok(parity)
 }
 
 fn unseen(fault: aws::Fault, desired: &Desired) -> Failure {

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use futures_util::future::try_join;
 
-use crate::aws::Clients;
+use crate::aws::{Clients, Fault};
 use crate::cli::{Common, Diff};
-use crate::commands::cloud::{arrive, block_on, failed, settings};
+use crate::commands::cloud::{arrive, block_on, failed, pace, settings};
 use crate::commands::{Done, Ended, environment, environment_as, mistakes, name, project, templates, today};
 use crate::deploy::desired::place;
 use crate::diff::differences;
@@ -77,7 +77,18 @@ async fn come_to(environment: &Environment, clients: &Clients, view: View) -> Re
     arrive(&environment.name.to_string(), &places, clients, view).await
 }
 
+/// How often a side is looked at. A look is a hundred calls, and what keeps one of them from getting through passes; more would
+/// make an endpoint that is not there look like a slow one.
+const LOOKS_MAX: usize = 3;
+
 async fn look(environment: &Environment, clients: &Clients) -> Result<Side, Failure> {
-    let seen = observe(environment, clients).await;
+    let mut seen = observe(environment, clients).await;
+    for _ in 1..LOOKS_MAX {
+        if !seen.as_ref().is_err_and(Fault::is_momentary) {
+            break;
+        }
+        tokio::time::sleep(pace(clients).shortest_pause).await;
+        seen = observe(environment, clients).await;
+    }
     seen.map_err(|fault| failed(fault, format!("`{}` could not be looked at", environment.name)))
 }
