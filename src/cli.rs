@@ -89,6 +89,8 @@ pub enum Verb {
     Deploy(Deploy),
     /// Show the stacks of environments as they are
     Status(Status),
+    /// Tell what happened: operations, first causes, what took how long
+    Log(Log),
     /// Print the outputs of an environment's stacks, for scripts
     Outputs(Outputs),
     /// Make an environment another's twin, on the other's data
@@ -274,6 +276,59 @@ pub struct Status {
     /// Watch, and end once nothing is under way
     #[arg(long)]
     pub until_rest: bool,
+}
+
+/// Tell what happened: operations, first causes, what took how long.
+///
+/// An operation is all that followed from one call, its rollback included; 1 is the newest. Of a stack by itself, or with
+/// --operation, the timeline is drawn, and the chain of resources marked that determined how long it took. Stacks that are gone
+/// are told of for 90 days.
+#[derive(Debug, Args)]
+pub struct Log {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// The stack [default: all]
+    pub stack: Option<String>,
+    /// Draw the timeline of this operation [default: of a stack by itself, the newest]
+    #[arg(long, value_name = "N")]
+    pub operation: Option<std::num::NonZeroUsize>,
+    /// Only operations that began no longer ago than this: 24h
+    #[arg(long, value_name = "DURATION")]
+    pub since: Option<String>,
+}
+
+/// Stop updates that are in progress.
+///
+/// CloudFormation rolls them back; that is waited for. What cannot be stopped is named, with what to do instead. Safe to stop
+/// anywhere and to run again.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// The stacks [default: all]
+    pub stacks: Vec<String>,
+    /// Whether to ask first
+    #[command(flatten)]
+    pub agreement: Agreement,
+}
+
+/// Free stacks that are stuck.
+///
+/// Says of each what is stuck, and why, and the ways out, the least harmful first, each with its exact calls and with what it loses.
+/// Goes the way that is chosen, and looks again. Nothing is ever deleted or skipped that was not named. Safe to stop anywhere and to
+/// run again.
+#[derive(Debug, Args)]
+pub struct Recover {
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// The stacks [default: all that are stuck]
+    pub stacks: Vec<String>,
+    /// The way out by its number, STACK=N where several stacks are stuck [default: asked on a terminal]
+    #[arg(long, value_name = "N")]
+    pub choose: Vec<String>,
+    /// Whether to ask first
+    #[command(flatten)]
+    pub agreement: Agreement,
 }
 
 /// Print the outputs of an environment's stacks, for scripts.

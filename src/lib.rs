@@ -89,6 +89,7 @@ pub mod diff;
 pub mod environment;
 pub mod error;
 pub mod explain;
+pub mod log;
 pub mod operation;
 pub mod parity;
 pub mod simulator;

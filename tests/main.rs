@@ -18,6 +18,7 @@ mod explain;
 mod graph;
 mod init;
 mod kills;
+mod log;
 mod messages;
 mod parity;
 mod preflight;

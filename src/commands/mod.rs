@@ -14,6 +14,7 @@ mod init;
 mod inputs;
 mod lines;
 mod local;
+mod log;
 mod render;
 mod schema;
 mod simulate;
@@ -90,6 +91,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Plan(request) => deploy::run_plan(common, &request, view),
         Verb::Deploy(request) => deploy::run_deploy(common, &request, view),
         Verb::Status(request) => status::run_status(common, &request, view),
+        Verb::Log(request) => log::run(common, &request, view),
         Verb::Outputs(request) => status::run_outputs(common, &request, view),
         Verb::Clone(request) => clone::run(common, &request, view),
         Verb::Bootstrap(request) => bootstrap::run(common, &request, view),

@@ -81,6 +81,11 @@ pub fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     text
 }
 
+/// Whether a text is a digest of ours, by its looks.
+pub fn is_digest(text: &str) -> bool {
+    text.len() == DIGEST_CHARACTERS && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
 fn hexadecimal(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {

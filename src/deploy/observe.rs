@@ -225,6 +225,41 @@ impl<'clients> Observer<'clients> {
         Ok(())
     }
 
+    /// All events of a stack that `CloudFormation` still tells of, oldest first.
+    ///
+    /// # Errors
+    /// What a call ended with.
+    pub async fn history(&self, place: &Place, id: &str) -> Result<Vec<StackEvent>, Fault> {
+        let client = self.client(place).await;
+        let read = async |token| events_page(&client, id, token).await;
+        let mut events = match pages(read, |_| false).await {
+            Err(Fault::Missing { .. }) => Vec::new(),
+            read => read?,
+        };
+        events.reverse();
+        Ok(events)
+    }
+
+    /// The nested stacks on the way to what failed first among the events of a stack, outermost first.
+    ///
+    /// # Errors
+    /// What a call ended with.
+    pub async fn follow(&self, place: &Place, live: &LiveStack) -> Result<Vec<NestedStack>, Fault> {
+        self.nested(&self.client(place).await, live).await
+    }
+
+    /// The deployed template of a stack, as it was sent.
+    ///
+    /// # Errors
+    /// What a call ended with.
+    pub async fn template(&self, place: &Place, id: &str) -> Result<String, Fault> {
+        match self.client(place).await.get_template().stack_name(id).send().await.map_err(Fault::from) {
+            Ok(answer) => Ok(answer.template_body.unwrap_or_default()),
+            Err(Fault::Missing { .. }) => Ok(String::new()),
+            Err(fault) => Err(fault),
+        }
+    }
+
     async fn client(&self, place: &Place) -> Client {
         self.clients.cloudformation(target(place)).await
     }
@@ -607,6 +642,7 @@ fn live_stack(stack: types::Stack) -> LiveStack {
         updated: time(stack.last_updated_time),
         deleted: time(stack.deletion_time),
         last_operation,
+        executed_change_set: stack.change_set_id,
         outputs: pairs(stack.outputs.unwrap_or_default().into_iter().map(|it| (it.output_key, it.output_value))),
         parameters: pairs(
             stack.parameters.unwrap_or_default().into_iter().map(|it| (it.parameter_key, it.parameter_value)),
@@ -637,6 +673,8 @@ fn stack_event(event: types::StackEvent) -> StackEvent {
         physical_id: event.physical_resource_id,
         status: event.resource_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
         reason: event.resource_status_reason,
+        operation: event.operation_id,
+        token: event.client_request_token,
     }
 }
 

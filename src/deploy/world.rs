@@ -89,6 +89,8 @@ pub struct LiveStack {
     pub deleted: Option<Timestamp>,
     /// What identifies its last operation: another operation has another. Making a change set is none.
     pub last_operation: String,
+    /// The ARN of the change set that was executed last.
+    pub executed_change_set: Option<String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
     /// Its parameters; of those with `NoEcho`, only [`HIDDEN`].
@@ -412,6 +414,10 @@ pub struct StackEvent {
     pub status: String,
     /// Why.
     pub reason: Option<String>,
+    /// The id of the operation that it belongs to; a rollback has one of its own.
+    pub operation: Option<String>,
+    /// The token that the caller gave the operation, if any.
+    pub token: Option<String>,
 }
 
 /// A stack that is a resource of another, as far as it tells why that one failed.
@@ -463,7 +469,7 @@ impl StackEvent {
     }
 
     /// A failure that is not merely the echo of another.
-    fn is_cause(&self) -> bool {
+    pub fn is_cause(&self) -> bool {
         let is_echo = |reason: &str| reason.starts_with("Resource ") && reason.ends_with(" cancelled");
         self.status.ends_with("_FAILED") && !self.reason.as_deref().is_some_and(is_echo)
     }

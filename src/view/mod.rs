@@ -5,6 +5,7 @@ mod clone;
 mod deployment;
 mod human;
 mod json;
+mod log;
 mod parity;
 mod snippet;
 mod table;
@@ -24,6 +25,7 @@ use crate::diff::Differences;
 use crate::environment::Sources;
 use crate::error::Failure;
 use crate::explain::{Explanation, Overview};
+use crate::log::Log;
 use crate::operation::Event;
 use crate::parity::Parity;
 use crate::status::Status;
@@ -67,6 +69,8 @@ pub enum Report {
     Rehearsal(Rehearsal),
     /// What goes, or went, with an environment.
     Demolition(Demolition),
+    /// What happened.
+    Log(Log),
     /// Environments as they are.
     Status(Vec<Status>),
 }

@@ -293,6 +293,18 @@ pub(crate) fn redacted(ran: Ran) -> Ran {
     Ran { code: ran.code, stdout: clean(ran.stdout), stderr: clean(ran.stderr) }
 }
 
+/// Without moments, lengths of time and the bars that stand for them.
+pub(crate) fn times_redacted(ran: Ran) -> Ran {
+    let clean = |text: String| {
+        let text = replaced(&text, r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}Z", "[moment]");
+        let text = replaced(&text, r" +━+ +", " ━ ");
+        let text = replaced(&text, r" +━+", " ━");
+        let text = replaced(&text, r"\br-[0-9a-f]{16}", "r-[name]");
+        replaced(&text, r"\+?[0-9.]+ (min [0-9]+ )?s( +|\b)", "[time] ")
+    };
+    Ran { code: ran.code, stdout: clean(ran.stdout), stderr: clean(ran.stderr) }
+}
+
 fn without_names(text: &str) -> String {
     let text = replaced(text, r"\[greenroom [0-9a-f]{16}\]", "[greenroom …]");
     let text = replaced(&text, r"-[0-9A-Z]{12}\b", "-[id]");
