@@ -91,6 +91,8 @@ pub enum Verb {
     Status(Status),
     /// Tell what happened: operations, first causes, what took how long
     Log(Log),
+    /// Stop updates that are in progress
+    Cancel(Cancel),
     /// Print the outputs of an environment's stacks, for scripts
     Outputs(Outputs),
     /// Make an environment another's twin, on the other's data

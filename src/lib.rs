@@ -79,6 +79,7 @@
 
 pub mod aws;
 pub mod bootstrap;
+pub mod cancel;
 pub mod check;
 pub mod cli;
 pub mod clone;

@@ -50,6 +50,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
     (
         "view",
         &[
+            "cancel",
             "check",
             "clone",
             "deploy",
@@ -71,6 +72,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
         &[
             "aws",
             "bootstrap",
+            "cancel",
             "check",
             "cli",
             "clone",
@@ -173,7 +175,7 @@ fn only_the_view_and_main_print() {
 #[test]
 fn only_looking_and_acting_reach_the_cloud() {
     let reaching = ["aws_sdk", "crate::aws", "Clients"];
-    for module in ["clone", "deploy", "destroy", "log", "parity", "status"] {
+    for module in ["cancel", "clone", "deploy", "destroy", "log", "parity", "status"] {
         for path in rust_files(&root().join("src").join(module)) {
             let may = path.ends_with("observe.rs") || path.ends_with("apply.rs");
             let text = fs::read_to_string(&path).expect("a readable file");

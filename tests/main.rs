@@ -10,6 +10,7 @@
 mod architecture;
 mod before_the_cloud;
 mod bootstrap;
+mod cancel;
 mod clone;
 mod deploy;
 mod diff;

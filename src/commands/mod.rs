@@ -1,6 +1,7 @@
 //! What was meant: one file a verb, from the request to the report.
 
 mod bootstrap;
+mod cancel;
 mod check;
 mod clone;
 mod cloud;
@@ -91,6 +92,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Plan(request) => deploy::run_plan(common, &request, view),
         Verb::Deploy(request) => deploy::run_deploy(common, &request, view),
         Verb::Status(request) => status::run_status(common, &request, view),
+        Verb::Cancel(request) => cancel::run(common, &request, view),
         Verb::Log(request) => log::run(common, &request, view),
         Verb::Outputs(request) => status::run_outputs(common, &request, view),
         Verb::Clone(request) => clone::run(common, &request, view),

@@ -703,7 +703,7 @@ fn sentence_of(upstream: &[Upstream]) -> String {
 }
 
 /// `CREATE_IN_PROGRESS` is "creating".
-fn busy(status: &StackStatus, progress: &Progress) -> String {
+pub(crate) fn busy(status: &StackStatus, progress: &Progress) -> String {
     let doing = match status {
         StackStatus::CreateInProgress => "creating",
         StackStatus::UpdateInProgress => "updating",

@@ -581,6 +581,15 @@ impl LiveStack {
         }
     }
 
+    /// Why what the last operation did could not be undone: the first failure on the way back.
+    pub fn rollback_failure(&self) -> FirstFailure {
+        let turns = |event: &StackEvent| event.is_about(self) && event.status.ends_with("ROLLBACK_IN_PROGRESS");
+        let back = self.events.iter().rposition(turns).unwrap_or_default();
+        let events = self.events.get(back..).unwrap_or_default().to_vec();
+        Self { events, id: self.id.clone(), status_reason: self.status_reason.clone(), ..Self::default() }
+            .first_failure()
+    }
+
     /// What the stack says where no resource has failed.
     fn own_failure(&self) -> FirstFailure {
         let about_stack = self.events.iter().filter(|event| event.is_about(self));

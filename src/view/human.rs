@@ -42,6 +42,7 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Cloned(cloned) => super::clone::cloned(cloned),
         Report::Rehearsal(rehearsal) => super::clone::rehearsal(rehearsal),
         Report::Demolition(demolition) => deployment::demolition(demolition),
+        Report::Cancellation(report) => super::cancel::cancellation(report),
         Report::Log(log) => super::log::log(log),
         Report::Status(environments) => environments.iter().map(deployment::status).collect::<Vec<_>>().join("\n"),
         Report::Graph(graph) if graph.is_dot => dot(graph),

@@ -26,6 +26,7 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Cloned(cloned) => json!({ "schema": SCHEMA, "cloned": cloned }),
         Report::Rehearsal(rehearsal) => json!({ "schema": SCHEMA, "rehearsal": rehearsal }),
         Report::Demolition(demolition) => json!({ "schema": SCHEMA, "demolition": demolition }),
+        Report::Cancellation(report) => json!({ "schema": SCHEMA, "cancellation": report }),
         Report::Log(log) => json!({ "schema": SCHEMA, "log": log }),
         Report::Status(environments) => json!({ "schema": SCHEMA, "environments": environments }),
         Report::Graph(graph) => json!({ "schema": SCHEMA, "graph": graph }),

@@ -1,6 +1,7 @@
 //! The only code that prints. Results go to stdout, once, at the end; everything else goes to stderr.
 
 mod board;
+mod cancel;
 mod clone;
 mod deployment;
 mod human;
@@ -17,6 +18,7 @@ pub use board::{Afterwards, Board, End};
 pub use table::Expected;
 pub use watch::Watch;
 
+use crate::cancel::report::Cancellation;
 use crate::check::Findings;
 use crate::clone::report::{Cloned, Rehearsal};
 use crate::deploy::report::{Preview, Report as Deployed};
@@ -69,6 +71,8 @@ pub enum Report {
     Rehearsal(Rehearsal),
     /// What goes, or went, with an environment.
     Demolition(Demolition),
+    /// What stops, or stopped.
+    Cancellation(Cancellation),
     /// What happened.
     Log(Log),
     /// Environments as they are.
@@ -196,6 +200,15 @@ impl View {
         let text = match self.style {
             Style::Human => deployment::demolition(demolition),
             Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "demolition": demolition })),
+        };
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+
+    /// Prints what would stop, before it is agreed to.
+    pub fn cancellation(&self, cancellation: &Cancellation) {
+        let text = match self.style {
+            Style::Human => cancel::cancellation(cancellation),
+            Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "cancellation": cancellation })),
         };
         let _ = anstream::stderr().write_all(text.as_bytes());
     }
