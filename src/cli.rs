@@ -93,6 +93,8 @@ pub enum Verb {
     Log(Log),
     /// Stop updates that are in progress
     Cancel(Cancel),
+    /// Free stacks that are stuck
+    Recover(Recover),
     /// Print the outputs of an environment's stacks, for scripts
     Outputs(Outputs),
     /// Make an environment another's twin, on the other's data

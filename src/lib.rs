@@ -27,7 +27,9 @@
 //! - [`operation`] is the loop that every verb which changes something runs: observe, plan, apply, look again. It keeps no state:
 //!   what has been done is read back from the cloud, so a run may be killed anywhere and started again.
 //! - [`deploy`] and [`destroy`] are such verbs, in the same files: nouns in `mod.rs`, `observe.rs` looks, `plan.rs` decides and is
-//!   pure, `apply.rs` acts. [`status`] is one look, or many.
+//!   pure, `apply.rs` acts. [`status`] is one look, or many; [`log`] is a look back.
+//! - [`cancel`] stops updates that run, [`recover`] frees stacks that are stuck: [`recover::ways`] says which ways lead out, as data
+//!   that people choose from and that its planner goes.
 //! - [`clone`] composes two plans of `deploy`: the target with its database closed, and the target as its file says.
 //! - [`bootstrap`] says what `deploy` needs before it can send large templates; it is brought up as any stack.
 //! - [`parity`] compares what runs in two environments (`diff --live`): it reads both, compares purely, and knows what differs by
@@ -50,6 +52,9 @@
 //! | which line of the template made a line of the result | [`template::trace`] |
 //! | may this step be done now, and if not, what is waited for | `plan.rs` of the verb; what can be said is [`deploy::Reason`] |
 //! | would this change lose data | [`deploy::changes`] |
+//! | how is a stack stuck, which ways lead out, and what does each lose | [`recover::ways`] |
+//! | which operation does an event belong to, and who began it | [`log::history`] |
+//! | which chain of resources determined how long it took | [`log::timeline`] |
 //! | what is cleared away of a run that is refused or fails | [`deploy::leftovers`] |
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
 //! | what exactly was approved | [`operation::Approval`] |
@@ -93,6 +98,7 @@ pub mod explain;
 pub mod log;
 pub mod operation;
 pub mod parity;
+pub mod recover;
 pub mod simulator;
 pub mod status;
 pub mod template;

@@ -41,6 +41,16 @@ const RULES: &[(&str, &[&str], &str)] = &[
         "what is wanted is data; it is brought up by what brings up everything",
     ),
     (
+        "cancel",
+        &["aws", "deploy", "operation"],
+        "what stops is what was deployed; it shares the nouns and the looks of `deploy`",
+    ),
+    (
+        "recover",
+        &["aws", "deploy", "operation"],
+        "what is stuck was deployed; it shares the nouns and the looks of `deploy`",
+    ),
+    (
         "log",
         &["aws", "deploy", "environment"],
         "what happened is read by the looks of `deploy`, and told without a decision",
@@ -62,6 +72,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "log",
             "operation",
             "parity",
+            "recover",
             "status",
             "template",
         ],
@@ -85,6 +96,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "log",
             "operation",
             "parity",
+            "recover",
             "simulator",
             "status",
             "template",
@@ -175,7 +187,7 @@ fn only_the_view_and_main_print() {
 #[test]
 fn only_looking_and_acting_reach_the_cloud() {
     let reaching = ["aws_sdk", "crate::aws", "Clients"];
-    for module in ["cancel", "clone", "deploy", "destroy", "log", "parity", "status"] {
+    for module in ["cancel", "clone", "deploy", "destroy", "log", "parity", "recover", "status"] {
         for path in rust_files(&root().join("src").join(module)) {
             let may = path.ends_with("observe.rs") || path.ends_with("apply.rs");
             let text = fs::read_to_string(&path).expect("a readable file");

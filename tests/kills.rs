@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::Scenario;
 use crate::support::cloud::{Cloud, without_empty_stacks, without_operations};
 use crate::support::proxy::Fate;
+use crate::support::stuck::Stuck;
 
 /// What is done, to what, and how it ends when nobody disturbs it.
 struct Case {
@@ -120,6 +121,17 @@ fn a_failing_update_may_be_killed_at_any_call() {
 #[test]
 fn a_destruction_may_be_killed_at_any_call() {
     ONE.destruction();
+}
+
+#[test]
+fn a_recovery_may_be_killed_at_any_call() {
+    for (stuck, command) in [
+        (Stuck::UpdateRollbackFailed, "recover lab --choose 2 --yes"),
+        (Stuck::DeleteFailed, "recover lab --choose 2 --yes"),
+    ] {
+        let mut cloud = stuck.cloud().watched();
+        sweep(&mut cloud, &Case { command, code: 0, tries_again: false });
+    }
 }
 
 /// A bucket that would be replaced, and a new stack beside it: both change sets are made before the refusal is known.

@@ -25,6 +25,7 @@ mod parity;
 mod preflight;
 mod properties;
 mod readme;
+mod recover;
 mod render;
 mod schema;
 mod shipped;

@@ -11,6 +11,7 @@ mod paging;
 pub mod profiles;
 pub mod query;
 pub mod rds;
+pub mod s3;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

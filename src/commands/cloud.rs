@@ -384,19 +384,26 @@ fn line<Reason: About>(hold: &Hold<Reason>) -> String {
     }
 }
 
+/// What is answered on the terminal; nothing where there is none.
+///
+/// # Errors
+/// When Ctrl-C is the answer.
+pub(super) async fn answer(view: View, question: &str) -> Result<Option<String>, Failure> {
+    let asked = question.to_owned();
+    let answered = tokio::task::spawn_blocking(move || view.ask(&asked));
+    tokio::select! {
+        // After a run Ctrl-C no longer ends the process by itself.
+        () = interrupted() => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
+        given = answered => Ok(given.ok().flatten()),
+    }
+}
+
 /// Asks on the terminal; without one nothing is asked, and the flag that answers is named.
 ///
 /// # Errors
 /// When the answer is another, nobody is there to answer, or Ctrl-C is the answer.
 pub(super) async fn ask(view: View, question: &str, answer: &str, flag: &str) -> Result<(), Failure> {
-    let asked = question.to_owned();
-    let answered = tokio::task::spawn_blocking(move || view.ask(&asked));
-    let given = tokio::select! {
-        // After a run Ctrl-C no longer ends the process by itself.
-        () = interrupted() => return Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
-        given = answered => given.ok().flatten(),
-    };
-    match given {
+    match self::answer(view, question).await? {
         None => {
             let what = "this needs a confirmation, and there is no terminal to ask on";
             Err(Failure::new(Exit::Refused, what).hint(format!("`{flag}` answers it")))

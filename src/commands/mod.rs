@@ -16,6 +16,7 @@ mod inputs;
 mod lines;
 mod local;
 mod log;
+mod recover;
 mod render;
 mod schema;
 mod simulate;
@@ -93,6 +94,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Deploy(request) => deploy::run_deploy(common, &request, view),
         Verb::Status(request) => status::run_status(common, &request, view),
         Verb::Cancel(request) => cancel::run(common, &request, view),
+        Verb::Recover(request) => recover::run(common, &request, view),
         Verb::Log(request) => log::run(common, &request, view),
         Verb::Outputs(request) => status::run_outputs(common, &request, view),
         Verb::Clone(request) => clone::run(common, &request, view),

@@ -131,6 +131,13 @@ pub enum Fate {
     Kept,
 }
 
+impl Verdict {
+    /// Whether nothing is left of the data.
+    pub fn loses_data(&self) -> bool {
+        self.fate == Fate::Deleted
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let noun = self.noun;

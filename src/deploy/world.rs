@@ -32,6 +32,55 @@ pub struct World {
     pub exports: BTreeMap<(String, String, String), String>,
     /// What became of looking for the buckets of templates that no call can carry, by their names.
     pub buckets: BTreeMap<String, BucketStanding>,
+    /// What is in buckets that may have to be emptied, by their names, as far as it was asked for.
+    pub contents: BTreeMap<String, Contents>,
+}
+
+/// What is in a bucket: all versions of objects, and what marks them as deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Contents {
+    /// Versions of objects, as far as they were counted.
+    pub versions: usize,
+    /// Delete markers, as far as they were counted.
+    pub markers: usize,
+    /// The bytes of those versions.
+    pub bytes: u64,
+    /// Whether there is more than was counted.
+    pub is_more: bool,
+    /// What is listed first; another round finds something else there.
+    #[serde(skip)]
+    pub next: String,
+}
+
+impl Contents {
+    /// Whether the bucket can be deleted.
+    pub fn is_empty(&self) -> bool {
+        self.versions == 0 && self.markers == 0
+    }
+}
+
+impl std::fmt::Display for Contents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let more = if self.is_more { "more than " } else { "" };
+        write!(f, "{more}{}, {}", plural(self.versions, "object version"), size(self.bytes))?;
+        if self.markers > 0 { write!(f, ", {}", plural(self.markers, "delete marker")) } else { Ok(()) }
+    }
+}
+
+/// `12 bytes`, `3.4 KiB`, `1.2 GiB`.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut tenths = bytes.saturating_mul(10) / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
 /// What is known of a bucket that something should be put into.

@@ -1,6 +1,7 @@
 //! `/_sim/…`: what tests and people may do to the local cloud that nobody may do to AWS. The underscore is illegal in
 //! bucket names, so these paths never meet an S3 request.
 
+use super::cloudformation::{self, StackStatus};
 use super::faults::Faults;
 use super::moment::Moment;
 use super::resources;
@@ -21,10 +22,11 @@ pub(crate) fn answer(world: &mut World, path: &str, request: &Request) -> Answer
         "fired" => Ok(json!(world.faults.fired)),
         "journal" => Ok(json!(world.journal)),
         "touch" => touch(world, &request.body),
+        "pose" => pose(world, &request.body),
         "stand" => stand(world, &request.body),
         "health" => Ok(json!({"now": world.now().to_string()})),
         _ => Err(format!(
-            "`/_sim/{path}` is not known: reset, advance, state, faults, fired, journal, touch, stand, health are"
+            "`/_sim/{path}` is not known: reset, advance, state, faults, fired, journal, touch, pose, stand, health are"
         )),
     };
     match reply {
@@ -94,6 +96,27 @@ fn touch(world: &mut World, body: &[u8]) -> Result<Value, String> {
     }
     world.mark_changed();
     Ok(json!({"type": type_name, "physical_id": id}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pose {
+    account: String,
+    region: String,
+    stack: String,
+    status: StackStatus,
+    reason: Option<String>,
+}
+
+/// Puts a stack into a status that nothing here leads to: imports are not modelled, and their ends have to be rehearsed too.
+fn pose(world: &mut World, body: &[u8]) -> Result<Value, String> {
+    let wanted: Pose = read(body)?;
+    let place = Place::new(&wanted.account, &wanted.region);
+    let services = world.services_at(&place).ok_or("there is nothing in this account and Region")?;
+    let id = services.cloudformation.live_stack(&wanted.stack).ok_or("no such stack")?.id.clone();
+    cloudformation::pose(world, &place, &id, wanted.status, wanted.reason.as_deref());
+    world.mark_changed();
+    Ok(json!({"stack_id": id}))
 }
 
 #[derive(Deserialize)]

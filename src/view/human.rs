@@ -43,6 +43,8 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Rehearsal(rehearsal) => super::clone::rehearsal(rehearsal),
         Report::Demolition(demolition) => deployment::demolition(demolition),
         Report::Cancellation(report) => super::cancel::cancellation(report),
+        Report::Diagnosis(found) => super::recover::diagnosis(found),
+        Report::Recovery(done) => super::recover::recovery(done),
         Report::Log(log) => super::log::log(log),
         Report::Status(environments) => environments.iter().map(deployment::status).collect::<Vec<_>>().join("\n"),
         Report::Graph(graph) if graph.is_dot => dot(graph),

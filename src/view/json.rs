@@ -27,6 +27,8 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Rehearsal(rehearsal) => json!({ "schema": SCHEMA, "rehearsal": rehearsal }),
         Report::Demolition(demolition) => json!({ "schema": SCHEMA, "demolition": demolition }),
         Report::Cancellation(report) => json!({ "schema": SCHEMA, "cancellation": report }),
+        Report::Diagnosis(found) => json!({ "schema": SCHEMA, "diagnosis": found }),
+        Report::Recovery(done) => json!({ "schema": SCHEMA, "recovery": done }),
         Report::Log(log) => json!({ "schema": SCHEMA, "log": log }),
         Report::Status(environments) => json!({ "schema": SCHEMA, "environments": environments }),
         Report::Graph(graph) => json!({ "schema": SCHEMA, "graph": graph }),

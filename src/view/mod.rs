@@ -8,6 +8,7 @@ mod human;
 mod json;
 mod log;
 mod parity;
+mod recover;
 mod snippet;
 mod table;
 mod watch;
@@ -30,6 +31,7 @@ use crate::explain::{Explanation, Overview};
 use crate::log::Log;
 use crate::operation::Event;
 use crate::parity::Parity;
+use crate::recover::report::{Diagnosis, Recovery};
 use crate::status::Status;
 use crate::template::wiring::Flow;
 
@@ -73,6 +75,10 @@ pub enum Report {
     Demolition(Demolition),
     /// What stops, or stopped.
     Cancellation(Cancellation),
+    /// What is stuck.
+    Diagnosis(Diagnosis),
+    /// What was freed.
+    Recovery(Recovery),
     /// What happened.
     Log(Log),
     /// Environments as they are.
@@ -209,6 +215,15 @@ impl View {
         let text = match self.style {
             Style::Human => cancel::cancellation(cancellation),
             Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "cancellation": cancellation })),
+        };
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+
+    /// Prints what is stuck, before a way is chosen.
+    pub fn diagnosis(&self, diagnosis: &Diagnosis) {
+        let text = match self.style {
+            Style::Human => format!("{}\n", recover::diagnosis(diagnosis)),
+            Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "diagnosis": diagnosis })),
         };
         let _ = anstream::stderr().write_all(text.as_bytes());
     }

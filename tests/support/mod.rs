@@ -4,6 +4,7 @@
 
 pub(crate) mod cloud;
 pub(crate) mod proxy;
+pub(crate) mod stuck;
 
 use std::fmt::Display;
 use std::fs;

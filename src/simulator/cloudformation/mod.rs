@@ -23,9 +23,7 @@ use super::wire::Call;
 use super::world::{Place, World};
 use serde_json::Value;
 
-#[cfg(test)]
-pub(crate) use stack::StackStatus;
-pub(crate) use stack::{CloudFormation, Transition};
+pub(crate) use stack::{CloudFormation, StackStatus, Transition};
 
 /// Answers an operation, or `None` if there is no such operation here.
 pub(crate) fn call(world: &mut World, call: &Call) -> Option<Result<Value, Refusal>> {
@@ -63,6 +61,11 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Option<Result<Value, Refus
         "DetectStackResourceDrift" => drift::detect_resource(world, place, parameters),
         _ => return None,
     })
+}
+
+/// Brings a stack to a status that nothing here leads to, and says so in its events. Nothing else changes.
+pub(crate) fn pose(world: &mut World, place: &Place, stack_id: &str, status: StackStatus, reason: Option<&str>) {
+    events::stack_status(world, place, stack_id, status, reason);
 }
 
 /// Runs what is due.

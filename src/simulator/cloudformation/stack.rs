@@ -83,6 +83,12 @@ statuses! {
         UpdateRollbackFailed = "UPDATE_ROLLBACK_FAILED",
         UpdateRollbackCompleteCleanupInProgress = "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
         UpdateRollbackComplete = "UPDATE_ROLLBACK_COMPLETE",
+        // Imports are not modelled: a stack comes to these by `/_sim/pose` alone.
+        ImportInProgress = "IMPORT_IN_PROGRESS",
+        ImportComplete = "IMPORT_COMPLETE",
+        ImportRollbackInProgress = "IMPORT_ROLLBACK_IN_PROGRESS",
+        ImportRollbackFailed = "IMPORT_ROLLBACK_FAILED",
+        ImportRollbackComplete = "IMPORT_ROLLBACK_COMPLETE",
     }
 }
 
@@ -132,7 +138,14 @@ impl StackStatus {
 
     /// Whether an update may begin. `CREATE_FAILED` and `UPDATE_FAILED` take one only with rollback disabled.
     pub(crate) fn is_updatable(self) -> bool {
-        matches!(self, Self::CreateComplete | Self::UpdateComplete | Self::UpdateRollbackComplete)
+        matches!(
+            self,
+            Self::CreateComplete
+                | Self::UpdateComplete
+                | Self::UpdateRollbackComplete
+                | Self::ImportComplete
+                | Self::ImportRollbackComplete
+        )
     }
 
     /// Whether the stack was left half done because rollback was disabled.

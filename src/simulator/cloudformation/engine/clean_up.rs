@@ -167,18 +167,25 @@ impl Run<'_> {
         match (operation.kind, operation.has_failed) {
             (Kind::Update, false) => self.end(StackStatus::UpdateComplete, None),
             (Kind::Update, true) => self.end(StackStatus::UpdateRollbackComplete, None),
-            (Kind::Create, _) if has_leftovers => self.end(StackStatus::RollbackFailed, Some(&reason)),
+            (Kind::Create, _) if has_leftovers => {
+                self.keep_what_it_was_to_run();
+                self.end(StackStatus::RollbackFailed, Some(&reason));
+            }
             (Kind::Create, _) if operation.options.on_failure == OnFailure::Delete => self.end_deletion(),
             (Kind::Create, _) => {
-                // It goes on showing whose it is and what it was to run.
-                let target = self.operation().map(|operation| operation.target.clone());
-                if let Some(target) = target {
-                    self.stack_mut().deployed = Deployment { outputs: Vec::new(), imports: BTreeSet::new(), ..target };
-                }
+                self.keep_what_it_was_to_run();
                 self.end(StackStatus::RollbackComplete, None);
             }
             (Kind::Delete, _) if has_leftovers => self.end(StackStatus::DeleteFailed, Some(&reason)),
             (Kind::Delete, _) => self.end_deletion(),
+        }
+    }
+
+    /// A stack whose creation failed goes on showing whose it is and what it was to run.
+    fn keep_what_it_was_to_run(&mut self) {
+        let target = self.operation().map(|operation| operation.target.clone());
+        if let Some(target) = target {
+            self.stack_mut().deployed = Deployment { outputs: Vec::new(), imports: BTreeSet::new(), ..target };
         }
     }
 
