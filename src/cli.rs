@@ -388,7 +388,8 @@ pub struct Clone {
 
 /// Delete an environment and all that is in it.
 ///
-/// Shows first what is lost. Safe to stop anywhere and to run again. A protected environment is refused.
+/// Shows first what is lost, and what stays. A bucket whose template says `DeletionPolicy: Delete` is emptied, versions included; any
+/// other that is not empty keeps its stack. Safe to stop anywhere and to run again. A protected environment is refused.
 #[derive(Debug, Args)]
 pub struct Destroy {
     /// The environment: scratch@jane
@@ -402,6 +403,12 @@ pub struct Destroy {
     /// Write evidence of what existed and what became of it, as JSON
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub report: Option<PathBuf>,
+    /// Empty a bucket, though its template does not say that it goes
+    #[arg(long, value_name = "STACK/RESOURCE")]
+    pub empty_bucket: Vec<String>,
+    /// Leave a resource behind, if it keeps its stack from being deleted
+    #[arg(long, value_name = "STACK/RESOURCE")]
+    pub retain: Vec<String>,
 }
 
 /// Draw the stacks and what flows between them.

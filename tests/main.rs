@@ -13,6 +13,7 @@ mod bootstrap;
 mod cancel;
 mod clone;
 mod deploy;
+mod destroy;
 mod diff;
 mod elk;
 mod explain;

@@ -71,7 +71,9 @@ fn out_of_a_creation_that_was_undone() {
 
 #[test]
 fn out_of_a_creation_that_could_not_be_undone() {
-    check(Stuck::RollbackFailed, expect![[r#"
+    check(
+        Stuck::RollbackFailed,
+        expect![[r#"
         exit 0
         -- stdout
         store  demo-lab-store  ROLLBACK_FAILED
@@ -88,7 +90,8 @@ fn out_of_a_creation_that_could_not_be_undone() {
         recover lab
         recover lab --choose 1 --yes
         deploy lab store --yes
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

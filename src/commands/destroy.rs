@@ -10,7 +10,7 @@ use crate::clone::removal::{self, Removed};
 use crate::clone::{SOURCE_SNAPSHOT, SeenSnapshot};
 use crate::commands::cloud::{Telling, arrive, ask, block_on, drive, failed, interrupted, pace, settings};
 use crate::commands::writing::{NewFile, write};
-use crate::commands::{Done, Ended, Stop, display, environment, mistakes, name, project, templates};
+use crate::commands::{Done, Ended, Stop, display, environment, mistakes, name, project, stacks, templates};
 use crate::deploy::desired::{named, place};
 use crate::deploy::observe::target;
 use crate::deploy::world::Wish;
@@ -86,11 +86,27 @@ pub(super) fn run(common: &Common, request: &Destroy, view: View) -> Ended {
     let mut project = project(common)?;
     let environment = environment(&project, &name(&request.environment)?)?;
     let templates = templates(&mut project, [&environment]);
-    let doomed = doomed(&environment, &templates, &project)?;
+    let doomed = Doomed {
+        empties: resources(&environment, "--empty-bucket", &request.empty_bucket)?,
+        retains: resources(&environment, "--retain", &request.retain)?,
+        ..doomed(&environment, &templates, &project)?
+    };
     let removed = removed(&project, &environment)?;
     let clients = Clients::new(settings(common, &project.root)?);
     let report = block_on(destroy(&doomed, removed.as_ref(), request, &clients, view))??;
     Ok(Done { report, sources: project.sources, exit: Exit::Done })
+}
+
+/// Resources that are named on the command line, each `STACK/RESOURCE`.
+fn resources(environment: &Environment, flag: &str, texts: &[String]) -> Result<BTreeSet<String>, Failure> {
+    for text in texts {
+        let Some((stack, _)) = text.split_once('/').filter(|(_, resource)| !resource.is_empty()) else {
+            let what = format!("`{flag} {text}` names no resource");
+            return Err(Failure::new(Exit::Usage, what).hint(format!("write `{flag} STACK/RESOURCE`")));
+        };
+        stacks(environment, &[stack.to_owned()])?;
+    }
+    Ok(texts.iter().cloned().collect())
 }
 
 async fn destroy(
@@ -175,7 +191,7 @@ async fn demolish(
         afterwards: Afterwards::Stays,
     };
     let reached = drive(&operation, view, &telling).await?;
-    let mut done = demolition(doomed, &reached.first, true);
+    let mut done = demolition(doomed, &reached.first, Some(&reached.now));
     // Last: a database that is still being restored needs its snapshot.
     if let Some(removed) = removed.filter(|_| !doomed.is_protected) {
         done.snapshots = snapshots(&remove(removed, clients, view).await?);
@@ -327,7 +343,7 @@ fn expected(stack: &DoomedStack) -> Expected {
 async fn look(doomed: &Doomed, observer: &DoomedObserver<'_>) -> Result<Demolition, Failure> {
     let seen = observer.observe(doomed).await;
     let seen = seen.map_err(|fault| failed(fault, format!("`{}` could not be looked at", doomed.environment)))?;
-    Ok(demolition(doomed, &seen, false))
+    Ok(demolition(doomed, &seen, None))
 }
 
 /// What is to go: every managed stack, each before those it needs.
@@ -354,5 +370,6 @@ fn doomed(environment: &Environment, templates: &Templates, project: &Project) -
         is_protected: environment.is_protected,
         stacks: managed.map(stack).collect(),
         named: named(environment),
+        ..Doomed::default()
     })
 }

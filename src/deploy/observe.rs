@@ -61,7 +61,7 @@ struct Memory {
     /// By the ARN of a nested stack and the event that says it failed: its events up to then, oldest first.
     nested: HashMap<(String, String), Vec<StackEvent>>,
     /// By the stack's ARN: what its template says about deletion.
-    deletion_policies: HashMap<String, BTreeMap<String, String>>,
+    farewells: HashMap<String, BTreeMap<String, Farewell>>,
 }
 
 /// How deep to look into a stack.
@@ -492,15 +492,16 @@ impl<'clients> Observer<'clients> {
             Err(Fault::Missing { .. }) => return Ok(Vec::new()),
             read => read?,
         };
-        let policies = self.deletion_policies(client, &live.id).await?;
+        let farewells = self.farewells(client, live).await?;
         for resource in &mut resources {
-            resource.deletion_policy = policies.get(&resource.logical_id).cloned();
+            say_farewell(resource, &farewells);
         }
         Ok(resources)
     }
 
-    async fn deletion_policies(&self, client: &Client, id: &str) -> Result<BTreeMap<String, String>, Fault> {
-        let known = self.memory().deletion_policies.get(id).cloned();
+    async fn farewells(&self, client: &Client, live: &LiveStack) -> Result<BTreeMap<String, Farewell>, Fault> {
+        let id = live.id.as_str();
+        let known = self.memory().farewells.get(id).cloned();
         if let Some(known) = known {
             return Ok(known);
         }
@@ -509,9 +510,9 @@ impl<'clients> Observer<'clients> {
             Err(Fault::Missing { .. }) => return Ok(BTreeMap::new()),
             Err(fault) => return Err(fault),
         };
-        let policies = deletion_policies(&body);
-        self.memory().deletion_policies.insert(id.to_owned(), policies.clone());
-        Ok(policies)
+        let farewells = farewells(&body, &live.parameters);
+        self.memory().farewells.insert(id.to_owned(), farewells.clone());
+        Ok(farewells)
     }
 
     async fn exports(&self, wishes: &[Wish]) -> Result<BTreeMap<(String, String, String), String>, Fault> {
@@ -792,6 +793,7 @@ fn resource(summary: types::StackResourceSummary) -> LiveResource {
         since: time(summary.last_updated_timestamp),
         reason: summary.resource_status_reason,
         deletion_policy: None,
+        storage_gib: None,
     }
 }
 
@@ -806,9 +808,9 @@ pub async fn traced(client: &Client, id: &str) -> Result<Option<LiveStack>, Faul
     }
     live.resources = pages(async |token| resources_page(client, id, token).await, |_| false).await?;
     let template = client.get_template().stack_name(id).send().await?.template_body.unwrap_or_default();
-    let policies = deletion_policies(&template);
+    let farewells = farewells(&template, &live.parameters);
     for resource in &mut live.resources {
-        resource.deletion_policy = policies.get(&resource.logical_id).cloned();
+        say_farewell(resource, &farewells);
     }
     Ok(Some(live))
 }
@@ -836,14 +838,39 @@ pub async fn deleted(client: &Client, names: &BTreeSet<&str>) -> Result<BTreeMap
     Ok(found)
 }
 
+/// What a deployed template says of a resource that matters when it goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Farewell {
+    policy: Option<String>,
+    storage_gib: Option<u64>,
+}
+
+fn say_farewell(resource: &mut LiveResource, farewells: &BTreeMap<String, Farewell>) {
+    let Farewell { policy, storage_gib } = farewells.get(&resource.logical_id).cloned().unwrap_or_default();
+    (resource.deletion_policy, resource.storage_gib) = (policy, storage_gib);
+}
+
 /// What a deployed template says about the deletion of its resources. It is JSON where we deployed it, and YAML where others did.
-fn deletion_policies(body: &str) -> BTreeMap<String, String> {
+fn farewells(body: &str, parameters: &BTreeMap<String, String>) -> BTreeMap<String, Farewell> {
     use crate::environment::{Node, SourceId, yaml};
     let root = yaml::read(SourceId::RENDERED, body).root;
     let resources = root.as_ref().and_then(|root| root.get("Resources")).and_then(Node::as_mapping);
-    let policy = |node: &Node| Some(node.get("DeletionPolicy")?.as_text()?.to_owned());
-    let policies = resources.unwrap_or_default().iter();
-    policies.filter_map(|entry| Some((entry.key.clone(), policy(&entry.value)?))).collect()
+    // RDS counts in `AllocatedStorage`, EBS in `Size`, both in GiB.
+    let storage = |node: &Node| {
+        let size = ["AllocatedStorage", "Size"].iter().find_map(|name| node.at(["Properties", *name]))?;
+        let is_reference = size.tag.as_deref() == Some("Ref");
+        let parameter = size.get("Ref").and_then(Node::as_text).or(size.as_text().filter(|_| is_reference));
+        let text = match parameter {
+            Some(parameter) => parameters.get(parameter).map(String::as_str),
+            None => size.as_text(),
+        };
+        text?.parse().ok()
+    };
+    let farewell = |node: &Node| Farewell {
+        policy: node.get("DeletionPolicy").and_then(Node::as_text).map(str::to_owned),
+        storage_gib: storage(node),
+    };
+    resources.unwrap_or_default().iter().map(|entry| (entry.key.clone(), farewell(&entry.value))).collect()
 }
 
 #[cfg(test)]
@@ -1035,11 +1062,16 @@ mod tests {
     }
 
     #[test]
-    fn deletion_policies_are_read_from_json_and_from_yaml() {
-        let json = r#"{"Resources":{"Database":{"DeletionPolicy":"Snapshot"},"Queue":{}}}"#;
-        let yaml = "Resources:\n  Database: {DeletionPolicy: Snapshot}\n  Queue: !Ref X\n";
-        for body in [json, yaml] {
-            assert_eq!(deletion_policies(body), [("Database".to_owned(), "Snapshot".to_owned())].into());
+    fn what_a_template_says_of_deletion_is_read_from_json_and_from_yaml() {
+        let database = r#"{"DeletionPolicy":"Snapshot","Properties":{"AllocatedStorage":"100"}}"#;
+        let json = format!(r#"{{"Resources":{{"Database":{database},"Queue":{{}}}}}}"#);
+        let by_parameter = json.replace(r#""100""#, r#"{"Ref":"Storage"}"#);
+        let yaml = "Resources:\n  Database: {DeletionPolicy: Snapshot, Properties: {AllocatedStorage: !Ref Storage}}\n  Queue: {}\n";
+        let parameters = [("Storage".to_owned(), "100".to_owned())].into();
+        for body in [json.as_str(), &by_parameter, yaml] {
+            let database = Farewell { policy: Some("Snapshot".to_owned()), storage_gib: Some(100) };
+            let expected = [("Database".to_owned(), database), ("Queue".to_owned(), Farewell::default())];
+            assert_eq!(farewells(body, &parameters), expected.into());
         }
     }
 

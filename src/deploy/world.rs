@@ -34,6 +34,8 @@ pub struct World {
     pub buckets: BTreeMap<String, BucketStanding>,
     /// What is in buckets that may have to be emptied, by their names, as far as it was asked for.
     pub contents: BTreeMap<String, Contents>,
+    /// How many deletions of a stack this run has seen fail, by the labels of stacks.
+    pub failed_deletions: BTreeMap<String, usize>,
 }
 
 /// What is in a bucket: all versions of objects, and what marks them as deleted.
@@ -184,6 +186,8 @@ pub struct LiveResource {
     pub reason: Option<String>,
     /// What the deployed template says of its deletion.
     pub deletion_policy: Option<String>,
+    /// The storage that the deployed template gives it, in GiB, where it says so.
+    pub storage_gib: Option<u64>,
 }
 
 impl LiveResource {

@@ -14,7 +14,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::deploy::world::{FirstFailure, Progress, StackStatus};
+use crate::deploy::world::{FirstFailure, LiveResource, Progress, StackStatus};
 use crate::deploy::{Place, World};
 use crate::operation::{About, Subject};
 
@@ -33,7 +33,23 @@ pub struct Doomed {
     pub stacks: Vec<DoomedStack>,
     /// The CloudFormation names, with account and Region, of every stack the file names, managed or not.
     pub named: BTreeSet<(String, String, String)>,
+    /// `STACK/RESOURCE`: buckets that are emptied though their template does not say that they go.
+    pub empties: BTreeSet<String>,
+    /// `STACK/RESOURCE`: what is left behind where it keeps its stack from being deleted.
+    pub retains: BTreeSet<String>,
 }
+
+impl Doomed {
+    /// Whether a bucket may be emptied. A template that says `DeletionPolicy: Delete` says that the bucket goes with its stack, and
+    /// no bucket goes with anything in it. CloudFormation's default says the same, but nobody has written it.
+    pub fn may_empty(&self, stack: &str, resource: &LiveResource) -> bool {
+        let is_said = resource.deletion_policy.as_deref() == Some("Delete");
+        resource.kind == BUCKET && (is_said || self.empties.contains(&format!("{stack}/{}", resource.logical_id)))
+    }
+}
+
+/// The type of buckets.
+pub const BUCKET: &str = "AWS::S3::Bucket";
 
 /// A stack that is to go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +68,21 @@ pub struct DoomedStack {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
+    /// Delete what is in a bucket, versions and delete markers included.
+    EmptyBucket {
+        /// The name that the stack has in the environment.
+        stack: String,
+        /// The logical id.
+        resource: String,
+        /// The bucket's name.
+        bucket: String,
+        /// Where it lives.
+        #[serde(skip)]
+        place: Place,
+        /// What is in front, so that another round is another step.
+        #[serde(skip)]
+        next: String,
+    },
     /// Delete a stack.
     DeleteStack {
         /// The name it has in the environment.
@@ -61,23 +92,40 @@ pub enum Step {
         /// Where it lives.
         #[serde(skip)]
         place: Place,
+        /// What is left behind, by logical ids.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        retain: Vec<String>,
         /// What makes a repeated call the same call.
         #[serde(skip)]
         token: String,
     },
 }
 
+impl Step {
+    fn stack(&self) -> &str {
+        match self {
+            Self::EmptyBucket { stack, .. } | Self::DeleteStack { stack, .. } => stack,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::DeleteStack { stack, .. } = self;
-        write!(f, "delete stack `{stack}`")
+        match self {
+            Self::EmptyBucket { stack, resource, bucket, .. } => {
+                write!(f, "empty bucket `{bucket}`, `{stack}/{resource}`")
+            }
+            Self::DeleteStack { stack, retain, .. } if retain.is_empty() => write!(f, "delete stack `{stack}`"),
+            Self::DeleteStack { stack, retain, .. } => {
+                write!(f, "delete stack `{stack}` and leave {} behind", retain.join(", "))
+            }
+        }
     }
 }
 
 impl About for Step {
     fn subject(&self) -> Subject {
-        let Self::DeleteStack { stack, .. } = self;
-        Subject { stack: Some(stack.clone()), resource: None }
+        Subject { stack: Some(self.stack().to_owned()), resource: None }
     }
 }
 
@@ -131,6 +179,9 @@ pub enum Reason {
         /// Why.
         #[serde(flatten)]
         failure: FirstFailure,
+        /// Everything that is in the way, by logical ids.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        in_the_way: Vec<String>,
     },
 }
 
@@ -158,7 +209,21 @@ impl Reason {
             Self::NotOurs { stack, .. } => {
                 Some(format!("deploy it with `--take-over {stack}` first, or take `{stack}` out of the file"))
             }
-            Self::NotDeleted { .. } => Some("clear away what is in the way and run the command again".to_owned()),
+            Self::NotDeleted { in_the_way, .. } if in_the_way.is_empty() => {
+                Some("clear away what is in the way and run the command again".to_owned())
+            }
+            Self::NotDeleted { stack, in_the_way, failure } => {
+                let is_bucket = failure.kind.as_deref() == Some(BUCKET);
+                let flag = |name: &str| {
+                    in_the_way.iter().map(|it| format!("{name} {stack}/{it}")).collect::<Vec<_>>().join(" ")
+                };
+                let empty =
+                    is_bucket.then(|| format!("`{}` empties it, or ", flag("--empty-bucket"))).unwrap_or_default();
+                Some(format!(
+                    "clear it away and run the command again; or {empty}`{}` leaves it behind",
+                    flag("--retain")
+                ))
+            }
         }
     }
 }

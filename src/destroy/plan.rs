@@ -1,11 +1,15 @@
 //! Decides which stacks may go now. Pure.
 
-use super::{Doomed, DoomedStack, Reason, Step};
+use super::{BUCKET, Doomed, DoomedStack, Reason, Step};
 use crate::deploy::marks::{self, CHANGE_SET_PREFIX};
 use crate::deploy::plan::{deletion_token, has_ended_badly, has_moved, stray_name};
 use crate::deploy::world::Stray;
-use crate::deploy::{LiveStack, Phase, Place, World};
+use crate::deploy::{LiveStack, Phase, Place, StackStatus, World};
 use crate::operation::{About, Plan};
+
+/// How often a stack's deletion may fail over a bucket that somebody fills while it is being emptied. What is in the stack and writes
+/// there is gone after the first; who still writes then is not ours to stop.
+const FAILED_DELETIONS_MAX: usize = 3;
 
 /// Says all that is left to do.
 pub fn plan(doomed: &Doomed, first: &World, now: &World) -> Plan<Step, Reason> {
@@ -16,14 +20,14 @@ pub fn plan(doomed: &Doomed, first: &World, now: &World) -> Plan<Step, Reason> {
         let before = first.strays.iter().find(|known| known.stack.id == stray.stack.id).map(|known| &known.stack);
         let name = stray_name(stray);
         let in_the_way: Vec<String> = strays[..position].iter().map(|stray| stray_name(stray)).collect();
-        parts.judge(doomed, &Subject { name: &name, place: &stray.place, before, live: &stray.stack, in_the_way });
+        parts.judge(doomed, now, &Subject { name: &name, place: &stray.place, before, live: &stray.stack, in_the_way });
     }
     let strays: Vec<String> = strays.iter().map(|stray| stray_name(stray)).collect();
     for stack in &doomed.stacks {
         let Some(live) = now.stacks.get(&stack.name).filter(|live| is_there(live)) else { continue };
         let in_the_way = [strays.clone(), still_there(stack, now)].concat();
         let before = first.stacks.get(&stack.name);
-        parts.judge(doomed, &Subject { name: &stack.name, place: &stack.place, before, live, in_the_way });
+        parts.judge(doomed, now, &Subject { name: &stack.name, place: &stack.place, before, live, in_the_way });
     }
     parts.assemble(doomed)
 }
@@ -55,15 +59,21 @@ struct Parts {
 }
 
 impl Parts {
-    fn judge(&mut self, doomed: &Doomed, subject: &Subject<'_>) {
+    fn judge(&mut self, doomed: &Doomed, now: &World, subject: &Subject<'_>) {
         let stack = subject.name.to_owned();
         let live = subject.live;
         if let Some(reason) = objection(doomed, subject) {
             self.because.push(reason);
             return;
         }
-        if has_failed(subject) {
-            self.causes.push(Reason::NotDeleted { stack, failure: live.first_failure() });
+        let full = full_buckets(doomed, now, subject);
+        let in_the_way = in_the_way(live);
+        let is_retained = |id: &String| doomed.retains.contains(&format!("{stack}/{id}"));
+        let may_be_retained = !in_the_way.is_empty() && in_the_way.iter().all(is_retained);
+        let rounds = now.failed_deletions.get(&stack).copied().unwrap_or_default();
+        let is_only_full = !full.is_empty() && full.len() == in_the_way.len() && rounds < FAILED_DELETIONS_MAX;
+        if has_failed(subject) && !may_be_retained && !is_only_full {
+            self.causes.push(Reason::NotDeleted { stack, failure: live.first_failure(), in_the_way });
             return;
         }
         if live.status.phase() == Phase::Busy {
@@ -71,12 +81,16 @@ impl Parts {
             return;
         }
         let (id, place) = (live.id.clone(), subject.place.clone());
-        let step = Step::DeleteStack { stack: stack.clone(), id, place, token: deletion_token(live) };
-        if subject.in_the_way.is_empty() {
-            self.now.push(step);
-        } else {
-            self.then.push(step);
+        let retain = if may_be_retained { in_the_way } else { Vec::new() };
+        let delete = Step::DeleteStack { stack: stack.clone(), id, place, retain, token: deletion_token(live) };
+        if !subject.in_the_way.is_empty() {
+            self.then.push(delete);
             self.waiting.push(Reason::After { stack, needed_by: subject.in_the_way.clone() });
+        } else if full.is_empty() || may_be_retained {
+            self.now.push(delete);
+        } else {
+            self.now.extend(full);
+            self.then.push(delete);
         }
     }
 
@@ -101,6 +115,32 @@ impl Parts {
     }
 }
 
+/// The emptying of every bucket that goes with the stack and is not empty.
+fn full_buckets(doomed: &Doomed, now: &World, subject: &Subject<'_>) -> Vec<Step> {
+    let buckets = subject.live.resources.iter().filter(|it| it.kind == BUCKET && !it.is_gone());
+    let full = buckets.filter(|it| doomed.may_empty(subject.name, it)).filter_map(|it| {
+        let bucket = it.physical_id.clone()?;
+        let contents = now.contents.get(&bucket).filter(|contents| !contents.is_empty())?;
+        Some(Step::EmptyBucket {
+            stack: subject.name.to_owned(),
+            resource: it.logical_id.clone(),
+            bucket,
+            place: subject.place.clone(),
+            next: contents.next.clone(),
+        })
+    });
+    full.collect()
+}
+
+/// What kept a stack from being deleted, by logical ids.
+fn in_the_way(live: &LiveStack) -> Vec<String> {
+    if live.status != StackStatus::DeleteFailed {
+        return Vec::new();
+    }
+    let failed = live.resources.iter().filter(|it| it.status == "DELETE_FAILED");
+    failed.map(|it| it.logical_id.clone()).collect()
+}
+
 /// How CloudFormation begins when it would not begin: the stack stays as it was.
 const CANCELED: &str = "Delete canceled";
 
@@ -110,7 +150,7 @@ fn has_failed(subject: &Subject<'_>) -> bool {
     let has_changed = |before: &LiveStack| has_moved(before, live) || before.status_reason != live.status_reason;
     let is_of_this_run = subject.before.is_none_or(has_changed);
     // What was busy with something else when this run began may end as it likes: it goes anyway.
-    let is_deletion = live.status == crate::deploy::StackStatus::DeleteFailed;
+    let is_deletion = live.status == StackStatus::DeleteFailed;
     (is_deletion && has_ended_badly(subject.before, live)) || (is_refused && is_of_this_run)
 }
 
@@ -133,8 +173,7 @@ fn is_ours(doomed: &Doomed, live: &LiveStack) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::StackStatus;
-    use crate::deploy::world::ChangeSet;
+    use crate::deploy::world::{ChangeSet, Contents, LiveResource};
 
     /// Three stacks: `api` needs `database`, which needs `network`.
     fn doomed() -> Doomed {
@@ -289,5 +328,70 @@ mod tests {
     fn what_the_file_no_longer_names_goes_first_and_one_by_one() {
         let world = world(&["api CREATE_COMPLETE"], &["new CREATE_COMPLETE", "old CREATE_COMPLETE"]);
         check(&world, &world, &["delete stack `new`", "wait: old: after new", "wait: api: after new, old"]);
+    }
+
+    /// `api` with a bucket of that policy and status, and so many objects in it.
+    fn with_bucket(words: &str, policy: Option<&str>, status: &str, versions: usize) -> World {
+        let mut world = world(&[words], &[]);
+        let bucket = LiveResource {
+            logical_id: "Bucket".to_owned(),
+            physical_id: Some("papers".to_owned()),
+            kind: BUCKET.to_owned(),
+            status: status.to_owned(),
+            deletion_policy: policy.map(str::to_owned),
+            ..LiveResource::default()
+        };
+        if let Some(api) = world.stacks.get_mut("api") {
+            api.resources.push(bucket);
+        }
+        world.contents.insert("papers".to_owned(), Contents { versions, ..Contents::default() });
+        world
+    }
+
+    #[test]
+    fn a_bucket_whose_template_says_that_it_goes_is_emptied_first() {
+        let world = |policy, versions| with_bucket("api CREATE_COMPLETE", policy, "CREATE_COMPLETE", versions);
+        let full = world(Some("Delete"), 3);
+        check(&full, &full, &["empty bucket `papers`, `api/Bucket`"]);
+        let empty = world(Some("Delete"), 0);
+        check(&full, &empty, &["delete stack `api`"]);
+        for policy in [Some("Retain"), None] {
+            let kept = world(policy, 3);
+            check(&kept, &kept, &["delete stack `api`"]);
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_is_named_is_emptied() {
+        let full = with_bucket("api CREATE_COMPLETE", None, "CREATE_COMPLETE", 3);
+        let doomed = Doomed { empties: ["api/Bucket".to_owned()].into(), ..doomed() };
+        assert_eq!(reads(&plan(&doomed, &full, &full)), ["empty bucket `papers`, `api/Bucket`"]);
+    }
+
+    #[test]
+    fn a_bucket_of_a_stack_whose_turn_has_not_come_is_left_alone() {
+        let mut world = with_bucket("api CREATE_COMPLETE", Some("Delete"), "CREATE_COMPLETE", 3);
+        world.strays = vec![Stray { place: Place::default(), stack: live("new CREATE_COMPLETE").1 }];
+        check(&world, &world, &["delete stack `new`", "wait: api: after new"]);
+    }
+
+    #[test]
+    fn a_bucket_that_was_filled_meanwhile_is_emptied_again_but_not_for_ever() {
+        let first = world(&["api CREATE_COMPLETE"], &[]);
+        let mut failed = with_bucket("api DELETE_FAILED second", Some("Delete"), "DELETE_FAILED", 3);
+        check(&first, &failed, &["empty bucket `papers`, `api/Bucket`"]);
+        failed.failed_deletions.insert("api".to_owned(), FAILED_DELETIONS_MAX);
+        check(&first, &failed, &["fail: stack `api` could not be deleted"]);
+    }
+
+    #[test]
+    fn what_keeps_a_stack_is_left_behind_only_by_name() {
+        let first = world(&["api CREATE_COMPLETE"], &[]);
+        let failed = with_bucket("api DELETE_FAILED second", Some("Retain"), "DELETE_FAILED", 3);
+        check(&first, &failed, &["fail: stack `api` could not be deleted"]);
+        let doomed = Doomed { retains: ["api/Bucket".to_owned()].into(), ..doomed() };
+        assert_eq!(reads(&plan(&doomed, &first, &failed)), ["delete stack `api` and leave Bucket behind"]);
+        let other = Doomed { retains: ["api/Other".to_owned()].into(), ..doomed };
+        assert_eq!(reads(&plan(&other, &first, &failed)), ["fail: stack `api` could not be deleted"]);
     }
 }

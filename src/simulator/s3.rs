@@ -1,5 +1,7 @@
 //! S3: buckets and the objects in them. Path style only, which is what SDKs use with an address.
 
+mod versions;
+
 use super::moment::Moment;
 use super::paging::page;
 use super::refusal::Refusal;
@@ -13,6 +15,8 @@ use serde_json::Map;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+pub(crate) use versions::{Version, is_empty};
+
 /// The objects of a bucket by key.
 pub(crate) type Objects = BTreeMap<String, StoredObject>;
 
@@ -23,6 +27,9 @@ pub(crate) struct StoredObject {
     body: String,
     content_type: String,
     modified: Moment,
+    /// Where the bucket keeps versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
 }
 
 impl StoredObject {
@@ -108,8 +115,19 @@ fn objects<'a>(world: &'a World, place: &Place, bucket: &str) -> Option<&'a Obje
 fn of_bucket(world: &mut World, place: &Place, request: &Request, bucket: &str) -> Result<Answer, Refusal> {
     match request.method.as_str() {
         "HEAD" => Ok(Answer::new(200, "application/xml", "").with_header("x-amz-bucket-region", &place.region)),
+        "GET" if asks_for(request, "versions") => {
+            let marker = asked(request, "key-marker").map(|key| (key, asked(request, "version-id-marker")));
+            let wanted = asked(request, "max-keys").and_then(|keys| keys.parse().ok()).unwrap_or(1_000);
+            let size = world.rules.page_size.min(wanted);
+            let body = versions::listing(world, place, bucket, marker.filter(|(key, _)| !key.is_empty()), size);
+            Ok(Answer::new(200, "application/xml", body))
+        }
         "GET" => Ok(Answer::new(200, "application/xml", listing(world, place, request, bucket)?)),
-        "DELETE" if objects(world, place, bucket).is_none_or(Objects::is_empty) => {
+        "POST" if asks_for(request, "delete") => {
+            let body = content(request);
+            Ok(Answer::new(200, "application/xml", versions::delete_several(world, place, bucket, &body)?))
+        }
+        "DELETE" if is_empty(world, place, bucket) => {
             let home = place.home_of("AWS::S3::Bucket");
             if let Some(all) = world.services(&home).objects.get_mut("AWS::S3::Bucket") {
                 all.remove(bucket);
@@ -121,11 +139,19 @@ fn of_bucket(world: &mut World, place: &Place, request: &Request, bucket: &str) 
     }
 }
 
+/// The value of a parameter of the query.
+fn asked(request: &Request, name: &str) -> Option<String> {
+    let mut pairs = request.query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| percent_decoded(value))
+}
+
+/// Whether the query names a part of the bucket: `?versions`.
+fn asks_for(request: &Request, part: &str) -> bool {
+    request.query.split('&').any(|pair| pair == part || pair.split_once('=').is_some_and(|(name, _)| name == part))
+}
+
 fn listing(world: &World, place: &Place, request: &Request, bucket: &str) -> Result<String, Refusal> {
-    let asked = |name: &str| {
-        let mut pairs = request.query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(known, _)| *known == name).map(|(_, value)| percent_decoded(value))
-    };
+    let asked = |name: &str| self::asked(request, name);
     let prefix = asked("prefix").unwrap_or_default();
     let wanted = asked("max-keys").and_then(|keys| keys.parse().ok()).unwrap_or(world.rules.page_size);
     let entries: Vec<(&String, &StoredObject)> =
@@ -165,10 +191,8 @@ fn of_object(world: &mut World, place: &Place, request: &Request, bucket: &str, 
             Ok(answer.with_header("etag", &object.etag()).with_header("last-modified", &object.modified.http_date()))
         }
         "DELETE" => {
-            let home = place.home_of("AWS::S3::Bucket");
-            if let Some(objects) = world.services(&home).buckets.get_mut(bucket) {
-                objects.remove(key);
-            }
+            let id = asked(request, "versionId");
+            versions::delete(world, place, bucket, key, id.as_deref());
             Ok(Answer::new(204, "application/xml", ""))
         }
         method => Err(wire::unknown_operation(Protocol::RestXml, method)),
@@ -176,18 +200,26 @@ fn of_object(world: &mut World, place: &Place, request: &Request, bucket: &str, 
 }
 
 fn put(world: &mut World, place: &Place, request: &Request, bucket: &str, key: &str) -> Answer {
-    let is_chunked = request.header("content-encoding").is_some_and(|encoding| encoding.contains("aws-chunked"))
-        || request.header("x-amz-content-sha256").is_some_and(|digest| digest.starts_with("STREAMING-"));
-    let body = if is_chunked { unchunked(&request.body) } else { request.body.clone() };
+    let body = content(request);
     let object = StoredObject {
         body: base64::engine::general_purpose::STANDARD.encode(body),
         content_type: request.header("content-type").unwrap_or("binary/octet-stream").to_owned(),
         modified: world.now(),
+        version: None,
     };
     let etag = object.etag();
-    let home = place.home_of("AWS::S3::Bucket");
-    world.services(&home).buckets.entry(bucket.to_owned()).or_default().insert(key.to_owned(), object);
-    Answer::new(200, "application/xml", "").with_header("etag", &etag)
+    let answer = Answer::new(200, "application/xml", "").with_header("etag", &etag);
+    match versions::put(world, place, bucket, key, object) {
+        Some(id) => answer.with_header("x-amz-version-id", &id),
+        None => answer,
+    }
+}
+
+/// What a request carries, without the chunks it may come in.
+fn content(request: &Request) -> Vec<u8> {
+    let is_chunked = request.header("content-encoding").is_some_and(|encoding| encoding.contains("aws-chunked"))
+        || request.header("x-amz-content-sha256").is_some_and(|digest| digest.starts_with("STREAMING-"));
+    if is_chunked { unchunked(&request.body) } else { request.body.clone() }
 }
 
 /// Takes the content out of `aws-chunked`: `size[;signature]\r\n`, so many bytes, `\r\n`, until a chunk of size 0.

@@ -10,7 +10,7 @@ use super::moment::Moment;
 use super::rds::{self, Rds};
 use super::refusal::Refusal;
 use super::resources::Object;
-use super::s3::{self, Objects};
+use super::s3::{self, Objects, Version};
 use super::settings::{Pace, Rules, Settings};
 use super::wire::{self, Answer, Call, Request, Service};
 use super::{auto_scaling, ec2, kms, load_balancing, secrets_manager, ssm, sts};
@@ -60,6 +60,9 @@ pub(crate) struct Services {
     pub(crate) auto_scaling: AutoScaling,
     /// What lies in buckets, by bucket and key.
     pub(crate) buckets: BTreeMap<String, Objects>,
+    /// What lay in them before, by bucket, the oldest first: older versions and delete markers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) versions: BTreeMap<String, Vec<Version>>,
 }
 
 /// Something that happens by itself when its time comes.

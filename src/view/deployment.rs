@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use crate::deploy::Upstream;
-use crate::deploy::changes::{Action, Change, Instances, PropertyChange};
+use crate::deploy::changes::{Action, Change, Fate, Instances, PropertyChange};
 use crate::deploy::plan::Guard;
 use crate::deploy::report::{Counts, Outcome, Outlook, Preview, Report, StackPreview, StackReport};
 use crate::destroy::report::{Demolition, StackDemolition};
@@ -337,14 +337,50 @@ pub(super) fn demolition(demolition: &Demolition) -> String {
     let said =
         if demolition.is_done { format!("{environment} is destroyed: {count}") } else { format!("{count} to delete") };
     let _ = writeln!(text, "\n{said}");
+    let kept: Vec<String> = demolition.stacks.iter().flat_map(kept).collect();
+    if !kept.is_empty() {
+        let (verb, list) = (if demolition.is_done { "stays" } else { "will stay" }, kept.join("; "));
+        let _ = writeln!(text, "{verb}, and goes on costing: {list}");
+    }
     text
+}
+
+/// What outlives its stack, with how much of it there is: that is what it costs by.
+fn kept(stack: &StackDemolition) -> Vec<String> {
+    let stays = stack.data.iter().filter(|it| !it.verdict.loses_data());
+    let kept = stays.map(|it| {
+        let size = [it.storage_gib.map(|gib| format!("{gib} GiB")), it.contents.as_ref().map(ToString::to_string)];
+        let size: Vec<String> = size.into_iter().flatten().collect();
+        let size = if size.is_empty() { String::new() } else { format!(", {}", size.join(", ")) };
+        let what = match it.verdict.fate {
+            Fate::Snapshot => format!("a snapshot of {}/{}", stack.stack, it.resource),
+            Fate::Kept | Fate::Deleted => format!("{}/{}", stack.stack, it.resource),
+        };
+        let id = it.physical_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+        format!("{what}{id}{size}")
+    });
+    let is_data = |resource: &String| stack.data.iter().any(|it| it.resource == *resource);
+    let left = stack.left_behind.iter().filter(|it| !is_data(&it.resource)).map(|it| {
+        let id = it.physical_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+        format!("{}/{}{id}", stack.stack, it.resource)
+    });
+    kept.chain(left).collect()
 }
 
 fn stack_demolition(stack: &StackDemolition) -> String {
     let mut text = format!("{:<STACK_WIDTH$} {}\n", stack.stack, plural(stack.resources, "resource"));
     for loss in &stack.data {
         let id = loss.physical_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
-        let _ = writeln!(text, "  - {}{id}  {}  {}", loss.resource, loss.kind, loss.verdict);
+        let held = loss.contents.as_ref().filter(|contents| !contents.is_empty());
+        let holds = held.map(|contents| format!(": {contents}")).unwrap_or_default();
+        let _ = writeln!(text, "  - {}{id}  {}  {}{holds}", loss.resource, loss.kind, loss.verdict);
+        if loss.is_in_the_way {
+            let path = format!("{}/{}", stack.stack, loss.resource);
+            let _ = writeln!(
+                text,
+                "      keeps its stack while it is not empty; `--empty-bucket {path}` empties it, `--retain {path}` leaves it behind"
+            );
+        }
     }
     text
 }
@@ -421,7 +457,7 @@ mod tests {
 
     use super::*;
     use crate::deploy::Reason;
-    use crate::deploy::changes::{Fate, Successor, Verdict};
+    use crate::deploy::changes::{Successor, Verdict};
     use crate::deploy::world::{Progress, StackStatus};
     use crate::environment::Place;
     use crate::operation::Subject;

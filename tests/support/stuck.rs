@@ -41,6 +41,11 @@ const MARKS: [(&str, &str); 6] = [
     ("Tags.member.3.Value", "store"),
 ];
 
+/// The marks of the stack `store` of `lab`, as parameters of a call.
+pub(crate) fn marks_of_store() -> [(&'static str, &'static str); 6] {
+    MARKS
+}
+
 const STORE: (&str, &str) = ("StackName", "demo-lab-store");
 
 impl Stuck {

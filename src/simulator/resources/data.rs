@@ -20,12 +20,7 @@ pub(super) static TYPES: &[Modelled] = &[
         },
         check: check_bucket,
         check_delete: |world, place, id| {
-            let home = place.home_of("AWS::S3::Bucket");
-            let is_empty = world
-                .services_at(&home)
-                .and_then(|services| services.buckets.get(id))
-                .is_none_or(std::collections::BTreeMap::is_empty);
-            if is_empty {
+            if s3::is_empty(world, place, id) {
                 return Ok(());
             }
             let message = "The bucket you tried to delete is not empty (Service: S3, Status Code: 409)";
