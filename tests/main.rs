@@ -31,4 +31,5 @@ mod render;
 mod schema;
 mod shipped;
 mod simulation;
+mod states;
 mod support;
