@@ -34,4 +34,5 @@ mod schema;
 mod sealed;
 mod shipped;
 mod simulation;
+mod states;
 mod support;

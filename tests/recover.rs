@@ -31,6 +31,7 @@ fn walked_out(cloud: &Cloud) -> Vec<String> {
 
 /// The state of a stack, how it is told, and that whoever reads only that gets out.
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "an expectation is written where it is expected")]
 fn check(stuck: Stuck, expectation: expect_test::Expect) {
     let cloud = stuck.cloud();
     let status = cloud.ends("status lab", 0);

@@ -16,7 +16,7 @@ use crate::deploy::desired::{Others, desired};
 use crate::deploy::leftovers::withdraw;
 use crate::deploy::observe::Observer;
 use crate::deploy::report::{Preview, approval, preview, report};
-use crate::deploy::{Allowed, Desired, DesiredStack, Goal, Place, Reason, Step, World, apply, plan};
+use crate::deploy::{Allowed, Desired, DesiredStack, Goal, Phase, Place, Reason, Step, World, apply, plan};
 use crate::environment::{Environment, Project, Reference, Stack};
 use crate::error::{Exit, Failure};
 use crate::operation::{Operation, Plan};
@@ -190,10 +190,14 @@ impl Run<'_> {
     }
 
     fn hint(&self, desired: &Desired, reason: &Reason) -> Option<String> {
-        let Reason::EndedBadly { stack, failure, .. } = reason else { return reason.hint(&desired.environment) };
-        let resource = failure.own_resource()?;
-        let place = self.written?.resource(stack, resource)?;
-        Some(format!("`{resource}` is written in {place}"))
+        let Reason::EndedBadly { stack, failure, status } = reason else { return reason.hint(&desired.environment) };
+        let way_out = Reason::Stuck { stack: stack.clone(), status: status.clone() }.hint(&desired.environment);
+        let way_out = way_out.filter(|_| matches!(status.phase(), Phase::Stuck(_)));
+        let resource = failure.own_resource();
+        let place = resource.zip(self.written).and_then(|(resource, written)| written.resource(stack, resource));
+        let written = place.zip(resource).map(|(place, resource)| format!("`{resource}` is written in {place}"));
+        let hints: Vec<String> = written.into_iter().chain(way_out).collect();
+        Some(hints.join("; ")).filter(|hint| !hint.is_empty())
     }
 
     /// What would change, with its places.

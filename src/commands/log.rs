@@ -66,7 +66,8 @@ async fn look(
     arrive(&environment.name.to_string(), &places, clients, view).await?;
     let word = environment.name.word();
     let owner = Owner { project: &environment.project, environment: &word };
-    let pasts = pasts(clients, owner, wishes).await;
+    // The SDK's calls are tens of kilobytes each.
+    let pasts = Box::pin(pasts(clients, owner, wishes)).await;
     let pasts = pasts.map_err(|fault| failed(fault, format!("`{}` could not be looked at", environment.name)))?;
     let stacks = wishes.iter().zip(&pasts).map(|(wish, past)| stack(written, wish, past.as_ref(), request, since));
     Ok(Log { environment: environment.name.to_string(), stacks: stacks.collect::<Result<_, _>>()? })

@@ -167,11 +167,9 @@ impl Run<'_> {
             chosen.push(choose(stranded, number)?);
         }
         if chosen.is_empty() {
-            let stuck = Failure::new(Exit::Refused, "no way was chosen; nothing was changed");
-            return Err(match diagnosis.stranded.iter().flat_map(|it| &it.ways).all(|way| way.closed.is_some()) {
-                true => Failure::new(Exit::Refused, "every way is closed; nothing was changed"),
-                false => stuck,
-            });
+            let is_closed = diagnosis.stranded.iter().flat_map(|it| &it.ways).all(|way| way.closed.is_some());
+            let what = if is_closed { "every way is closed" } else { "no way was chosen" };
+            return Err(Failure::new(Exit::Refused, format!("{what}; nothing was changed")));
         }
         if self.is_protected && matches!(consent, Consent::Ask) {
             self.agreed(&chosen).await?;

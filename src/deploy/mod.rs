@@ -614,7 +614,7 @@ impl Reason {
             Self::DeniedByPolicy { stack, is_declared: false, .. } => Some(format!(
                 "the policy of `{stack}` is not from the file: put one that allows it under `deploy.stack_policy`"
             )),
-            Self::Stuck { stack, status } => way_out(stack, status),
+            Self::Stuck { stack, status } => way_out(environment, stack, status),
             Self::CapabilityNotAllowed { capability, .. } => {
                 Some(format!("allow it in the environment file: `deploy.capabilities: [{capability}]`"))
             }
@@ -770,6 +770,9 @@ fn stuck(status: &StackStatus) -> &'static str {
         Phase::Stuck(Stuck::CreationUndone) => "its creation failed and was undone, and it can only be deleted",
         Phase::Stuck(Stuck::CreationFailed) => "its creation failed and left something behind",
         Phase::Stuck(Stuck::UpdateFailed) => "an update failed and was not undone",
+        Phase::Stuck(Stuck::UpdateNotUndone) if *status == StackStatus::ImportRollbackFailed => {
+            "an import failed and could not be undone"
+        }
         Phase::Stuck(Stuck::UpdateNotUndone) => "an update failed and could not be undone",
         Phase::Stuck(Stuck::NotDeleted) => "it could not be deleted",
         Phase::Stuck(Stuck::Unheard) => "this version of greenroom does not know that state",
@@ -777,19 +780,13 @@ fn stuck(status: &StackStatus) -> &'static str {
     }
 }
 
-fn way_out(stack: &str, status: &StackStatus) -> Option<String> {
+fn way_out(environment: &str, stack: &str, status: &StackStatus) -> Option<String> {
     match status.phase() {
         Phase::Stuck(Stuck::CreationUndone | Stuck::CreationFailed) => {
             Some(format!("`--recreate {stack}` deletes what is left of it and creates it anew"))
         }
-        Phase::Stuck(Stuck::UpdateFailed) => {
-            Some("`aws cloudformation rollback-stack` undoes the failed update".to_owned())
-        }
-        Phase::Stuck(Stuck::UpdateNotUndone) => {
-            Some("mend what kept it from being undone, then `aws cloudformation continue-update-rollback`".to_owned())
-        }
-        Phase::Stuck(Stuck::NotDeleted) => {
-            Some("`greenroom destroy` tries again and says what is in the way".to_owned())
+        Phase::Stuck(Stuck::UpdateFailed | Stuck::UpdateNotUndone | Stuck::NotDeleted) => {
+            Some(format!("`greenroom recover {environment} {stack}` knows the ways out"))
         }
         Phase::Stuck(Stuck::Unheard) => Some("a newer greenroom may know it".to_owned()),
         Phase::Steady | Phase::Empty | Phase::Busy | Phase::Gone => None,

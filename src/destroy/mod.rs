@@ -213,12 +213,13 @@ impl Reason {
                 Some("clear away what is in the way and run the command again".to_owned())
             }
             Self::NotDeleted { stack, in_the_way, failure } => {
-                let is_bucket = failure.kind.as_deref() == Some(BUCKET);
                 let flag = |name: &str| {
                     in_the_way.iter().map(|it| format!("{name} {stack}/{it}")).collect::<Vec<_>>().join(" ")
                 };
-                let empty =
-                    is_bucket.then(|| format!("`{}` empties it, or ", flag("--empty-bucket"))).unwrap_or_default();
+                let empty = match failure.kind.as_deref() {
+                    Some(BUCKET) => format!("`{}` empties it, or ", flag("--empty-bucket")),
+                    Some(_) | None => String::new(),
+                };
                 Some(format!(
                     "clear it away and run the command again; or {empty}`{}` leaves it behind",
                     flag("--retain")

@@ -39,9 +39,8 @@ enum Standing {
 fn standing(chosen: &Chosen, first: Option<&LiveStack>, live: &LiveStack, now: &World) -> Standing {
     let (stack, status) = (chosen.stack.clone(), live.status.clone());
     match live.status.phase() {
-        Phase::Gone => return Standing::Free,
         Phase::Busy => return Standing::Wait(Reason::Busy { stack, status, progress: live.progress() }),
-        Phase::Steady => return Standing::Free,
+        Phase::Gone | Phase::Steady => return Standing::Free,
         Phase::Empty | Phase::Stuck(_) => {}
     }
     let has_ended = first.is_none_or(|first| first.status.phase() != Phase::Empty && has_moved(first, live));

@@ -119,7 +119,8 @@ fn of_bucket(world: &mut World, place: &Place, request: &Request, bucket: &str) 
             let marker = asked(request, "key-marker").map(|key| (key, asked(request, "version-id-marker")));
             let wanted = asked(request, "max-keys").and_then(|keys| keys.parse().ok()).unwrap_or(1_000);
             let size = world.rules.page_size.min(wanted);
-            let body = versions::listing(world, place, bucket, marker.filter(|(key, _)| !key.is_empty()), size);
+            let body =
+                versions::listing(world, place, bucket, marker.as_ref().filter(|(key, _)| !key.is_empty()), size);
             Ok(Answer::new(200, "application/xml", body))
         }
         "GET" => Ok(Answer::new(200, "application/xml", listing(world, place, request, bucket)?)),

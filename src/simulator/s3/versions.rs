@@ -133,17 +133,17 @@ pub(super) fn listing(
     world: &World,
     place: &Place,
     bucket: &str,
-    marker: Option<(String, Option<String>)>,
+    marker: Option<&(String, Option<String>)>,
     size: usize,
 ) -> String {
     let entries = all(world, place, bucket);
-    let is_behind = |entry: &Entry| match &marker {
+    let is_behind = |entry: &Entry| match marker {
         None => true,
         Some((key, None)) => entry.key > *key,
         Some((key, Some(_))) => entry.key >= *key,
     };
     let mut behind: Vec<&Entry> = entries.iter().filter(|entry| is_behind(entry)).collect();
-    if let Some((key, Some(id))) = &marker
+    if let Some((key, Some(id))) = marker
         && let Some(position) = behind.iter().position(|entry| entry.key == *key && entry.id == *id)
     {
         behind.drain(..=position);
