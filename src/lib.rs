@@ -32,6 +32,7 @@
 //! - [`bootstrap`] says what `deploy` needs before it can send large templates; it is brought up as any stack.
 //! - [`parity`] compares what runs in two environments (`diff --live`): it reads both, compares purely, and knows what differs by
 //!   nature.
+//! - [`permissions`] says which IAM policies a verb needs (`permissions VERB ENV`); a test holds it against the calls that are made.
 //! - [`aws`] has the clients, paging and errors, and makes no decision. RDS is told in the registry's words, because what is seen of a
 //!   database is rendered, compared and verified as properties of a template.
 //! - [`simulator`] is the local cloud. It imports nothing of ours and is reached over HTTP only, like the real one: that wall is
@@ -92,6 +93,7 @@ pub mod error;
 pub mod explain;
 pub mod operation;
 pub mod parity;
+pub mod permissions;
 pub mod simulator;
 pub mod status;
 pub mod template;

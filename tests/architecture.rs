@@ -40,6 +40,11 @@ const RULES: &[(&str, &[&str], &str)] = &[
         &["deploy", "environment", "template"],
         "what is wanted is data; it is brought up by what brings up everything",
     ),
+    (
+        "permissions",
+        &["aws", "clone", "deploy", "environment", "template"],
+        "what must be allowed follows from what is wanted; nothing is asked",
+    ),
     ("status", &["deploy", "environment"], "a status is what a look of `deploy` shows"),
     ("cli", &[], "what was typed is not yet what was meant"),
     (
@@ -55,6 +60,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "explain",
             "operation",
             "parity",
+            "permissions",
             "status",
             "template",
         ],
@@ -76,6 +82,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "explain",
             "operation",
             "parity",
+            "permissions",
             "simulator",
             "status",
             "template",

@@ -97,7 +97,7 @@ Resources:
       DisplayName: !Ref Endpoint
 ";
 
-fn twins() -> Scenario {
+pub(crate) fn twins() -> Scenario {
     Scenario::empty()
         .file("environments/live.yaml", LIVE)
         .file("environments/twin.yaml", TWIN)

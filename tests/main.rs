@@ -20,6 +20,7 @@ mod init;
 mod kills;
 mod messages;
 mod parity;
+mod permissions;
 mod properties;
 mod read_only;
 mod readme;

@@ -14,6 +14,7 @@ mod init;
 mod inputs;
 mod lines;
 mod local;
+mod permissions;
 mod read_only;
 mod render;
 mod schema;
@@ -96,6 +97,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Clone(request) => clone::run(common, &request, view),
         Verb::Bootstrap(request) => bootstrap::run(common, &request, view),
         Verb::Destroy(request) => destroy::run(common, &request, view),
+        Verb::Permissions(request) => permissions::run(common, &request),
         Verb::Graph(request) => graph::run(common, &request),
         Verb::Schema(request) => schema::run(common, &request),
         Verb::Simulate(request) => simulate::run(common, &request, view),

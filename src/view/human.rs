@@ -44,6 +44,7 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Rehearsal(rehearsal) => super::clone::rehearsal(rehearsal),
         Report::Demolition(demolition) => deployment::demolition(demolition),
         Report::Status(environments) => environments.iter().map(deployment::status).collect::<Vec<_>>().join("\n"),
+        Report::Permissions(permissions) => super::permissions::permissions(permissions),
         Report::Graph(graph) if graph.is_dot => dot(graph),
         Report::Graph(graph) => mermaid(graph),
     }

@@ -32,6 +32,7 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Rehearsal(rehearsal) => json!({ "schema": SCHEMA, "rehearsal": rehearsal }),
         Report::Demolition(demolition) => json!({ "schema": SCHEMA, "demolition": demolition }),
         Report::Status(environments) => json!({ "schema": SCHEMA, "environments": environments }),
+        Report::Permissions(permissions) => json!({ "schema": SCHEMA, "permissions": permissions }),
         Report::Graph(graph) => json!({ "schema": SCHEMA, "graph": graph }),
     };
     format!("{document:#}\n")

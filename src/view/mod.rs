@@ -6,6 +6,7 @@ mod deployment;
 mod human;
 mod json;
 mod parity;
+mod permissions;
 mod snippet;
 mod table;
 mod watch;
@@ -26,6 +27,7 @@ use crate::error::Failure;
 use crate::explain::{Explanation, Overview};
 use crate::operation::Event;
 use crate::parity::Parity;
+use crate::permissions::Permissions;
 use crate::status::Status;
 use crate::template::wiring::Flow;
 
@@ -69,6 +71,8 @@ pub enum Report {
     Rehearsal(Rehearsal),
     /// What goes, or went, with an environment.
     Demolition(Demolition),
+    /// What must be allowed.
+    Permissions(Permissions),
     /// Environments as they are.
     Status(Vec<Status>),
 }
