@@ -52,6 +52,7 @@
 //! | may this step be done now, and if not, what is waited for | `plan.rs` of the verb; what can be said is [`deploy::Reason`] |
 //! | would this change lose data | [`deploy::changes`] |
 //! | what would a change set show, if one may not be made | [`deploy::estimate`] |
+//! | who uses what a stack hands on, and who goes first when it goes | [`deploy::consumers`] |
 //! | what is cleared away of a run that is refused or fails | [`deploy::leftovers`] |
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
 //! | what exactly was approved | [`operation::Approval`] |

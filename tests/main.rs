@@ -11,6 +11,7 @@ mod architecture;
 mod before_the_cloud;
 mod bootstrap;
 mod clone;
+mod consumers;
 mod deploy;
 mod diff;
 mod elk;

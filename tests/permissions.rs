@@ -119,7 +119,7 @@ fn lab() -> Cloud {
         .file("templates/api/inputs.yaml", API_INPUTS)
         .file(
             "templates/extra/stack.yaml",
-            "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties: {DisplayName: {{ topic }}}\n",
+            "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties: {DisplayName: {{ topic }}}\nOutputs: {Topic: {Value: !Ref Topic, Export: {Name: extra-topic}}}\n",
         )
         .file("templates/extra/inputs.yaml", "type: object\nproperties: {topic: {type: string, description: Which}}\n")
         .store(&format!("Metadata:\n  Filler: {filler}\n{}", crate::support::STORE));
@@ -162,6 +162,8 @@ fn deploy_plan_and_status_may_do_what_they_do() {
 
     let (mut plans, mut looks, mut status) = (Actions::new(), Actions::new(), Actions::new());
     cloud.edit("environments/lab.yaml", "topic: papers", "topic: letters");
+    // Whether somebody imports it is asked before it goes.
+    cloud.edit("templates/extra/stack.yaml", ", Export: {Name: extra-topic}", "");
     run(&cloud, &mut looks, "plan lab --read-only", 0);
     run(&cloud, &mut plans, "plan lab", 0);
     run(&cloud, &mut status, "status lab", 0);
@@ -261,6 +263,7 @@ fn policies_are_printed_to_be_copied() {
               "Effect": "Allow",
               "Action": [
                 "cloudformation:DescribeStacks",
+                "cloudformation:ListImports",
                 "cloudformation:ListStacks"
               ],
               "Resource": [
@@ -420,6 +423,7 @@ fn policies_are_printed_to_be_copied() {
               "Effect": "Allow",
               "Action": [
                 "cloudformation:DescribeStacks",
+                "cloudformation:ListImports",
                 "cloudformation:ListStacks"
               ],
               "Resource": [

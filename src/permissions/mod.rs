@@ -279,7 +279,11 @@ impl<'a> Here<'a> {
         let asks_for_exports = plans && self.desired.asks_for_exports();
         let exports = asks_for_exports.then_some("cloudformation:ListExports");
         // The list of all stacks is one call where each would be one otherwise; it wants both.
-        let list = ["cloudformation:DescribeStacks", "cloudformation:ListStacks"].into_iter().chain(exports);
+        // Of a stack that exists somebody may import what it no longer exports.
+        let may_lose_exports = plans && (self.purpose != Purpose::Clone || self.exports_something());
+        let imports = may_lose_exports.then_some("cloudformation:ListImports");
+        let list = ["cloudformation:DescribeStacks", "cloudformation:ListStacks"];
+        let list = list.into_iter().chain(exports).chain(imports);
         let mut statements = vec![Statement::new("Stacks", self.on_stacks(), self.arns())];
         if self.looks_at_stacks() {
             statements.insert(0, Statement::everywhere("Look", list));
@@ -307,6 +311,14 @@ impl<'a> Here<'a> {
             statements.push(Statement::everywhere("LiveResources", self.live_resources()));
         }
         statements
+    }
+
+    fn exports_something(&self) -> bool {
+        let exports = |template: &Json| {
+            let outputs = template.get("Outputs").and_then(Json::as_object);
+            outputs.is_some_and(|outputs| outputs.values().any(|output| output.get("Export").is_some()))
+        };
+        self.stacks().any(|stack| exports(&stack.template))
     }
 
     /// Whether there is a stack here to be looked at: of the environment, of those that it reads, or of a clone's source.
