@@ -105,6 +105,8 @@ pub enum Verb {
     Bootstrap(Bootstrap),
     /// Delete an environment and all that is in it
     Destroy(Destroy),
+    /// Print the least IAM policies that a verb needs
+    Permissions(Permissions),
     /// Draw the stacks and what flows between them
     Graph(Graph),
     /// Print the JSON Schema of environment files, for editors
@@ -463,6 +465,53 @@ pub struct Destroy {
     /// Leave a resource behind, if it keeps its stack from being deleted
     #[arg(long, value_name = "STACK/RESOURCE")]
     pub retain: Vec<String>,
+}
+
+/// Print the least IAM policies that a verb needs.
+///
+/// By account: what the caller may do, what CloudFormation's own role may do (by what the registry says of each type), and with
+/// `--trust` who may be the caller. AWS is not asked. Actions that no resource can be named for are allowed on all.
+#[derive(Debug, Args)]
+pub struct Permissions {
+    /// What is to be done; for `clone` to the environment that is made
+    #[arg(value_enum)]
+    pub purpose: Purpose,
+    /// The environment: production, scratch@jane
+    pub environment: String,
+    /// Of `plan`: only what `--read-only` needs
+    #[arg(long)]
+    pub read_only: bool,
+    /// Let a pipeline be the caller: github:ORG/REPO, for its GitHub environment of the same name
+    #[arg(long, value_name = "github:ORG/REPO")]
+    pub trust: Option<String>,
+    /// For what runs on this branch instead
+    #[arg(long, value_name = "BRANCH", requires = "trust", conflicts_with_all = ["github_environment", "pull_requests"])]
+    pub branch: Option<String>,
+    /// For what runs for this GitHub environment instead
+    #[arg(long, value_name = "NAME", requires = "trust", conflicts_with = "pull_requests")]
+    pub github_environment: Option<String>,
+    /// For pull requests instead; only for what changes nothing
+    #[arg(long, requires = "trust")]
+    pub pull_requests: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Purpose {
+    /// Show what a deployment would do
+    Plan,
+    /// Bring an environment to what its file says
+    Deploy,
+    /// Show stacks as they are
+    Status,
+    /// Print outputs
+    Outputs,
+    /// Delete an environment
+    Destroy,
+    /// Compare what runs
+    Diff,
+    /// Make an environment another's twin
+    Clone,
 }
 
 /// Draw the stacks and what flows between them.

@@ -34,6 +34,7 @@
 //! - [`bootstrap`] says what `deploy` needs before it can send large templates; it is brought up as any stack.
 //! - [`parity`] compares what runs in two environments (`diff --live`): it reads both, compares purely, and knows what differs by
 //!   nature.
+//! - [`permissions`] says which IAM policies a verb needs (`permissions VERB ENV`); a test holds it against the calls that are made.
 //! - [`aws`] has the clients, paging and errors, and makes no decision. RDS is told in the registry's words, because what is seen of a
 //!   database is rendered, compared and verified as properties of a template.
 //! - [`simulator`] is the local cloud. It imports nothing of ours and is reached over HTTP only, like the real one: that wall is
@@ -56,6 +57,7 @@
 //! | which operation does an event belong to, and who began it | [`log::history`] |
 //! | which chain of resources determined how long it took | [`log::timeline`] |
 //! | what would a change set show, if one may not be made | [`deploy::estimate`] |
+//! | who uses what a stack hands on, and who goes first when it goes | [`deploy::consumers`] |
 //! | what is cleared away of a run that is refused or fails | [`deploy::leftovers`] |
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
 //! | what exactly was approved | [`operation::Approval`] |
@@ -102,6 +104,7 @@ pub mod explain;
 pub mod log;
 pub mod operation;
 pub mod parity;
+pub mod permissions;
 pub mod recover;
 pub mod simulator;
 pub mod status;

@@ -60,6 +60,11 @@ const RULES: &[(&str, &[&str], &str)] = &[
         &["aws", "deploy", "environment"],
         "what happened is read by the looks of `deploy`, and told without a decision",
     ),
+    (
+        "permissions",
+        &["aws", "clone", "deploy", "environment", "template"],
+        "what must be allowed follows from what is wanted; nothing is asked",
+    ),
     ("status", &["deploy", "environment"], "a status is what a look of `deploy` shows"),
     ("cli", &[], "what was typed is not yet what was meant"),
     (
@@ -79,6 +84,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "operation",
             "parity",
             "recover",
+            "permissions",
             "status",
             "template",
         ],
@@ -104,6 +110,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "operation",
             "parity",
             "recover",
+            "permissions",
             "simulator",
             "status",
             "template",

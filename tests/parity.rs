@@ -100,7 +100,7 @@ fn environment(account: &str, rest: &str) -> String {
 }
 
 /// `original` and `twin`, both deployed. The twin's file ends as given.
-fn twins(rest: &str) -> Cloud {
+pub(crate) fn twins(rest: &str) -> Cloud {
     let scenario = Scenario::empty()
         .file("templates/all/inputs.yaml", INPUTS)
         .file("templates/all/stack.yaml", STACK)

@@ -280,6 +280,10 @@ impl Fault {
         if message.starts_with("Stack") && has("does not exist") {
             return Self::Missing { message };
         }
+        // Nobody is there to be listed.
+        if message.starts_with("Export") && has("is not imported by any stack") {
+            return Self::Missing { message };
+        }
         let is_busy = has(" state and can not be updated") || has("cannot be created again with the changeSet");
         if is_busy || has("cannot be called from current stack status") {
             return Self::Overtaken { message };

@@ -17,6 +17,7 @@ mod inputs;
 mod lines;
 mod local;
 mod log;
+mod permissions;
 mod read_only;
 mod recover;
 mod render;
@@ -104,6 +105,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Clone(request) => clone::run(common, &request, view),
         Verb::Bootstrap(request) => bootstrap::run(common, &request, view),
         Verb::Destroy(request) => destroy::run(common, &request, view),
+        Verb::Permissions(request) => permissions::run(common, &request),
         Verb::Graph(request) => graph::run(common, &request),
         Verb::Schema(request) => schema::run(common, &request),
         Verb::Simulate(request) => simulate::run(common, &request, view),

@@ -58,8 +58,8 @@ fn differs_outside(before: &Json, after: &Json) -> bool {
 
 /// The rows of the change set: as the template has them, then what goes.
 fn rows(stack: &DesiredStack, live: &LiveStack, deployed: &Json, given: &[(String, Given)]) -> Vec<Row> {
-    let before = settled(deployed, &live.parameters);
-    let after = settled(&stack.template, &parameters(live, given));
+    let before = settled(deployed, live.parameters.clone());
+    let after = settled(&stack.template, parameters(live, given));
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for difference in compare(&before, &after).resources {
         let id = difference.resource.clone();
@@ -228,8 +228,8 @@ fn follow(rows: &mut BTreeMap<String, Row>, after: &Json) {
 
 /// A resource that a value refers to, or one of its attributes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Referred {
-    resource: String,
+pub(super) struct Referred {
+    pub(super) resource: String,
     attribute: Option<String>,
 }
 
@@ -257,7 +257,7 @@ impl Referred {
 }
 
 /// Every resource that a value refers to. Names of parameters are among them, and meet no resource.
-fn references(value: &Json) -> BTreeSet<Referred> {
+pub(super) fn references(value: &Json) -> BTreeSet<Referred> {
     let mut found = BTreeSet::new();
     collect(value, &mut found);
     found
@@ -309,8 +309,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A template with its parameters filled in, and its conditions decided, as far as that can be done.
-fn settled(template: &Json, parameters: &BTreeMap<String, String>) -> Json {
-    let settling = Settling { template, parameters };
+fn settled(template: &Json, parameters: BTreeMap<String, String>) -> Json {
+    let settling = Filled { template, parameters };
     let mut settled = template.clone();
     let resources = settled.get_mut("Resources").and_then(Json::as_object_mut);
     let Some(resources) = resources else { return settled };
@@ -326,15 +326,21 @@ fn settled(template: &Json, parameters: &BTreeMap<String, String>) -> Json {
     settled
 }
 
-struct Settling<'a> {
-    template: &'a Json,
-    parameters: &'a BTreeMap<String, String>,
+/// A template whose parameters are known, as far as they are.
+pub(super) struct Filled<'a> {
+    pub(super) template: &'a Json,
+    pub(super) parameters: BTreeMap<String, String>,
 }
 
 /// Conditions that lead to each other in a circle are refused by CloudFormation; here they end somewhere.
 const CONDITION_DEPTH_MAX: usize = 16;
 
-impl Settling<'_> {
+impl Filled<'_> {
+    /// The text that a value comes to; nothing where that is known only afterwards.
+    pub(super) fn text(&self, value: &Json) -> Option<String> {
+        scalar(&self.value(value)?)
+    }
+
     /// A value, as far as it can be told; nothing where it is `AWS::NoValue`.
     fn value(&self, value: &Json) -> Option<Json> {
         match value {

@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod changes;
+pub mod consumers;
 pub mod desired;
 pub mod estimate;
 pub mod leftovers;
@@ -503,6 +504,24 @@ pub enum Reason {
         /// In what.
         excess: Excess,
     },
+    /// An export would go or change that is imported.
+    #[error("export `{export}` of `{stack}` would be {}, and {} it", match loss {
+        consumers::Loss::Removed => "removed",
+        consumers::Loss::Changed => "changed",
+    }, match users.as_slice() {
+        [user] => format!("`{user}` imports"),
+        users => format!("{} import", list(users)),
+    })]
+    ExportInUse {
+        /// The stack.
+        stack: String,
+        /// The export's name.
+        export: String,
+        /// What would become of it.
+        loss: consumers::Loss,
+        /// The stacks that import it: by their names in the environment, or in CloudFormation.
+        users: Vec<String>,
+    },
     /// Something is not as it was when the plan was sealed.
     #[error("{}", moved.sentence(stack))]
     Moved {
@@ -643,6 +662,10 @@ impl Reason {
             Self::BeyondApproval { .. } => {
                 Some(format!("`greenroom plan {environment}` shows the change as it is now"))
             }
+            Self::ExportInUse { stack, export, users, .. } => Some(format!(
+                "two steps: deploy {} without `{export}` first, then `{stack}`",
+                list(users)
+            )),
             Self::Moved { .. } => {
                 Some(format!("`greenroom plan {environment} --out FILE` seals what is to be done now"))
             }
@@ -675,6 +698,7 @@ impl About for Reason {
             | Self::NoBucket { stack, .. }
             | Self::BeyondApproval { stack, .. }
             | Self::Moved { stack, .. }
+            | Self::ExportInUse { stack, .. }
             | Self::StrayIsProtected { stack }
             | Self::NothingCame { stack, .. }
             | Self::ChangeSetFailed { stack, .. } => (stack, None),
@@ -704,6 +728,7 @@ impl About for Reason {
             | Self::NoBucket { .. }
             | Self::BeyondApproval { .. }
             | Self::Moved { .. }
+            | Self::ExportInUse { .. }
             | Self::StrayIsProtected { .. }
             | Self::EndedBadly { .. }
             | Self::NothingCame { .. }

@@ -12,6 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
+use super::consumers::endangered;
 use super::marks::{self, CHANGE_SET_PREFIX};
 use super::plan::{bucket_in_use, seems_as_wanted};
 use super::world::{
@@ -100,6 +101,7 @@ impl<'clients> Observer<'clients> {
         let details = stream::iter(details).map(|wish| self.detailed(wish, world.stacks.get(&wish.label)));
         let detailed: Vec<Option<(String, LiveStack)>> = details.buffered(CALLS_AT_ONCE).try_collect().await?;
         world.stacks.extend(detailed.into_iter().flatten());
+        world.imports = self.imports(desired, &world, &open).await?;
         self.look_at_policies(desired, &mut world).await?;
         world.buckets = self.buckets(desired, &open).await?;
         if desired.allowed.prunes {
@@ -535,6 +537,35 @@ impl<'clients> Observer<'clients> {
         Ok(templates)
     }
 
+    /// Who imports the exports that would go or change.
+    async fn imports(
+        &self,
+        desired: &Desired,
+        world: &World,
+        open: &BTreeSet<String>,
+    ) -> Result<BTreeMap<(String, String, String), Vec<String>>, Fault> {
+        let mut imports = BTreeMap::new();
+        for stack in desired.stacks.iter().filter(|stack| open.contains(&stack.name)) {
+            let Some(live) = world.stacks.get(&stack.name).filter(|live| live.status.phase() == Phase::Steady) else {
+                continue;
+            };
+            let client = self.client(&stack.place).await;
+            for (export, _) in endangered(desired, stack, live, world) {
+                let read = async |token| {
+                    let answer = client.list_imports().export_name(&export).set_next_token(token).send().await?;
+                    Ok(Page { items: answer.imports.unwrap_or_default(), next: answer.next_token })
+                };
+                let users = match pages(read, |_| false).await {
+                    Err(Fault::Missing { .. }) => Vec::new(),
+                    users => users?,
+                };
+                let Place { account, region, .. } = stack.place.clone();
+                imports.insert((account, region, export), users);
+            }
+        }
+        Ok(imports)
+    }
+
     async fn exports(&self, wishes: &[Wish]) -> Result<BTreeMap<(String, String, String), String>, Fault> {
         let places: BTreeSet<&Place> = wishes.iter().map(|wish| &wish.place).collect();
         let mut exports = BTreeMap::new();
@@ -664,6 +695,7 @@ fn live_stack(stack: types::Stack) -> LiveStack {
         deleted: time(stack.deletion_time),
         last_operation,
         executed_change_set: stack.change_set_id,
+        exports: pairs(stack.outputs.iter().flatten().map(|it| (it.export_name.clone(), it.output_value.clone()))),
         outputs: pairs(stack.outputs.unwrap_or_default().into_iter().map(|it| (it.output_key, it.output_value))),
         parameters: pairs(
             stack.parameters.unwrap_or_default().into_iter().map(|it| (it.parameter_key, it.parameter_value)),

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::changes::{self, Change};
+use super::consumers::impact;
 use super::leftovers::withdraw;
 use super::marks::{self, CHANGE_SET_PREFIX, Mark, Owner};
 use super::moved::moved;
@@ -247,13 +248,26 @@ impl Look<'_> {
         let is_settled = |live: &&LiveStack| is_as_wanted(self.stack, live, &wanted) || self.has_reconciled(live);
         let standing = match self.live.filter(is_settled) {
             Some(live) => self.as_wanted(live),
-            None => self.by_change_set(&wanted),
+            None => self.without_harm().unwrap_or_else(|| self.by_change_set(&wanted)),
         };
         match standing {
             // As wanted with what the others have now, but they will change.
             Standing::Done if is_after => Standing::Known,
             other => other,
         }
+    }
+
+    /// What keeps a change back for the sake of those who use what the stack hands on.
+    fn without_harm(&self) -> Option<Standing> {
+        if !self.is_asked_to_deploy() {
+            return None;
+        }
+        let impact = impact(self.desired, self.stack, self.live, self.now);
+        if !impact.refusals.is_empty() {
+            return Some(Standing::Refuse(impact.refusals));
+        }
+        let is_first = !impact.first.is_empty();
+        is_first.then(|| Standing::Wait(Reason::After { stack: self.name(), upstream: impact.first }))
     }
 
     fn as_wanted(&self, live: &LiveStack) -> Standing {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::changes::{self, Action, Change};
+use super::consumers::impact;
 use super::plan::{
     Guard, Resolution, Wanted, dangers, guards, has_moved, is_as_wanted, objections, policy_in_force, resolve,
     stray_name,
@@ -148,6 +149,9 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
                 None => refusals.extend(objections(desired, stack, live, now)),
             }
             refusals.extend(dangers(desired, stack, &seen.changes));
+            let impact = impact(desired, stack, live, now);
+            refusals.extend(impact.refusals);
+            seen.after.extend(impact.first);
         }
         if matches!(seen.outlook, Outlook::Unchanged | Outlook::Recorded | Outlook::Changed)
             && let Some(live) = live

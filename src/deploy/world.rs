@@ -30,6 +30,9 @@ pub struct World {
     pub executed: BTreeMap<String, Timestamp>,
     /// What is exported, by account, Region and name. Empty unless a parameter asks for an export.
     pub exports: BTreeMap<(String, String, String), String>,
+    /// The names in CloudFormation of the stacks that import an export, by account, Region and the export's name: of those that
+    /// would go or change.
+    pub imports: BTreeMap<(String, String, String), Vec<String>>,
     /// What became of looking for the buckets of templates that no call can carry, by their names.
     pub buckets: BTreeMap<String, BucketStanding>,
     /// What is in buckets that may have to be emptied, by their names, as far as it was asked for.
@@ -144,6 +147,8 @@ pub struct LiveStack {
     pub executed_change_set: Option<String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
+    /// What it exports, by the exports' names.
+    pub exports: BTreeMap<String, String>,
     /// Its parameters; of those with `NoEcho`, only [`HIDDEN`].
     pub parameters: BTreeMap<String, String>,
     /// Its tags.

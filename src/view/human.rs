@@ -50,6 +50,7 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Recovery(done) => super::recover::recovery(done),
         Report::Log(log) => super::log::log(log),
         Report::Status(environments) => environments.iter().map(deployment::status).collect::<Vec<_>>().join("\n"),
+        Report::Permissions(permissions) => super::permissions::permissions(permissions),
         Report::Graph(graph) if graph.is_dot => dot(graph),
         Report::Graph(graph) => mermaid(graph),
     }

@@ -38,6 +38,7 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Recovery(done) => json!({ "schema": SCHEMA, "recovery": done }),
         Report::Log(log) => json!({ "schema": SCHEMA, "log": log }),
         Report::Status(environments) => json!({ "schema": SCHEMA, "environments": environments }),
+        Report::Permissions(permissions) => json!({ "schema": SCHEMA, "permissions": permissions }),
         Report::Graph(graph) => json!({ "schema": SCHEMA, "graph": graph }),
     };
     format!("{document:#}\n")

@@ -9,6 +9,7 @@ mod human;
 mod json;
 mod log;
 mod parity;
+mod permissions;
 mod recover;
 mod snippet;
 mod table;
@@ -34,6 +35,7 @@ use crate::explain::{Explanation, Overview};
 use crate::log::Log;
 use crate::operation::Event;
 use crate::parity::Parity;
+use crate::permissions::Permissions;
 use crate::recover::report::{Diagnosis, Recovery};
 use crate::status::Status;
 use crate::template::wiring::Flow;
@@ -90,6 +92,8 @@ pub enum Report {
     Recovery(Recovery),
     /// What happened.
     Log(Log),
+    /// What must be allowed.
+    Permissions(Permissions),
     /// Environments as they are.
     Status(Vec<Status>),
 }

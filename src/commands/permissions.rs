@@ -1,0 +1,84 @@
+//! `permissions`: the least IAM policies that a verb needs.
+
+use crate::cli::{Common, Permissions as Request, Purpose as Asked};
+use crate::commands::deploy::{Wanted, wanted};
+use crate::commands::{Done, Ended, environment, name, project};
+use crate::error::{Exit, Failure};
+use crate::permissions::{Claim, Purpose, Trusted, permissions};
+use crate::view::Report;
+
+pub(super) fn run(common: &Common, request: &Request) -> Ended {
+    let purpose = purpose(request)?;
+    let trusted = trusted(request, purpose)?;
+    let Wanted { written, desired } = wanted(common, &request.environment, &[])?;
+    let source = match purpose {
+        Purpose::Clone => Some(source(common, &request.environment)?),
+        // The copies of the snapshot that it was made from go with it.
+        Purpose::Destroy if written.environment.clone.is_some() => Some(source(common, &request.environment)?),
+        Purpose::Plan
+        | Purpose::ReadOnlyPlan
+        | Purpose::Deploy
+        | Purpose::Status
+        | Purpose::Destroy
+        | Purpose::Diff => None,
+    };
+    let source = source.map(|source| source.desired);
+    let permissions = permissions(purpose, &desired, source.as_ref(), trusted.as_ref());
+    Ok(Done { report: Report::Permissions(permissions), sources: written.project.sources, exit: Exit::Done })
+}
+
+fn purpose(request: &Request) -> Result<Purpose, Failure> {
+    let purpose = match request.purpose {
+        Asked::Plan if request.read_only => return Ok(Purpose::ReadOnlyPlan),
+        Asked::Plan => Purpose::Plan,
+        Asked::Deploy => Purpose::Deploy,
+        Asked::Status | Asked::Outputs => Purpose::Status,
+        Asked::Destroy => Purpose::Destroy,
+        Asked::Diff => Purpose::Diff,
+        Asked::Clone => Purpose::Clone,
+    };
+    if request.read_only {
+        return Err(Failure::new(Exit::Usage, "`--read-only` is for `plan`"));
+    }
+    Ok(purpose)
+}
+
+fn trusted(request: &Request, purpose: Purpose) -> Result<Option<Trusted>, Failure> {
+    let Some(text) = &request.trust else { return Ok(None) };
+    let wrong = || {
+        Failure::new(Exit::Usage, format!("`--trust {text}` names no pipeline")).hint("write it as `github:ORG/REPO`")
+    };
+    let repository = text.strip_prefix("github:").ok_or_else(wrong)?;
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    // A star would let in whoever makes a repository of a fitting name.
+    if !repository.split_once('/').is_some_and(|(owner, name)| is_name(owner) && is_name(name)) {
+        return Err(wrong());
+    }
+    if request.pull_requests && purpose.changes_something() {
+        let what = "a pull request may come from anybody, and this changes what runs";
+        return Err(
+            Failure::new(Exit::Refused, what).hint("`--branch main`, or a GitHub environment that wants a review")
+        );
+    }
+    let environment = || request.environment.replace('@', "-");
+    let claim = match (&request.branch, &request.github_environment) {
+        _ if request.pull_requests => Claim::PullRequest,
+        (Some(branch), _) => Claim::Branch(branch.clone()),
+        (None, Some(name)) => Claim::Environment(name.clone()),
+        (None, None) => Claim::Environment(environment()),
+    };
+    Ok(Some(Trusted { repository: repository.to_owned(), claim }))
+}
+
+/// The environment whose data it is.
+fn source(common: &Common, target: &str) -> Result<Wanted, crate::commands::Stop> {
+    let project = project(common)?;
+    let environment = environment(&project, &name(target)?)?;
+    let Some(settings) = &environment.clone else {
+        let what = format!("`{target}` is made of nobody's data");
+        return Err(Failure::new(Exit::Usage, what).hint("say in its file whose: `clone: {from: production}`").into());
+    };
+    wanted(common, &settings.from.value, &[])
+}

@@ -1,0 +1,512 @@
+//! What somebody must be allowed to do to run a verb, and no more: IAM policies for the caller and for CloudFormation's own role,
+//! and who may be the caller. Pure, from what is wanted; nothing is asked of AWS.
+//!
+//! Which calls a verb makes is written here by hand, and a test holds it against those that it really makes. What CloudFormation's
+//! handlers need says the registry.
+
+mod handlers;
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use crate::aws::{Target, partition, role_arn};
+use crate::clone::copy_prefix;
+use crate::deploy::plan::bucket_in_use;
+use crate::deploy::{Desired, Place, marks};
+use handlers::Handlers;
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `plan`.
+    Plan,
+    /// `plan --read-only`.
+    ReadOnlyPlan,
+    /// `deploy`.
+    Deploy,
+    /// `status` and `outputs`.
+    Status,
+    /// `destroy`.
+    Destroy,
+    /// `diff --live`.
+    Diff,
+    /// `clone`, into the environment.
+    Clone,
+}
+
+impl Purpose {
+    /// Whether it changes what runs.
+    pub fn changes_something(self) -> bool {
+        match self {
+            Self::Deploy | Self::Destroy | Self::Clone => true,
+            Self::Plan | Self::ReadOnlyPlan | Self::Status | Self::Diff => false,
+        }
+    }
+}
+
+/// Who is let in from outside of AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trusted {
+    /// `ORG/REPO` on GitHub.
+    pub repository: String,
+    /// What of it.
+    pub claim: Claim,
+}
+
+/// Which runs of a repository's workflows are let in. Never all of them: anybody may open a pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Those on a branch.
+    Branch(String),
+    /// Those for a GitHub environment, which may want a review first.
+    Environment(String),
+    /// Those for pull requests: for looking only.
+    PullRequest,
+}
+
+impl Claim {
+    /// As the `sub` of the token says it (docs.github.com, "Example subject claims").
+    fn subject(&self, repository: &str) -> String {
+        match self {
+            Self::Branch(branch) => format!("repo:{repository}:ref:refs/heads/{branch}"),
+            Self::Environment(name) => format!("repo:{repository}:environment:{name}"),
+            Self::PullRequest => format!("repo:{repository}:pull_request"),
+        }
+    }
+}
+
+/// All that must be allowed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Permissions {
+    /// The environment.
+    pub environment: String,
+    /// By account, in order.
+    pub accounts: Vec<InAccount>,
+    /// Resource types of which nobody here knows what they need.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub unknown_types: BTreeSet<String>,
+}
+
+/// What must be allowed in one account.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InAccount {
+    /// The account.
+    pub account: String,
+    /// What the caller may do: the role of `deploy.role`, where there is one.
+    pub caller: Role,
+    /// What CloudFormation's own roles may do.
+    pub service_roles: Vec<Role>,
+}
+
+/// A role, or whoever calls.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Role {
+    /// Its name; nothing for whoever calls without one.
+    pub name: Option<String>,
+    /// What it may do.
+    pub policy: Json,
+    /// Who may be it; nothing where nobody was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Json>,
+}
+
+/// A statement of a policy.
+struct Statement {
+    sid: &'static str,
+    actions: BTreeSet<String>,
+    resources: BTreeSet<String>,
+    condition: Option<Json>,
+}
+
+impl Statement {
+    fn new(
+        sid: &'static str,
+        actions: impl IntoIterator<Item = impl Into<String>>,
+        resources: impl IntoIterator<Item = String>,
+    ) -> Self {
+        Self {
+            sid,
+            actions: actions.into_iter().map(Into::into).collect(),
+            resources: resources.into_iter().collect(),
+            condition: None,
+        }
+    }
+
+    fn everywhere(sid: &'static str, actions: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::new(sid, actions, ["*".to_owned()])
+    }
+
+    fn on(self, condition: Json) -> Self {
+        Self { condition: Some(condition), ..self }
+    }
+
+    fn json(&self) -> Json {
+        let mut json =
+            json!({ "Sid": self.sid, "Effect": "Allow", "Action": self.actions, "Resource": self.resources });
+        if let Some(condition) = &self.condition {
+            json["Condition"] = condition.clone();
+        }
+        json
+    }
+}
+
+fn policy(statements: &[Statement]) -> Json {
+    let statements = statements.iter().filter(|it| !it.actions.is_empty() && !it.resources.is_empty());
+    json!({ "Version": "2012-10-17", "Statement": statements.map(Statement::json).collect::<Vec<_>>() })
+}
+
+/// What must be allowed to do this to an environment. For a clone, `source` is the environment whose data it is.
+pub fn permissions(
+    purpose: Purpose,
+    desired: &Desired,
+    source: Option<&Desired>,
+    trusted: Option<&Trusted>,
+) -> Permissions {
+    let of_stacks = |desired: &Desired| -> BTreeSet<String> {
+        let stacks = desired.stacks.iter().map(|stack| stack.place.account.clone());
+        stacks.chain(desired.read.iter().map(|read| read.place.account.clone())).collect()
+    };
+    let mut accounts = of_stacks(desired);
+    accounts.extend(source.into_iter().flat_map(of_stacks));
+    let mut unknown_types = BTreeSet::new();
+    let accounts = accounts
+        .iter()
+        .map(|account| {
+            let here = Here { purpose, desired, source, account };
+            let handlers = here.handlers();
+            unknown_types.extend(handlers.unknown.iter().cloned());
+            here.permissions(&handlers, trusted)
+        })
+        .collect();
+    Permissions { environment: desired.environment.clone(), accounts, unknown_types }
+}
+
+/// One account.
+struct Here<'a> {
+    purpose: Purpose,
+    desired: &'a Desired,
+    source: Option<&'a Desired>,
+    account: &'a str,
+}
+
+/// The service that carries changes out.
+const CLOUDFORMATION: &str = "cloudformation.amazonaws.com";
+
+impl<'a> Here<'a> {
+    fn permissions(&self, handlers: &Handlers, trusted: Option<&Trusted>) -> InAccount {
+        let (by_role, by_caller): (Vec<_>, Vec<_>) = handlers.by_role.iter().partition(|(role, _)| role.is_some());
+        let mut caller = self.caller();
+        // Without a role of its own CloudFormation does everything as whoever calls it, and only then may they do it.
+        for (_, needs) in by_caller {
+            let through = json!({ "ForAnyValue:StringEquals": { "aws:CalledVia": [CLOUDFORMATION] } });
+            caller.push(Statement::everywhere("ThroughCloudFormation", needs.actions.clone()).on(through));
+            caller.extend(self.looked_up(needs));
+        }
+        let name = self.stacks().find_map(|stack| stack.place.role.clone());
+        let role = name.as_ref().map(|name| self.role_arn(name));
+        caller.extend(role.iter().map(|arn| Statement::new("ItsRole", ["sts:AssumeRole"], [arn.clone()])));
+        let trust = trusted.map(|trusted| github(self.account, self.region(), trusted, role.as_deref()));
+        let caller = Role { name, policy: policy(&caller), trust };
+        let service = |(role, needs): (&Option<String>, &handlers::Needs)| {
+            let mut statements = vec![Statement::everywhere("Resources", needs.actions.clone())];
+            statements.extend(self.looked_up(needs));
+            let trust = json!({
+                "Version": "2012-10-17",
+                "Statement": [{ "Effect": "Allow", "Principal": { "Service": CLOUDFORMATION }, "Action": "sts:AssumeRole" }],
+            });
+            Role { name: role.clone(), policy: policy(&statements), trust: Some(trust) }
+        };
+        InAccount {
+            account: self.account.to_owned(),
+            caller,
+            service_roles: by_role.into_iter().map(service).collect(),
+        }
+    }
+
+    fn looked_up(&self, needs: &handlers::Needs) -> Vec<Statement> {
+        let partition = partition(self.region());
+        let arn = |service: &str, rest: String| {
+            if rest.starts_with("arn:") { rest } else { format!("arn:{partition}:{service}:*:{}:{rest}", self.account) }
+        };
+        let parameters =
+            needs.parameters.iter().map(|path| arn("ssm", format!("parameter/{}", path.trim_start_matches('/'))));
+        let secrets = needs.secrets.iter().map(|name| {
+            let is_arn = name.starts_with("arn:");
+            arn("secretsmanager", if is_arn { name.clone() } else { format!("secret:{name}-*") })
+        });
+        vec![
+            Statement::new("Parameters", ["ssm:GetParameters"], parameters),
+            Statement::new("Secrets", ["secretsmanager:GetSecretValue"], secrets),
+        ]
+    }
+
+    fn stacks(&self) -> impl Iterator<Item = &'a crate::deploy::DesiredStack> {
+        let account = self.account;
+        self.desired.stacks.iter().filter(move |stack| stack.place.account == account)
+    }
+
+    fn region(&self) -> &str {
+        let of = |desired: &'a Desired| {
+            desired.stacks.iter().map(|stack| &stack.place).chain(desired.read.iter().map(|read| &read.place))
+        };
+        let mut places = of(self.desired).chain(self.source.into_iter().flat_map(of));
+        places.find(|place| place.account == self.account).map(|place| place.region.as_str()).unwrap_or_default()
+    }
+
+    fn handlers(&self) -> Handlers {
+        let kinds: &[&str] = match self.purpose {
+            Purpose::Deploy | Purpose::Clone => &["create", "delete", "read", "update"],
+            Purpose::Destroy => &["delete", "read"],
+            Purpose::Plan | Purpose::ReadOnlyPlan | Purpose::Status | Purpose::Diff => &[],
+        };
+        Handlers::of(self.stacks(), kinds)
+    }
+
+    /// The ARNs of the stacks, whatever id they have.
+    fn arns(&self) -> BTreeSet<String> {
+        let named = self.stacks().map(|stack| (&stack.place, &stack.stack_name));
+        named.map(|(place, name)| self.arn(place, name)).collect()
+    }
+
+    fn arn(&self, place: &Place, name: &str) -> String {
+        format!("arn:{}:cloudformation:{}:{}:stack/{name}/*", partition(&place.region), place.region, self.account)
+    }
+
+    fn caller(&self) -> Vec<Statement> {
+        let plans = matches!(self.purpose, Purpose::Plan | Purpose::ReadOnlyPlan | Purpose::Deploy | Purpose::Clone);
+        let asks_for_exports = plans && self.desired.asks_for_exports();
+        let exports = asks_for_exports.then_some("cloudformation:ListExports");
+        // The list of all stacks is one call where each would be one otherwise; it wants both.
+        // Of a stack that exists somebody may import what it no longer exports.
+        let may_lose_exports = plans && (self.purpose != Purpose::Clone || self.exports_something());
+        let imports = may_lose_exports.then_some("cloudformation:ListImports");
+        let list = ["cloudformation:DescribeStacks", "cloudformation:ListStacks"];
+        let list = list.into_iter().chain(exports).chain(imports);
+        let mut statements = vec![Statement::new("Stacks", self.on_stacks(), self.arns())];
+        if self.looks_at_stacks() {
+            statements.insert(0, Statement::everywhere("Look", list));
+        }
+        if matches!(self.purpose, Purpose::Deploy | Purpose::Destroy) && self.stacks().next().is_some() {
+            statements.push(self.strays());
+        }
+        if plans {
+            statements.extend(self.buckets());
+        }
+        if matches!(self.purpose, Purpose::Plan | Purpose::Deploy | Purpose::Clone) {
+            statements.push(self.pass_role());
+        }
+        match self.purpose {
+            Purpose::Clone => statements.extend(self.clone_statements()),
+            Purpose::Destroy if self.source.is_some() => statements.extend(self.removal_statements()),
+            Purpose::Plan
+            | Purpose::ReadOnlyPlan
+            | Purpose::Deploy
+            | Purpose::Status
+            | Purpose::Destroy
+            | Purpose::Diff => {}
+        }
+        if self.purpose == Purpose::Diff {
+            statements.push(Statement::everywhere("LiveResources", self.live_resources()));
+        }
+        statements
+    }
+
+    fn exports_something(&self) -> bool {
+        let exports = |template: &Json| {
+            let outputs = template.get("Outputs").and_then(Json::as_object);
+            outputs.is_some_and(|outputs| outputs.values().any(|output| output.get("Export").is_some()))
+        };
+        self.stacks().any(|stack| exports(&stack.template))
+    }
+
+    /// Whether there is a stack here to be looked at: of the environment, of those that it reads, or of a clone's source.
+    fn looks_at_stacks(&self) -> bool {
+        let source =
+            self.source.filter(|_| self.purpose == Purpose::Clone).into_iter().flat_map(|source| &source.stacks);
+        let read = self.desired.read.iter().map(|read| &read.place);
+        let mut places = self.desired.stacks.iter().chain(source).map(|stack| &stack.place).chain(read);
+        places.any(|place| place.account == self.account)
+    }
+
+    fn on_stacks(&self) -> BTreeSet<&'static str> {
+        let mut actions: BTreeSet<&'static str> = BTreeSet::from(["cloudformation:DescribeStackEvents"]);
+        if !matches!(self.purpose, Purpose::Diff | Purpose::Status) {
+            actions.extend(["cloudformation:DescribeChangeSet", "cloudformation:ListChangeSets"]);
+        }
+        let policy = "cloudformation:GetStackPolicy";
+        let resources = ["cloudformation:GetTemplate", "cloudformation:ListStackResources"];
+        let change_sets = ["cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet", policy];
+        match self.purpose {
+            Purpose::Status => {}
+            Purpose::ReadOnlyPlan => actions.extend([policy, "cloudformation:GetTemplate"]),
+            Purpose::Plan => actions.extend(change_sets),
+            Purpose::Deploy | Purpose::Clone => {
+                actions.extend(change_sets);
+                actions.extend(["cloudformation:DeleteStack", "cloudformation:ExecuteChangeSet"]);
+                let is_protected = self.desired.is_protected;
+                actions.extend(is_protected.then_some("cloudformation:UpdateTerminationProtection"));
+                let has_policy = self.stacks().any(|stack| stack.stack_policy.is_some());
+                actions.extend(has_policy.then_some("cloudformation:SetStackPolicy"));
+                if self.purpose == Purpose::Clone {
+                    actions.extend(resources);
+                }
+            }
+            Purpose::Destroy => {
+                actions.extend(resources);
+                actions.insert("cloudformation:DeleteStack");
+            }
+            Purpose::Diff => actions.extend(resources),
+        }
+        actions
+    }
+
+    /// Stacks that the file names no more are known by their tags alone.
+    fn strays(&self) -> Statement {
+        let actions = [
+            "cloudformation:DeleteStack",
+            "cloudformation:DescribeStackEvents",
+            "cloudformation:GetTemplate",
+            "cloudformation:ListStackResources",
+        ];
+        let regions: BTreeSet<&Place> = self.stacks().map(|stack| &stack.place).collect();
+        let tags = json!({ "StringEquals": {
+            format!("aws:ResourceTag/{}project", marks::TAG_PREFIX): self.desired.project,
+            format!("aws:ResourceTag/{}environment", marks::TAG_PREFIX): self.desired.environment_word,
+        }});
+        Statement::new("GoneFromTheFile", actions, regions.into_iter().map(|place| self.arn(place, "*"))).on(tags)
+    }
+
+    /// CloudFormation reads a template from a bucket as whoever calls it.
+    fn buckets(&self) -> Vec<Statement> {
+        let names: BTreeSet<&str> = self.stacks().filter_map(|stack| bucket_in_use(self.desired, stack)).collect();
+        let partition = partition(self.region());
+        let bucket = |name: &&str| format!("arn:{partition}:s3:::{name}");
+        let objects = |name: &&str| format!("arn:{partition}:s3:::{name}/{}*", marks::TEMPLATE_KEY_PREFIX);
+        let puts: &[&str] = if self.purpose == Purpose::ReadOnlyPlan { &[] } else { &["s3:GetObject", "s3:PutObject"] };
+        vec![
+            Statement::new("TemplateBucket", ["s3:ListBucket"], names.iter().map(bucket)),
+            Statement::new("Templates", puts.iter().copied(), names.iter().map(objects)),
+        ]
+    }
+
+    fn role_arn(&self, role: &str) -> String {
+        role_arn(Target { account: self.account, region: self.region(), role: None }, role)
+    }
+
+    fn pass_role(&self) -> Statement {
+        let roles = self.stacks().filter_map(|stack| stack.service_role.as_ref()).map(|role| self.role_arn(role));
+        let to = json!({ "StringEquals": { "iam:PassedToService": CLOUDFORMATION } });
+        Statement::new("ServiceRole", ["iam:PassRole"], roles).on(to)
+    }
+
+    /// The copies of a snapshot, named after the environment that they were made for.
+    fn removal_statements(&self) -> Vec<Statement> {
+        vec![
+            Statement::everywhere("Snapshots", ["rds:DescribeDBSnapshots"]),
+            Statement::new("OwnSnapshots", ["rds:DeleteDBSnapshot"], [self.copies()]),
+        ]
+    }
+
+    fn copies(&self) -> String {
+        let (partition, prefix) = (partition(self.region()), copy_prefix(&self.desired.environment_word));
+        format!("arn:{partition}:rds:*:{}:snapshot:{prefix}*", self.account)
+    }
+
+    /// Writes reach only snapshots that are named after the target, and the copying of any.
+    fn clone_statements(&self) -> Vec<Statement> {
+        let Some(source) = self.source else { return Vec::new() };
+        let partition = partition(self.region());
+        let lives_here = |desired: &Desired| desired.stacks.iter().any(|stack| stack.place.account == self.account);
+        let (is_source, is_target) = (lives_here(source), lives_here(self.desired));
+        let of_source = source.stacks.iter().map(|stack| self.arn(&stack.place, &stack.stack_name));
+        let all = format!("arn:{partition}:rds:*:*:snapshot:*");
+        let made = self.copies();
+        let mut statements = vec![
+            Statement::everywhere("Snapshots", ["rds:DescribeDBInstances", "rds:DescribeDBSnapshots"]),
+            Statement::new("CopySnapshots", ["rds:AddTagsToResource", "rds:CopyDBSnapshot"], [all]),
+        ];
+        if is_source {
+            let database = format!("arn:{partition}:rds:*:{}:db:*", self.account);
+            statements.push(Statement::new("FreshSnapshot", ["rds:CreateDBSnapshot"], [database, made.clone()]));
+            let reads = ["cloudformation:GetTemplate", "cloudformation:ListStackResources"];
+            statements.push(Statement::new("Source", reads, of_source));
+            let share = ["rds:DescribeDBSnapshotAttributes", "rds:ModifyDBSnapshotAttribute"];
+            statements.push(Statement::new("ShareSnapshots", share, [made]));
+        }
+        if is_target {
+            statements.push(Statement::everywhere("Keys", ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"]));
+        }
+        statements
+    }
+
+    /// What reads the resources that a live comparison knows.
+    fn live_resources(&self) -> BTreeSet<&'static str> {
+        let kinds: BTreeSet<String> = self.stacks().flat_map(|stack| handlers::kinds(&stack.template)).collect();
+        let known = READERS.iter().filter(|(kind, _)| kinds.contains(*kind));
+        known.flat_map(|(_, actions)| actions.iter().copied()).collect()
+    }
+}
+
+/// What reads a resource of a type. None of these actions can be limited to a resource, but for those of RDS.
+const READERS: &[(&str, &[&str])] = &[
+    (
+        "AWS::RDS::DBInstance",
+        &[
+            "rds:DescribeDBInstances",
+            "rds:DescribeDBParameterGroups",
+            "rds:DescribeDBParameters",
+            "rds:DescribeOptionGroups",
+        ],
+    ),
+    (
+        "AWS::AutoScaling::AutoScalingGroup",
+        &["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeLaunchTemplateVersions"],
+    ),
+    ("AWS::EC2::LaunchTemplate", &["ec2:DescribeLaunchTemplateVersions"]),
+    ("AWS::EC2::SecurityGroup", &["ec2:DescribeSecurityGroups"]),
+    ("AWS::EC2::Subnet", &["ec2:DescribeSubnets"]),
+    ("AWS::EC2::VPC", &["ec2:DescribeVpcs"]),
+    ("AWS::ElasticLoadBalancingV2::Listener", &["elasticloadbalancing:DescribeListeners"]),
+    (
+        "AWS::ElasticLoadBalancingV2::LoadBalancer",
+        &["elasticloadbalancing:DescribeLoadBalancerAttributes", "elasticloadbalancing:DescribeLoadBalancers"],
+    ),
+    (
+        "AWS::ElasticLoadBalancingV2::TargetGroup",
+        &["elasticloadbalancing:DescribeTargetGroupAttributes", "elasticloadbalancing:DescribeTargetGroups"],
+    ),
+];
+
+/// Workflows of GitHub come with a token of GitHub's (IAM User Guide, "Create a role for `OpenID` Connect federation").
+///
+/// A run assumes the role that its file names, also where it is that role already: that must be allowed by the role itself.
+fn github(account: &str, region: &str, trusted: &Trusted, role: Option<&str>) -> Json {
+    const ISSUER: &str = "token.actions.githubusercontent.com";
+    let provider = format!("arn:{}:iam::{account}:oidc-provider/{ISSUER}", partition(region));
+    let own = role.map(|arn| {
+        json!({
+            "Effect": "Allow",
+            "Principal": { "AWS": format!("arn:{}:iam::{account}:root", partition(region)) },
+            "Action": "sts:AssumeRole",
+            "Condition": { "ArnEquals": { "aws:PrincipalArn": arn } },
+        })
+    });
+    let mut trust = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": { "Federated": provider },
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": { "StringEquals": {
+                format!("{ISSUER}:aud"): "sts.amazonaws.com",
+                format!("{ISSUER}:sub"): trusted.claim.subject(&trusted.repository),
+            }},
+        }],
+    });
+    if let Some(statements) = trust["Statement"].as_array_mut() {
+        statements.extend(own);
+    }
+    trust
+}

@@ -1,0 +1,566 @@
+//! `permissions`: the policies hold what the verbs really call, no less and no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use crate::support::Scenario;
+use crate::support::cloud::Cloud;
+
+type Actions = BTreeMap<String, BTreeSet<String>>;
+
+/// Actions that AWS asks for where another is called, so that no journal has them.
+const IMPLIED: &[(&str, &str)] = &[
+    // Without a name, DescribeStacks is a list of all.
+    ("cloudformation:ListStacks", "cloudformation:DescribeStacks"),
+    // CloudFormation takes the role that it is given, and reads the template, as whoever calls.
+    ("iam:PassRole", "cloudformation:CreateChangeSet"),
+    ("s3:GetObject", "s3:PutObject"),
+    // RDS copies with tags, and with a key, as whoever calls.
+    ("rds:AddTagsToResource", "rds:CopyDBSnapshot"),
+    ("rds:AddTagsToResource", "rds:CreateDBSnapshot"),
+    ("kms:CreateGrant", "rds:CopyDBSnapshot"),
+    ("kms:Decrypt", "rds:CopyDBSnapshot"),
+    ("kms:DescribeKey", "rds:CopyDBSnapshot"),
+];
+
+/// The action that a call wants; nothing where everybody may make it.
+fn action(service: &str, operation: &str) -> Option<String> {
+    match (service, operation) {
+        ("sts", "GetCallerIdentity") => None,
+        // S3 has no names of operations on the wire.
+        ("s3", "HEAD") => Some("s3:ListBucket".to_owned()),
+        ("s3", "PUT") => Some("s3:PutObject".to_owned()),
+        ("elasticloadbalancingv2" | "elbv2", _) => Some(format!("elasticloadbalancing:{operation}")),
+        _ => Some(format!("{service}:{operation}")),
+    }
+}
+
+/// What was called since, by account.
+fn called(cloud: &Cloud, since: usize) -> Actions {
+    let mut all = Actions::new();
+    for entry in cloud.control("journal", "").as_array().unwrap().iter().skip(since) {
+        let text = |name: &str| entry[name].as_str().unwrap();
+        let of = all.entry(text("account").to_owned()).or_default();
+        of.extend(action(text("service"), text("operation")));
+    }
+    all.retain(|_, of| !of.is_empty());
+    all
+}
+
+/// What the callers' policies allow, by account.
+fn allowed(cloud: &Cloud, line: &str) -> Actions {
+    let told: Value =
+        serde_json::from_str(&cloud.scenario.run(format!("{line} --format json").split(' ')).stdout).unwrap();
+    let mut all = Actions::new();
+    for account in told["permissions"]["accounts"].as_array().unwrap() {
+        let statements = account["caller"]["policy"]["Statement"].as_array().unwrap();
+        let actions = statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap());
+        let of = all.entry(account["account"].as_str().unwrap().to_owned()).or_default();
+        of.extend(actions.map(|action| action.as_str().unwrap().to_owned()));
+    }
+    all
+}
+
+/// The policies of a verb against what its runs have called.
+#[track_caller]
+fn holds(cloud: &Cloud, line: &str, called: &Actions) {
+    let mut expected = called.clone();
+    let allowed = allowed(cloud, line);
+    for (account, of) in &mut expected {
+        for (implied, by) in IMPLIED {
+            let is_allowed = allowed.get(account).is_some_and(|of| of.contains(*implied));
+            if of.contains(*by) && is_allowed {
+                of.insert((*implied).to_owned());
+            }
+        }
+    }
+    assert_eq!(allowed, expected, "{line}");
+}
+
+fn merge(all: &mut Actions, more: Actions) {
+    for (account, of) in more {
+        all.entry(account).or_default().extend(of);
+    }
+}
+
+/// Runs a command and gives what it called.
+#[track_caller]
+fn run(cloud: &Cloud, all: &mut Actions, line: &str, code: i32) {
+    let since = cloud.operations().len();
+    cloud.ends(line, code);
+    merge(all, called(cloud, since));
+}
+
+const LAB: &str = r#"project: demo
+account: "111111111111"
+region: eu-west-1
+deploy:
+  template_bucket: "demo-${account}-${region}"
+  service_role: cloudformation
+  stack_policy: {Statement: [{Effect: Allow, Principal: "*", Action: "Update:*", Resource: "*"}]}
+stacks:
+  store: {values: {topic: papers}}
+  api: {values: {topic: {export: words}, level: info}}
+  extra: {values: {topic: more}}
+"#;
+
+const API: &str = "Parameters:\n  Topic: {Type: String}\nResources:\n  Level:\n    Type: AWS::SSM::Parameter\n    Properties: {Type: String, Value: {{ level }}}\n  Word:\n    Type: AWS::SSM::Parameter\n    Properties: {Type: String, Value: !Ref Topic}\n";
+const API_INPUTS: &str = "type: object\nproperties:\n  topic: {type: string, description: Which, x-parameter: Topic}\n  level: {type: string, description: How much}\n";
+const EXPORTS: &str = r#"{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}, "Outputs": {"Word": {"Value": "words", "Export": {"Name": "words"}}}}"#;
+
+/// An environment that wants all that a policy may have to allow: a bucket, a role, an export, a stack policy.
+fn lab() -> Cloud {
+    let filler = "x".repeat(60_000);
+    let scenario = Scenario::small()
+        .lab(LAB)
+        .file("templates/api/stack.yaml", API)
+        .file("templates/api/inputs.yaml", API_INPUTS)
+        .file(
+            "templates/extra/stack.yaml",
+            "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties: {DisplayName: {{ topic }}}\nOutputs: {Topic: {Value: !Ref Topic, Export: {Name: extra-topic}}}\n",
+        )
+        .file("templates/extra/inputs.yaml", "type: object\nproperties: {topic: {type: string, description: Which}}\n")
+        .store(&format!("Metadata:\n  Filler: {filler}\n{}", crate::support::STORE));
+    let cloud = Cloud::of(scenario);
+    cloud.by_hand("CreateStack", &[("StackName", "words"), ("TemplateBody", EXPORTS)]);
+    cloud.come_to_rest();
+    cloud.ends("bootstrap lab --yes", 0);
+    cloud
+}
+
+/// `api` was changed, and the change was undone.
+fn undo_a_change(cloud: &mut Cloud, all: &mut Actions) {
+    let fails = json!({"fail_resource": {"during": "update", "reason": "no"}});
+    cloud.faults(&json!([{"logical_id": "Level", "effect": fails, "times": 1}]));
+    cloud.edit("environments/lab.yaml", "level: info", "level: debug");
+    run(cloud, all, "deploy lab --yes", 1);
+}
+
+/// A stack of the environment that nobody has created yet, with a change set as ours are.
+fn begin_by_hand(cloud: &Cloud, account: &str, name: &str) {
+    let template = r#"{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}"#;
+    let parameters = [
+        ("StackName", name),
+        ("ChangeSetName", "r-0123456789abcdef"),
+        ("ChangeSetType", "CREATE"),
+        ("TemplateBody", template),
+        ("Tags.member.1.Key", "greenroom:project"),
+        ("Tags.member.1.Value", "demo"),
+    ];
+    cloud.by_hand_in([account, "eu-west-1"], ["cloudformation", "2010-05-15"], "CreateChangeSet", &parameters);
+    cloud.come_to_rest();
+}
+
+#[test]
+fn deploy_plan_and_status_may_do_what_they_do() {
+    let mut cloud = lab();
+    let mut deploys = Actions::new();
+    run(&cloud, &mut deploys, "deploy lab --yes", 0);
+    undo_a_change(&mut cloud, &mut deploys);
+
+    let (mut plans, mut looks, mut status) = (Actions::new(), Actions::new(), Actions::new());
+    cloud.edit("environments/lab.yaml", "topic: papers", "topic: letters");
+    // Whether somebody imports it is asked before it goes.
+    cloud.edit("templates/extra/stack.yaml", ", Export: {Name: extra-topic}", "");
+    run(&cloud, &mut looks, "plan lab --read-only", 0);
+    run(&cloud, &mut plans, "plan lab", 0);
+    run(&cloud, &mut status, "status lab", 0);
+    run(&cloud, &mut status, "outputs lab", 0);
+    // With somebody's change set of ours in the way.
+    cloud.ends("plan lab --out plan.json", 0);
+    run(&cloud, &mut looks, "plan lab --read-only", 0);
+    holds(&cloud, "permissions plan lab", &plans);
+    holds(&cloud, "permissions plan lab --read-only", &looks);
+
+    // Nobody is there to ask, so what was prepared is cleared away.
+    run(&cloud, &mut deploys, "deploy lab", 3);
+    run(&cloud, &mut deploys, "deploy lab --yes", 0);
+    cloud.edit("environments/lab.yaml", "  extra: {values: {topic: more}}\n", "");
+    run(&cloud, &mut deploys, "deploy lab --yes --prune", 0);
+    holds(&cloud, "permissions deploy lab", &deploys);
+    cloud.edit("environments/lab.yaml", "stacks:", "protected: true\nstacks:");
+    run(&cloud, &mut deploys, "deploy lab --confirm lab", 0);
+    holds(&cloud, "permissions deploy lab", &deploys);
+    holds(&cloud, "permissions status lab", &status);
+    holds(&cloud, "permissions outputs lab", &status);
+}
+
+#[test]
+fn destroy_may_do_what_it_does() {
+    let mut cloud = lab();
+    cloud.ends("deploy lab api store --yes", 0);
+    undo_a_change(&mut cloud, &mut Actions::new());
+    cloud.edit(
+        "environments/lab.yaml",
+        "  extra: {values: {topic: more}}\n",
+        "  extra: {values: {topic: more}}\n  other: {template: extra, values: {topic: more}}\n",
+    );
+    begin_by_hand(&cloud, "111111111111", "demo-lab-other");
+    let mut destroys = Actions::new();
+    run(&cloud, &mut destroys, "destroy lab --yes --report evidence.json", 0);
+    holds(&cloud, "permissions destroy lab", &destroys);
+}
+
+#[test]
+fn a_live_comparison_may_do_what_it_does() {
+    let mut cloud = crate::parity::twins("}");
+    let mut looks = Actions::new();
+    // Of an undone change the events are read.
+    let fails = json!({"fail_resource": {"during": "update", "reason": "no"}});
+    cloud.faults(&json!([{"logical_id": "Access", "effect": fails}]));
+    cloud.edit("templates/all/stack.yaml", "10.0.0.0/8", "10.0.0.0/9");
+    cloud.ends("deploy original --yes", 1);
+    cloud.ends("deploy twin --yes", 1);
+    run(&cloud, &mut looks, "diff original twin --live", 0);
+    let of = |account: &str| Actions::from([(account.to_owned(), looks[account].clone())]);
+    holds(&cloud, "permissions diff original", &of("111111111111"));
+    holds(&cloud, "permissions diff twin", &of("222222222222"));
+}
+
+#[test]
+fn a_clone_may_do_what_it_does() {
+    let scenario = crate::clone::twins().edit(
+        "environments/live.yaml",
+        "protected: true",
+        "protected: true\ndeploy: {service_role: cloudformation}",
+    );
+    let cloud = Cloud::of(scenario);
+    cloud.ends("deploy live --confirm live", 0);
+    let mut clones = Actions::new();
+    // What was prepared is cleared away when it cannot be executed.
+    let denied = json!({"error": {"code": "AccessDenied", "message": "you may not", "status": 403}});
+    cloud.faults(&json!([{"operation": "ExecuteChangeSet", "effect": denied, "times": 1}]));
+    run(&cloud, &mut clones, "clone live twin --yes --snapshot fresh", 1);
+    run(&cloud, &mut clones, "clone live twin --yes", 0);
+    let mut destroys = Actions::new();
+    run(&cloud, &mut destroys, "destroy twin --yes", 0);
+    begin_by_hand(&cloud, "444444444444", "demo-twin-store");
+    run(&cloud, &mut destroys, "destroy twin --yes", 0);
+    // A snapshot that RDS has taken by itself is copied before it is shared.
+    run(&cloud, &mut clones, "clone live twin --yes", 0);
+    holds(&cloud, "permissions clone twin", &clones);
+    holds(&cloud, "permissions destroy twin", &destroys);
+}
+
+#[test]
+fn policies_are_printed_to_be_copied() {
+    let scenario = Scenario::small().edit(
+        "environments/lab.yaml",
+        "stacks:",
+        "deploy: {role: pipeline, service_role: cloudformation}\nstacks:",
+    );
+    scenario.run("permissions deploy lab --trust github:acme/sync --branch main".split(' ')).expect(expect![[r#"
+        exit 0
+        -- stdout
+        # 111111111111 · the caller's, the role `pipeline`
+        {
+          "Version": "2012-10-17",
+          "Statement": [
+            {
+              "Sid": "Look",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:DescribeStacks",
+                "cloudformation:ListImports",
+                "cloudformation:ListStacks"
+              ],
+              "Resource": [
+                "*"
+              ]
+            },
+            {
+              "Sid": "Stacks",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:CreateChangeSet",
+                "cloudformation:DeleteChangeSet",
+                "cloudformation:DeleteStack",
+                "cloudformation:DescribeChangeSet",
+                "cloudformation:DescribeStackEvents",
+                "cloudformation:ExecuteChangeSet",
+                "cloudformation:GetStackPolicy",
+                "cloudformation:ListChangeSets"
+              ],
+              "Resource": [
+                "arn:aws:cloudformation:eu-west-1:111111111111:stack/demo-lab-store/*"
+              ]
+            },
+            {
+              "Sid": "GoneFromTheFile",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:DeleteStack",
+                "cloudformation:DescribeStackEvents",
+                "cloudformation:GetTemplate",
+                "cloudformation:ListStackResources"
+              ],
+              "Resource": [
+                "arn:aws:cloudformation:eu-west-1:111111111111:stack/*/*"
+              ],
+              "Condition": {
+                "StringEquals": {
+                  "aws:ResourceTag/greenroom:project": "demo",
+                  "aws:ResourceTag/greenroom:environment": "lab"
+                }
+              }
+            },
+            {
+              "Sid": "ServiceRole",
+              "Effect": "Allow",
+              "Action": [
+                "iam:PassRole"
+              ],
+              "Resource": [
+                "arn:aws:iam::111111111111:role/cloudformation"
+              ],
+              "Condition": {
+                "StringEquals": {
+                  "iam:PassedToService": "cloudformation.amazonaws.com"
+                }
+              }
+            },
+            {
+              "Sid": "ItsRole",
+              "Effect": "Allow",
+              "Action": [
+                "sts:AssumeRole"
+              ],
+              "Resource": [
+                "arn:aws:iam::111111111111:role/pipeline"
+              ]
+            }
+          ]
+        }
+
+        # 111111111111 · the caller's, the role `pipeline`: who may be it
+        {
+          "Version": "2012-10-17",
+          "Statement": [
+            {
+              "Effect": "Allow",
+              "Principal": {
+                "Federated": "arn:aws:iam::111111111111:oidc-provider/token.actions.githubusercontent.com"
+              },
+              "Action": "sts:AssumeRoleWithWebIdentity",
+              "Condition": {
+                "StringEquals": {
+                  "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+                  "token.actions.githubusercontent.com:sub": "repo:acme/sync:ref:refs/heads/main"
+                }
+              }
+            },
+            {
+              "Effect": "Allow",
+              "Principal": {
+                "AWS": "arn:aws:iam::111111111111:root"
+              },
+              "Action": "sts:AssumeRole",
+              "Condition": {
+                "ArnEquals": {
+                  "aws:PrincipalArn": "arn:aws:iam::111111111111:role/pipeline"
+                }
+              }
+            }
+          ]
+        }
+
+        # 111111111111 · CloudFormation's, the role `cloudformation`
+        {
+          "Version": "2012-10-17",
+          "Statement": [
+            {
+              "Sid": "Resources",
+              "Effect": "Allow",
+              "Action": [
+                "iam:GetRole",
+                "iam:PassRole",
+                "sns:CreateTopic",
+                "sns:DeleteTopic",
+                "sns:GetDataProtectionPolicy",
+                "sns:GetTopicAttributes",
+                "sns:ListSubscriptionsByTopic",
+                "sns:ListTagsForResource",
+                "sns:PutDataProtectionPolicy",
+                "sns:SetTopicAttributes",
+                "sns:Subscribe",
+                "sns:TagResource",
+                "sns:Unsubscribe",
+                "sns:UntagResource"
+              ],
+              "Resource": [
+                "*"
+              ]
+            }
+          ]
+        }
+
+        # 111111111111 · CloudFormation's, the role `cloudformation`: who may be it
+        {
+          "Version": "2012-10-17",
+          "Statement": [
+            {
+              "Effect": "Allow",
+              "Principal": {
+                "Service": "cloudformation.amazonaws.com"
+              },
+              "Action": "sts:AssumeRole"
+            }
+          ]
+        }
+
+    "#]]);
+    scenario.run("permissions plan lab --trust github:acme/sync --pull-requests".split(' ')).expect(expect![[r#"
+        exit 0
+        -- stdout
+        # 111111111111 · the caller's, the role `pipeline`
+        {
+          "Version": "2012-10-17",
+          "Statement": [
+            {
+              "Sid": "Look",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:DescribeStacks",
+                "cloudformation:ListImports",
+                "cloudformation:ListStacks"
+              ],
+              "Resource": [
+                "*"
+              ]
+            },
+            {
+              "Sid": "Stacks",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:CreateChangeSet",
+                "cloudformation:DeleteChangeSet",
+                "cloudformation:DescribeChangeSet",
+                "cloudformation:DescribeStackEvents",
+                "cloudformation:GetStackPolicy",
+                "cloudformation:ListChangeSets"
+              ],
+              "Resource": [
+                "arn:aws:cloudformation:eu-west-1:111111111111:stack/demo-lab-store/*"
+              ]
+            },
+            {
+              "Sid": "ServiceRole",
+              "Effect": "Allow",
+              "Action": [
+                "iam:PassRole"
+              ],
+              "Resource": [
+                "arn:aws:iam::111111111111:role/cloudformation"
+              ],
+              "Condition": {
+                "StringEquals": {
+                  "iam:PassedToService": "cloudformation.amazonaws.com"
+                }
+              }
+            },
+            {
+              "Sid": "ItsRole",
+              "Effect": "Allow",
+              "Action": [
+                "sts:AssumeRole"
+              ],
+              "Resource": [
+                "arn:aws:iam::111111111111:role/pipeline"
+              ]
+            }
+          ]
+        }
+
+        # 111111111111 · the caller's, the role `pipeline`: who may be it
+        {
+          "Version": "2012-10-17",
+          "Statement": [
+            {
+              "Effect": "Allow",
+              "Principal": {
+                "Federated": "arn:aws:iam::111111111111:oidc-provider/token.actions.githubusercontent.com"
+              },
+              "Action": "sts:AssumeRoleWithWebIdentity",
+              "Condition": {
+                "StringEquals": {
+                  "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+                  "token.actions.githubusercontent.com:sub": "repo:acme/sync:pull_request"
+                }
+              }
+            },
+            {
+              "Effect": "Allow",
+              "Principal": {
+                "AWS": "arn:aws:iam::111111111111:root"
+              },
+              "Action": "sts:AssumeRole",
+              "Condition": {
+                "ArnEquals": {
+                  "aws:PrincipalArn": "arn:aws:iam::111111111111:role/pipeline"
+                }
+              }
+            }
+          ]
+        }
+
+    "#]]);
+}
+
+#[test]
+fn nobody_is_trusted_by_mistake() {
+    let scenario = Scenario::small();
+    for (line, expected) in [
+        (
+            "permissions deploy lab --trust github:acme/sync --pull-requests",
+            expect![[r#"
+            exit 3
+            -- stderr
+            error: a pull request may come from anybody, and this changes what runs
+
+            hint: `--branch main`, or a GitHub environment that wants a review
+        "#]],
+        ),
+        (
+            "permissions deploy lab --trust github:acme/*",
+            expect![[r#"
+            exit 2
+            -- stderr
+            error: `--trust github:acme/*` names no pipeline
+
+            hint: write it as `github:ORG/REPO`
+        "#]],
+        ),
+        (
+            "permissions deploy lab --trust gitlab:acme/sync",
+            expect![[r#"
+            exit 2
+            -- stderr
+            error: `--trust gitlab:acme/sync` names no pipeline
+
+            hint: write it as `github:ORG/REPO`
+        "#]],
+        ),
+        (
+            "permissions status lab --read-only",
+            expect![[r#"
+            exit 2
+            -- stderr
+            error: `--read-only` is for `plan`
+        "#]],
+        ),
+        (
+            "permissions clone lab",
+            expect![[r#"
+            exit 2
+            -- stderr
+            error: `lab` is made of nobody's data
+
+            hint: say in its file whose: `clone: {from: production}`
+        "#]],
+        ),
+    ] {
+        scenario.run(line.split(' ')).expect(expected);
+    }
+}
