@@ -160,7 +160,12 @@ impl Run<'_> {
     ///
     /// # Errors
     /// How it ended otherwise.
-    pub(super) async fn drive(&self, desired: &Desired, observer: &Observer<'_>, what: &str) -> Result<Reached<World>, Failure> {
+    pub(super) async fn drive(
+        &self,
+        desired: &Desired,
+        observer: &Observer<'_>,
+        what: &str,
+    ) -> Result<Reached<World>, Failure> {
         let operation = Deployment { desired, clients: self.clients, observer };
         let telling = Telling {
             what: format!("{what} of `{}`", desired.environment),
@@ -239,6 +244,7 @@ pub(super) fn allowed(allow: &Allow, prunes: bool) -> Allowed {
         replacements: allow.allow_replacement.iter().cloned().collect(),
         take_over: allow.take_over.iter().cloned().collect(),
         recreate: allow.recreate.iter().cloned().collect(),
+        overwrite_drift: allow.overwrite_drift.iter().cloned().collect(),
         prunes,
     }
 }

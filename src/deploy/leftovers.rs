@@ -38,8 +38,8 @@ impl Leftovers {
             return left;
         }
         let listed = live.map(|live| live.change_sets.as_slice()).unwrap_or_default();
-        let wanted = live.and_then(|live| wanted_name(desired, stack, live, now));
-        for change_set in listed.iter().filter(|it| made.contains(&it.name) || Some(&it.name) == wanted.as_ref()) {
+        let wanted = live.and_then(|live| wanted_names(desired, stack, live, now)).unwrap_or_default();
+        for change_set in listed.iter().filter(|it| made.contains(&it.name) || wanted.contains(&it.name)) {
             left.judge(stack, change_set);
         }
         if live.is_some_and(|live| live.status.phase() != Phase::Empty) {
@@ -79,11 +79,12 @@ fn deletion(stack: &DesiredStack, name: &str) -> Step {
     Step::DeleteChangeSet { stack: stack.name.clone(), name: name.to_owned() }
 }
 
-/// What this run would call its change set, as things are now.
-fn wanted_name(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: &World) -> Option<String> {
+/// What this run would call its change sets, as things are now: the usual one, and the one that only records.
+fn wanted_names(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: &World) -> Option<[String; 2]> {
     let kind = if live.status.phase() == Phase::Empty { Kind::Create } else { Kind::Update };
     let given = resolve(desired, stack, Some(live), now, &|_| true).given?;
-    Some(Wanted::of(stack, Some(live), kind, given).name)
+    let wanted = Wanted::of(stack, Some(live), kind, given);
+    Some([wanted.against_drift(stack, live).name, wanted.name])
 }
 
 /// An empty stack on which nobody has any plans is of no use to anybody, and a stack of that name to everybody who looks.

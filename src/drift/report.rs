@@ -250,7 +250,11 @@ impl FileEdit {
             });
             let (old_at, new_at) = meeting.unwrap_or((old.len(), new.len()));
             let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
-            pieces.push(Piece { line: left + 1, removed: lines(&old[left..old_at]), added: lines(&new[right..new_at]) });
+            pieces.push(Piece {
+                line: left + 1,
+                removed: lines(&old[left..old_at]),
+                added: lines(&new[right..new_at]),
+            });
             (left, right) = (old_at, new_at);
         }
         Self { path: path.to_owned(), pieces }

@@ -103,8 +103,9 @@ fn of_property(
 }
 
 fn overlaps(left: &str, right: &str) -> bool {
-    let is_within =
-        |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_within = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     is_within(left, right) || is_within(right, left)
 }
 
@@ -171,8 +172,7 @@ mod tests {
         ];
         let chosen = [all[0].clone(), all[3].clone()];
         let changes = [changed.clone(), change("Gone", Action::Add, &[])];
-        let found: Vec<String> =
-            objections("data", &changes, &all, &chosen).iter().map(ToString::to_string).collect();
+        let found: Vec<String> = objections("data", &changes, &all, &chosen).iter().map(ToString::to_string).collect();
         assert_eq!(found, expected);
     }
 
@@ -200,10 +200,7 @@ mod tests {
             &change("E", Action::Modify, &[]),
             &["`data/E` would be written, though nothing was found to differ there"],
         );
-        check(
-            &change("E", Action::Add, &[]),
-            &["`data/E` would be written, though nothing was found to differ there"],
-        );
+        check(&change("E", Action::Add, &[]), &["`data/E` would be written, though nothing was found to differ there"]);
     }
 
     #[test]

@@ -9,12 +9,12 @@ use jiff::civil::Date;
 use serde_json::Value as Json;
 
 use super::{detect, report};
+use crate::check::Findings;
 use crate::cli::{Common, Drift};
 use crate::commands::cloud::block_on;
 use crate::commands::deploy::{Wanted, reached, wanted};
 use crate::commands::writing::{NewFile, write};
 use crate::commands::{Done, Ended, Stop, all_templates, discreet, today};
-use crate::check::Findings;
 use crate::drift::adopt::{Objection, Said, Setting, Source, is_same, setting};
 use crate::drift::report::{Change, Edits, FileEdit};
 use crate::drift::{Class, Finding, Settled, World};
@@ -80,7 +80,8 @@ fn known(wanted: &Wanted, path: &str) -> Result<(), Failure> {
     let environment = &wanted.desired.environment;
     let Some(desired) = wanted.desired.stack(stack) else {
         let names: Vec<&str> = wanted.desired.stacks.iter().map(|stack| stack.name.as_str()).collect();
-        let hint = did_you_mean(stack, names.iter().copied()).unwrap_or_else(|| format!("it has: {}", names.join(", ")));
+        let hint =
+            did_you_mean(stack, names.iter().copied()).unwrap_or_else(|| format!("it has: {}", names.join(", ")));
         return Err(Failure::new(Exit::Usage, format!("`{environment}` has no stack `{stack}`")).hint(hint));
     };
     let resource = rest.split('/').next().unwrap_or_default();
@@ -148,9 +149,11 @@ pub(super) fn adopt(common: &Common, request: &Drift, asked: &[String], view: Vi
         }
     }
     if !refused.is_empty() {
-        let mut failure = Failure::new(Exit::Refused, format!("`{name}` cannot adopt all of it, so no file was touched"));
+        let mut failure =
+            Failure::new(Exit::Refused, format!("`{name}` cannot adopt all of it, so no file was touched"));
         failure.reasons = refused;
-        let hint = "name what to adopt: `--adopt STACK/RESOURCE/PROPERTY`; change the template for the rest, or `--revert` it";
+        let hint =
+            "name what to adopt: `--adopt STACK/RESOURCE/PROPERTY`; change the template for the rest, or `--revert` it";
         return Err(failure.hint(hint).into());
     }
     let environment = draft.resolved(name)?;
@@ -164,7 +167,11 @@ pub(super) fn adopt(common: &Common, request: &Drift, asked: &[String], view: Vi
         changes.into_iter().partition(|change| change.environment == name.to_string());
     let is_meant = |change: &Change| chosen.iter().any(|finding| overlaps(&finding.path(), &change.path));
     let settles = chosen.iter().map(|finding| {
-        format!("`{}` is {} in the files now, as it runs", finding.path(), finding.actual.as_deref().unwrap_or("nothing"))
+        format!(
+            "`{}` is {} in the files now, as it runs",
+            finding.path(),
+            finding.actual.as_deref().unwrap_or("nothing")
+        )
     });
     let edits = Edits {
         settles: settles.collect(),
@@ -177,7 +184,9 @@ pub(super) fn adopt(common: &Common, request: &Drift, asked: &[String], view: Vi
 
 /// Whether one path is the other, or lies in it.
 fn overlaps(left: &str, right: &str) -> bool {
-    let is_within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_within = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     is_within(left, right) || is_within(right, left)
 }
 
@@ -410,8 +419,11 @@ impl Draft {
                 })
                 .map(|(_, rendering)| rendering)
                 .collect();
-            let depth = |file: &str| crate::environment::layers::lineage(file, &draft.project.files).map_or(0, |it| it.len());
-            let Some(nearest) = changed.into_iter().min_by_key(|rendering| depth(&rendering.file)) else { return Ok(draft) };
+            let depth =
+                |file: &str| crate::environment::layers::lineage(file, &draft.project.files).map_or(0, |it| it.len());
+            let Some(nearest) = changed.into_iter().min_by_key(|rendering| depth(&rendering.file)) else {
+                return Ok(draft);
+            };
             let file = nearest.file.clone();
             for (path, old) in &draft.pins.clone() {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
