@@ -279,6 +279,9 @@ pub struct Allow {
     /// Let a resource be replaced or removed though it holds data
     #[arg(long, value_name = "STACK/RESOURCE")]
     pub allow_replacement: Vec<String>,
+    /// Write over what was changed by hand, in an environment that is protected
+    #[arg(long, value_name = "STACK/RESOURCE")]
+    pub overwrite_drift: Vec<String>,
     /// Take over a stack that exists and bears no marks
     #[arg(long, value_name = "STACK")]
     pub take_over: Vec<String>,

@@ -492,11 +492,93 @@ fn a_revert_that_would_replace_is_refused() {
         -- stderr
         error: the drift of `lab` cannot be undone like this
           `data/Database` would be replaced or removed, and no drift is undone at that price
-          `data/Database` holds data and would be replaced by an EMPTY database; the old one is DELETED with all it holds
 
-        hint: undo that change, or allow it: `--allow-replacement data/Database`
         hint: a change set undoes all drift of its stack: name what else may go, `--revert STACK/RESOURCE`
         hint: `greenroom plan lab` shows changes of the files that wait to be deployed
     "#]]);
     assert_eq!(cloud.state(), before);
+}
+
+/// Adopting sends nothing: the template says what is, and the next deployment records it.
+#[test]
+fn what_was_adopted_is_recorded_and_never_sent_again() {
+    let cloud = deployed(scenario());
+    modify_database(&cloud, "AllocatedStorage", "50");
+    cloud.ends("drift lab --adopt data/Database/AllocatedStorage", 0);
+    cloud.run("plan lab --exit-code").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        data                                                         no changes; what was adopted is recorded
+          = Database  AWS::RDS::DBInstance  recorded as it is, and not touched
+        web                                                          no changes
+
+        0 to add, 0 to modify, 0 to replace, 0 to remove
+    "#]]);
+    cloud.run("deploy lab --yes").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        data  updated
+        web   unchanged
+
+        data.VpcId  vpc-[id]
+    "#]]);
+    // In sync without having been sent: RDS was asked to modify the database by hand alone.
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab: no drift; 5 resources in sync, in 2 stacks
+    "#]]);
+    cloud.run("plan lab --exit-code").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        data                                                         no changes
+        web                                                          no changes
+
+        0 to add, 0 to modify, 0 to replace, 0 to remove
+    "#]]);
+}
+
+#[test]
+fn a_plan_tells_what_it_would_write_over() {
+    let mut cloud = deployed(scenario());
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    cloud.edit(LAB, "class: db.t4g.small", "class: db.t4g.medium");
+    cloud.run("plan lab data").stdout_only().expect(expect![[r#""#]]);
+    cloud.edit(LAB, "class: db.t4g.medium", "class: db.t4g.small");
+    cloud.edit(LAB, "retention: 7", "retention: 8");
+    cloud.run("plan lab data").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        data                                                         modify 1
+          ~ Database  AWS::RDS::DBInstance
+              BackupRetentionPeriod       7 → 8                                        environments/lab.yaml:8:18
+              PreferredMaintenanceWindow  sun:07:00-sun:07:30 → sun:08:00-sun:08:30    environments/lab.yaml:8:18
+          ! `Database/DBInstanceClass` was changed by hand to db.t4g.large, and is written over
+
+        0 to add, 1 to modify, 0 to replace, 0 to remove
+    "#]]);
+    cloud.edit(LAB, "project: demo", "project: demo\nprotected: true");
+    cloud.run("plan lab data").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        data                                                         modify 1
+          ~ Database  AWS::RDS::DBInstance
+              BackupRetentionPeriod       7 → 8                                        environments/lab.yaml:9:18
+              PreferredMaintenanceWindow  sun:07:00-sun:07:30 → sun:08:00-sun:08:30    environments/lab.yaml:9:18
+          ~ termination protection is set
+          ! `Database/DBInstanceClass` was changed by hand to db.t4g.large, and is written over
+
+        0 to add, 1 to modify, 0 to replace, 0 to remove
+        deploy will refuse: `data/Database` was changed by hand, and would be written over: DBInstanceClass
+        hint: `greenroom drift lab data` shows it; adopt it, or let it go: `--overwrite-drift data/Database`
+    "#]]);
+    cloud.run("deploy lab data --confirm lab").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: the deployment of `lab` is refused
+          `data/Database` was changed by hand, and would be written over: DBInstanceClass
+
+        hint: `greenroom drift lab data` shows it; adopt it, or let it go: `--overwrite-drift data/Database`
+    "#]]);
+    cloud.ends("deploy lab data --confirm lab --overwrite-drift data/Database", 0);
 }

@@ -262,6 +262,7 @@ pub(super) fn allowed(allow: &Allow, prunes: bool) -> Allowed {
         replacements: allow.allow_replacement.iter().cloned().collect(),
         take_over: allow.take_over.iter().cloned().collect(),
         recreate: allow.recreate.iter().cloned().collect(),
+        overwrite_drift: allow.overwrite_drift.iter().cloned().collect(),
         prunes,
     }
 }

@@ -31,10 +31,18 @@ pub async fn apply(clients: &Clients, desired: &Desired, observer: &Observer<'_>
 
 async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), Fault> {
     match step {
-        Step::CreateChangeSet { stack, name, kind, digest, parameters, tags, clears } => {
+        Step::CreateChangeSet { stack, name, kind, digest, parameters, tags, clears, is_drift_aware } => {
             let stack = find(desired, stack)?;
             let client = client(clients, stack).await;
-            let wanted = NewChangeSet { name, kind: *kind, digest, parameters, tags, clears: *clears };
+            let wanted = NewChangeSet {
+                name,
+                kind: *kind,
+                digest,
+                parameters,
+                tags,
+                clears: *clears,
+                is_drift_aware: *is_drift_aware,
+            };
             create_change_set(clients, &client, desired, stack, &wanted).await
         }
         Step::ExecuteChangeSet { stack, name, token } => {
@@ -95,6 +103,7 @@ struct NewChangeSet<'a> {
     parameters: &'a [(String, Given)],
     tags: &'a BTreeMap<String, String>,
     clears: bool,
+    is_drift_aware: bool,
 }
 
 /// How CloudFormation is given a template.
@@ -159,7 +168,7 @@ async fn create_change_set(
         .set_role_arn(service_role)
         .set_notification_arns(said(&stack.notify, wanted.clears).map(<[String]>::to_vec))
         .set_rollback_configuration(said(&stack.rollback_alarms, wanted.clears).map(|alarms| rollback(stack, alarms)))
-        .set_deployment_mode(stack.is_drift_aware.then_some(types::DeploymentMode::RevertDrift))
+        .set_deployment_mode(wanted.is_drift_aware.then_some(types::DeploymentMode::RevertDrift))
         // The name says what it is for: the same name is the same call.
         .client_token(wanted.name);
     call.send().await?;
@@ -229,6 +238,7 @@ mod tests {
             parameters: Vec::new(),
             tags: BTreeMap::new(),
             clears,
+            is_drift_aware: false,
         };
         assert_eq!(apply(&canned.clients, &desired, &Observer::new(&canned.clients), &step).await, Ok(()));
         let asked = canned.asked().pop().unwrap_or_default();

@@ -40,9 +40,8 @@ impl Leftovers {
             return left;
         }
         let listed = live.map(|live| live.change_sets.as_slice()).unwrap_or_default();
-        let wanted = live.and_then(|live| wanted_name(desired, stack, live, now));
-        let is_ours =
-            |it: &&ChangeSet| made.contains(&it.name) || Some(&it.name) == wanted.as_ref() || has_expired(it, now);
+        let wanted = live.and_then(|live| wanted_names(desired, stack, live, now)).unwrap_or_default();
+        let is_ours = |it: &&ChangeSet| made.contains(&it.name) || wanted.contains(&it.name) || has_expired(it, now);
         for change_set in listed.iter().filter(is_ours).filter(|it| !is_for_a_seal(desired, it)) {
             left.judge(stack, change_set);
         }
@@ -97,11 +96,12 @@ fn is_for_a_seal(desired: &Desired, change_set: &ChangeSet) -> bool {
     desired.goal == Goal::Sealed && is_usable
 }
 
-/// What this run would call its change set, as things are now.
-fn wanted_name(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: &World) -> Option<String> {
+/// What this run would call its change sets, as things are now: the usual one, and the one that only records.
+fn wanted_names(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: &World) -> Option<[String; 2]> {
     let kind = if live.status.phase() == Phase::Empty { Kind::Create } else { Kind::Update };
     let given = resolve(desired, stack, Some(live), now, &|_| true).given?;
-    Some(Wanted::of(stack, Some(live), kind, given).name)
+    let wanted = Wanted::of(stack, Some(live), kind, given);
+    Some([wanted.against_drift(stack, live).name, wanted.name])
 }
 
 /// An empty stack on which nobody has any plans is of no use to anybody, and a stack of that name to everybody who looks.

@@ -8,6 +8,7 @@ pub mod apply;
 pub mod changes;
 pub mod consumers;
 pub mod desired;
+pub mod drifted;
 pub mod estimate;
 pub mod leftovers;
 pub mod marks;
@@ -97,6 +98,8 @@ pub struct Allowed {
     pub take_over: BTreeSet<String>,
     /// Stacks that may be deleted and created anew, because their creation failed.
     pub recreate: BTreeSet<String>,
+    /// `STACK/RESOURCE`: what was changed by hand may be written over.
+    pub overwrite_drift: BTreeSet<String>,
     /// Whether stacks gone from the file are deleted.
     pub prunes: bool,
 }
@@ -228,6 +231,9 @@ pub enum Step {
         /// Whether topics and alarms that the file does not name are taken off, which stick to a stack otherwise.
         #[serde(skip)]
         clears: bool,
+        /// Whether it is computed against what is instead of against what was deployed.
+        #[serde(skip)]
+        is_drift_aware: bool,
     },
     /// Carry a change out.
     ExecuteChangeSet {
@@ -433,6 +439,16 @@ pub enum Reason {
         /// Whether the policy is the file's; otherwise the stack has it from somebody else.
         is_declared: bool,
     },
+    /// Somebody changed by hand what would be written, and the environment is protected.
+    #[error("`{stack}/{resource}` was changed by hand, and may be written over: {}", properties.join(", "))]
+    OverwritesDrift {
+        /// The stack.
+        stack: String,
+        /// The logical id.
+        resource: String,
+        /// What was changed.
+        properties: Vec<String>,
+    },
     /// The stack is in a state that no update leads out of.
     #[error("stack `{stack}` is {status}: {}", stuck(status))]
     Stuck {
@@ -633,6 +649,9 @@ impl Reason {
             Self::DeniedByPolicy { stack, is_declared: false, .. } => Some(format!(
                 "the policy of `{stack}` is not from the file: put one that allows it under `deploy.stack_policy`"
             )),
+            Self::OverwritesDrift { stack, resource, .. } => Some(format!(
+                "`greenroom drift {environment} {stack}` shows it; adopt it, or let it go: `--overwrite-drift {stack}/{resource}`"
+            )),
             Self::Stuck { stack, status } => way_out(environment, stack, status),
             Self::CapabilityNotAllowed { capability, .. } => {
                 Some(format!("allow it in the environment file: `deploy.capabilities: [{capability}]`"))
@@ -702,9 +721,9 @@ impl About for Reason {
             | Self::StrayIsProtected { stack }
             | Self::NothingCame { stack, .. }
             | Self::ChangeSetFailed { stack, .. } => (stack, None),
-            Self::HoldsData { stack, resource, .. } | Self::DeniedByPolicy { stack, resource, .. } => {
-                (stack, Some(resource.clone()))
-            }
+            Self::HoldsData { stack, resource, .. }
+            | Self::DeniedByPolicy { stack, resource, .. }
+            | Self::OverwritesDrift { stack, resource, .. } => (stack, Some(resource.clone())),
             Self::EndedBadly { stack, failure, .. } => (stack, failure.own_resource().cloned()),
         };
         Subject { stack: Some(stack.clone()), resource }
@@ -720,6 +739,7 @@ impl About for Reason {
             | Self::NotOurs { .. }
             | Self::HoldsData { .. }
             | Self::DeniedByPolicy { .. }
+            | Self::OverwritesDrift { .. }
             | Self::Stuck { .. }
             | Self::CapabilityNotAllowed { .. }
             | Self::NothingToRefer { .. }

@@ -16,8 +16,8 @@ use super::consumers::endangered;
 use super::marks::{self, CHANGE_SET_PREFIX};
 use super::plan::{bucket_in_use, seems_as_wanted};
 use super::world::{
-    BucketStanding, ChangeSet, ChangeSetStatus, Detail, Execution, LiveResource, LiveStack, NestedStack, Phase,
-    PolicyAction, Replacement, Row, RowAction, StackEvent, Stray, Wish, World,
+    BucketStanding, ChangeSet, ChangeSetStatus, Detail, Drifted, DriftedProperty, Execution, LiveResource, LiveStack,
+    NestedStack, Phase, PolicyAction, Replacement, Row, RowAction, StackEvent, Stray, Wish, World,
 };
 use super::{Desired, DesiredStack, Place, Step};
 use crate::aws::{Clients, Fault, Page, Target, pages};
@@ -470,19 +470,28 @@ impl<'clients> Observer<'clients> {
         let known =
             self.memory().computed.get(&live.id).and_then(|all| all.iter().find(|it| it.id == summary.id).cloned());
         if let Some(known) = known {
-            return Ok(Some(ChangeSet { rows: known.rows, ..summary }));
+            return Ok(Some(ChangeSet { rows: known.rows, drifted: known.drifted, ..summary }));
         }
         let read = async |token| rows_page(client, &summary.id, token).await;
         let rows = match pages(read, |_| false).await {
             Err(Fault::Missing { .. }) => return Ok(None),
             rows => rows?,
         };
-        let change_set = ChangeSet { rows, ..summary };
+        let drifted = self.drifted(client, live, &rows).await?;
+        let change_set = ChangeSet { rows, drifted, ..summary };
         let mut memory = self.memory();
         let all = memory.computed.entry(live.id.clone()).or_default();
         all.retain(|older| older.name != change_set.name);
         all.push(change_set.clone());
         Ok(Some(change_set))
+    }
+
+    /// What was changed past CloudFormation of the resources that a change set writes to, and of no others: each costs a call that
+    /// may last seconds. That it is not known keeps nobody from looking at the rest.
+    async fn drifted(&self, client: &Client, live: &LiveStack, rows: &[Row]) -> Result<Vec<Drifted>, Fault> {
+        let written = rows.iter().filter(|row| row.action == RowAction::Modify);
+        let looks = stream::iter(written).map(|row| drifted(client, &live.id, row));
+        looks.buffered(CALLS_AT_ONCE).try_collect().await
     }
 
     /// The resources of a stack, with what its template says about their deletion.
@@ -663,6 +672,24 @@ async fn rows_page(client: &Client, id: &str, token: Option<String>) -> Result<P
     Ok(Page { items, next: answer.next_token })
 }
 
+async fn drifted(client: &Client, id: &str, row: &Row) -> Result<Drifted, Fault> {
+    let resource = row.logical_id.clone();
+    let call = client.detect_stack_resource_drift().stack_name(id).logical_resource_id(&row.logical_id);
+    let found = match call.send().await.map_err(Fault::from) {
+        Ok(answer) => answer.stack_resource_drift,
+        // Most often CloudFormation does not compare resources of that type, which is nobody's fault.
+        Err(Fault::Invalid { .. } | Fault::Missing { .. } | Fault::Overtaken { .. }) => None,
+        Err(fault) if fault.is_momentary() => return Err(fault),
+        Err(fault) => return Ok(Drifted { resource, unread: Some(fault.to_string()), ..Drifted::default() }),
+    };
+    let differences = found.and_then(|found| found.property_differences).unwrap_or_default();
+    let property = |difference: types::PropertyDifference| DriftedProperty {
+        path: difference.property_path.unwrap_or_default().trim_start_matches('/').to_owned(),
+        actual: difference.actual_value.filter(|_| difference.difference_type != Some(types::DifferenceType::Remove)),
+    };
+    Ok(Drifted { resource, properties: differences.into_iter().map(property).collect(), unread: None })
+}
+
 async fn resources_page(client: &Client, id: &str, token: Option<String>) -> Result<Page<LiveResource>, Fault> {
     let answer = client.list_stack_resources().stack_name(id).set_next_token(token).send().await?;
     let items = answer.stack_resource_summaries.unwrap_or_default().into_iter().map(resource).collect();
@@ -740,6 +767,7 @@ fn change_set(summary: types::ChangeSetSummary) -> ChangeSet {
         created: time(summary.creation_time),
         reason: summary.status_reason,
         rows: Vec::new(),
+        drifted: Vec::new(),
     }
 }
 

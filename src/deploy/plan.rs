@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use super::changes::{self, Change};
 use super::consumers::impact;
+use super::drifted::{is_adopted, overwritten};
 use super::leftovers::withdraw;
 use super::marks::{self, CHANGE_SET_PREFIX, Mark, Owner};
 use super::moved::moved;
-use super::world::{ChangeSet, ChangeSetStatus, Execution, HIDDEN, Stray};
+use super::world::{ChangeSet, ChangeSetStatus, Drifted, Execution, HIDDEN, RowAction, Stray};
 use super::{
     BucketStanding, Desired, DesiredStack, Given, Goal, Kind, LiveStack, Missing, Phase, Reason, Step, Stuck, Upstream,
     World,
@@ -248,7 +249,9 @@ impl Look<'_> {
         let is_settled = |live: &&LiveStack| is_as_wanted(self.stack, live, &wanted) || self.has_reconciled(live);
         let standing = match self.live.filter(is_settled) {
             Some(live) => self.as_wanted(live),
-            None => self.without_harm().unwrap_or_else(|| self.by_change_set(&wanted)),
+            None => {
+                self.without_harm().unwrap_or_else(|| self.by_change_set(&wanted.or_adopted(self.stack, self.live)))
+            }
         };
         match standing {
             // As wanted with what the others have now, but they will change.
@@ -366,6 +369,7 @@ impl Look<'_> {
             parameters: wanted.given.clone(),
             tags: wanted.tags.clone(),
             clears: self.live.is_some_and(|live| marks::owner(&live.tags, &self.stack.tags) == Owner::Us),
+            is_drift_aware: wanted.is_drift_aware,
         })
     }
 
@@ -375,6 +379,7 @@ impl Look<'_> {
         changes::judge(&mut changes, policy_in_force(self.stack, self.live));
         let mut because = objections(self.desired, self.stack, self.live, self.now);
         because.extend(dangers(self.desired, self.stack, &changes));
+        because.extend(overwrites(self.desired, self.stack, &changes, &change_set.drifted));
         because.extend(beyond_approval(self.desired, self.stack, &changes, &change_set.name));
         if !because.is_empty() {
             return Standing::Refuse(because);
@@ -537,6 +542,8 @@ pub struct Wanted {
     pub given: Vec<(String, Given)>,
     /// The tags, with those that say whose data the stack holds.
     pub tags: BTreeMap<String, String>,
+    /// Whether the change is computed against what is.
+    pub is_drift_aware: bool,
 }
 
 impl Wanted {
@@ -550,15 +557,53 @@ impl Wanted {
         let digest = marks::digest(
             parts.into_iter().chain(lists.iter().map(String::as_str)).chain(marks::parameter_texts(&given)).chain(told),
         );
+        Self::named(stack, live, (kind, digest), (given, tags), stack.is_drift_aware)
+    }
+
+    fn named(
+        stack: &DesiredStack,
+        live: Option<&LiveStack>,
+        (kind, digest): (Kind, String),
+        (given, tags): (Vec<(String, Given)>, BTreeMap<String, String>),
+        is_drift_aware: bool,
+    ) -> Self {
         let place = [stack.stack_name.as_str(), &stack.place.account, &stack.place.region];
-        let update = if stack.is_drift_aware { "drift" } else { "update" };
+        let update = if is_drift_aware { "drift" } else { "update" };
         let name = match (kind, live) {
             (Kind::Update, Some(live)) => marks::digest([live.id.as_str(), &live.last_operation, update, &digest]),
             // The first change set of a stack brings its id into being, and must not change its name for that.
             (Kind::Create, _) | (Kind::Update, None) => marks::digest(place.into_iter().chain(["create", &digest])),
         };
         let kept = stack.kept_until.as_deref().unwrap_or_default();
-        Self { name: format!("{CHANGE_SET_PREFIX}{name}{kept}"), kind, digest, given, tags }
+        Self { name: format!("{CHANGE_SET_PREFIX}{name}{kept}"), kind, digest, given, tags, is_drift_aware }
+    }
+
+    /// The same, computed against what is.
+    #[must_use]
+    pub fn against_drift(&self, stack: &DesiredStack, live: &LiveStack) -> Self {
+        Self::named(stack, Some(live), (self.kind, self.digest.clone()), (self.given.clone(), self.tags.clone()), true)
+    }
+
+    /// The same by the other kind of change set, where all that would be written is so already: it is recorded, and nobody's
+    /// resource is touched. If the other would do more than that, it is not taken.
+    #[must_use]
+    pub fn or_adopted(self, stack: &DesiredStack, live: Option<&LiveStack>) -> Self {
+        let Some(live) = live.filter(|_| self.kind == Kind::Update && !self.is_drift_aware) else { return self };
+        let computed = live.computed(&self.name).filter(|computed| computed.status == ChangeSetStatus::Complete);
+        let is_adopted = computed
+            .is_some_and(|computed| is_adopted(&changes::read(&computed.rows, &stack.template), &computed.drifted));
+        if !is_adopted {
+            return self;
+        }
+        let adopting = self.against_drift(stack, live);
+        let has_more = |change_set: &ChangeSet| {
+            change_set.status == ChangeSetStatus::Failed
+                || change_set.rows.iter().any(|row| row.action != RowAction::SyncWithActual)
+        };
+        match live.computed(&adopting.name) {
+            Some(computed) if has_more(computed) => self,
+            Some(_) | None => adopting,
+        }
     }
 }
 
@@ -698,6 +743,22 @@ pub fn dangers(desired: &Desired, stack: &DesiredStack, changes: &[Change]) -> V
         })
     };
     changes.iter().filter_map(danger).chain(denied).collect()
+}
+
+/// What stands against writing over what somebody changed by hand: nothing, unless the environment is protected.
+pub fn overwrites(desired: &Desired, stack: &DesiredStack, changes: &[Change], drifted: &[Drifted]) -> Vec<Reason> {
+    // Against drift, writing over it is what is asked for.
+    if !desired.is_protected || stack.is_drift_aware {
+        return Vec::new();
+    }
+    let mut by_resource: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for lost in overwritten(changes, drifted) {
+        by_resource.entry(lost.resource).or_default().push(lost.property);
+    }
+    let allowed = &desired.allowed.overwrite_drift;
+    by_resource.retain(|resource, _| !allowed.contains(&format!("{}/{resource}", stack.name)));
+    let reason = |(resource, properties)| Reason::OverwritesDrift { stack: stack.name.clone(), resource, properties };
+    by_resource.into_iter().map(reason).collect()
 }
 
 fn beyond_approval(desired: &Desired, stack: &DesiredStack, changes: &[Change], name: &str) -> Vec<Reason> {
@@ -932,7 +993,7 @@ mod tests {
             _ => (ChangeSetStatus::Failed, Execution::Unavailable, Some("Template error")),
         };
         let (id, name, reason) = (format!("arn:{name}/{state}"), name.to_owned(), reason.map(Into::into));
-        ChangeSet { id, name, status, execution, created: None, reason, rows }
+        ChangeSet { id, name, status, execution, created: None, reason, rows, drifted: Vec::new() }
     }
 
     fn world(desired: &Desired, stacks: &[&str]) -> World {

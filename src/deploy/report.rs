@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::changes::{self, Action, Change};
 use super::consumers::impact;
+use super::drifted::{Overwritten, overwritten};
 use super::plan::{
-    Guard, Resolution, Wanted, dangers, guards, has_moved, is_as_wanted, objections, policy_in_force, resolve,
-    stray_name,
+    Guard, Resolution, Wanted, dangers, guards, has_moved, is_as_wanted, objections, overwrites, policy_in_force,
+    resolve, stray_name,
 };
-use super::world::{ChangeSet, ChangeSetStatus, STACK_TYPE};
+use super::world::{ChangeSet, ChangeSetStatus, Drifted, DriftedProperty, STACK_TYPE};
 use super::{Desired, DesiredStack, Kind, LiveStack, Phase, Reason, StackStatus, Stuck, Upstream, World};
 use crate::operation::{Approval, StackChange};
 
@@ -56,6 +57,21 @@ pub struct StackPreview {
     pub warnings: Vec<Warning>,
 }
 
+impl StackPreview {
+    /// Why `deploy` would not write over what somebody changed by hand.
+    fn overwrites(&self, desired: &Desired, stack: &DesiredStack) -> Vec<Reason> {
+        let lost = self.warnings.iter().filter_map(|warning| match warning {
+            Warning::OverwritesDrift { lost } => Some(Drifted {
+                resource: lost.resource.clone(),
+                properties: vec![DriftedProperty { path: lost.property.clone(), actual: lost.actual.clone() }],
+                unread: None,
+            }),
+            Warning::DriftUnread { .. } | Warning::OfCloudFormation { .. } | Warning::NestedUnseen { .. } => None,
+        });
+        overwrites(desired, stack, &self.changes, &lost.collect::<Vec<_>>())
+    }
+}
+
 /// Why a preview is not all that will happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "warning", rename_all = "snake_case")]
@@ -65,6 +81,27 @@ pub enum Warning {
     OfCloudFormation {
         /// In its own words.
         said: String,
+    },
+    /// What somebody changed by hand is lost.
+    #[error(
+        "`{}/{}` was changed by hand to {}, and {} written over",
+        lost.resource,
+        lost.property,
+        lost.actual.as_deref().unwrap_or("nothing"),
+        if lost.is_certain { "is" } else { "may be" }
+    )]
+    OverwritesDrift {
+        /// What.
+        #[serde(flatten)]
+        lost: Overwritten,
+    },
+    /// Nobody knows whether somebody changed something by hand.
+    #[error("whether `{resource}` was changed by hand could not be read: {because}")]
+    DriftUnread {
+        /// Its logical id.
+        resource: String,
+        /// Why.
+        because: String,
     },
     /// A change set does not look into nested stacks.
     #[error("what changes inside of the nested stack `{resource}` is known only afterwards")]
@@ -152,6 +189,7 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
             let impact = impact(desired, stack, live, now);
             refusals.extend(impact.refusals);
             seen.after.extend(impact.first);
+            refusals.extend(seen.overwrites(desired, stack));
         }
         if matches!(seen.outlook, Outlook::Unchanged | Outlook::Recorded | Outlook::Changed)
             && let Some(live) = live
@@ -205,6 +243,7 @@ fn preview_of(stack: &DesiredStack, live: Option<&LiveStack>, resolution: &Resol
     }
     let Some(given) = resolution.given.clone() else { return seen(Outlook::Open, Vec::new()) };
     let wanted = Wanted::of(stack, Some(live), Kind::Update, given);
+    let wanted = wanted.or_adopted(stack, Some(live));
     let computed = live.computed(&wanted.name);
     let changes = computed.map(|computed| (computed.status, computed.changes_nothing(), &computed.rows));
     let is_unchanged = is_as_wanted(stack, live, &wanted) || changes.is_some_and(|(_, is_nothing, _)| is_nothing);
@@ -213,13 +252,26 @@ fn preview_of(stack: &DesiredStack, live: Option<&LiveStack>, resolution: &Resol
         Some((ChangeSetStatus::Complete, _, rows)) => {
             let mut changes = changes::read(rows, &stack.template);
             changes::judge(&mut changes, policy_in_force(stack, Some(live)));
-            let warnings = warnings(computed, &changes);
+            let mut warnings = warnings(computed, &changes);
+            if !stack.is_drift_aware {
+                warnings.extend(drift_warnings(computed, &changes));
+            }
             let is_recorded = !changes.is_empty() && changes.iter().all(|change| change.action == Action::Record);
             let outlook = if is_recorded { Outlook::Recorded } else { Outlook::Changed };
             StackPreview { warnings, ..seen(outlook, changes) }
         }
         Some(_) | None => seen(Outlook::Open, Vec::new()),
     }
+}
+
+/// What somebody did by hand and would be lost, and where nobody could tell.
+fn drift_warnings(computed: Option<&ChangeSet>, changes: &[Change]) -> Vec<Warning> {
+    let drifted = computed.map(|computed| computed.drifted.as_slice()).unwrap_or_default();
+    let lost = overwritten(changes, drifted).into_iter().map(|lost| Warning::OverwritesDrift { lost });
+    let unread = drifted.iter().filter_map(|drifted| {
+        Some(Warning::DriftUnread { resource: drifted.resource.clone(), because: drifted.unread.clone()? })
+    });
+    lost.chain(unread).collect()
 }
 
 fn warnings(computed: Option<&ChangeSet>, changes: &[Change]) -> Vec<Warning> {

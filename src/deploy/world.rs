@@ -330,6 +330,8 @@ pub struct ChangeSet {
     pub reason: Option<String>,
     /// What it would do.
     pub rows: Vec<Row>,
+    /// What was changed past CloudFormation of the resources that it changes.
+    pub drifted: Vec<Drifted>,
 }
 
 /// How the reason of a change set without changes begins, without and with a transform.
@@ -337,6 +339,26 @@ pub struct ChangeSet {
 /// Recorded from AWS, 2022 to 2025; compared by prefix because the ends have changed over the years.
 pub const NO_CHANGES: [&str; 2] =
     ["The submitted information didn't contain changes", "No updates are to be performed"];
+
+/// What was changed past CloudFormation of one resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drifted {
+    /// Its logical id.
+    pub resource: String,
+    /// The properties.
+    pub properties: Vec<DriftedProperty>,
+    /// Why that is not known.
+    pub unread: Option<String>,
+}
+
+/// A property that is not what was deployed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DriftedProperty {
+    /// Names and positions, separated by `/`.
+    pub path: String,
+    /// What it is; nothing where it is gone.
+    pub actual: Option<String>,
+}
 
 impl ChangeSet {
     /// Whether it failed because there is nothing to change.

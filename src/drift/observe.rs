@@ -147,32 +147,6 @@ impl<'a> Detector<'a> {
     }
 }
 
-/// Looks at single resources at once: what a change set is about to write over.
-///
-/// # Errors
-/// What keeps all of them from being looked at. A resource that cannot be read is told as such.
-pub async fn look_at_resources(
-    clients: &Clients,
-    asked: &Asked,
-    logical_ids: &[String],
-) -> Result<Vec<SeenResource>, Fault> {
-    let client = clients.cloudformation(target(&asked.place)).await;
-    let client = &client;
-    let one = async |id: &String| {
-        let call = client.detect_stack_resource_drift().stack_name(&asked.stack_name).logical_resource_id(id);
-        match call.send().await.map_err(Fault::from) {
-            Ok(answer) => Ok(answer.stack_resource_drift.map(seen_resource)),
-            Err(fault) if is_about_the_stack(&fault) => {
-                Ok(Some(SeenResource { logical_id: id.clone(), ..SeenResource::default() }))
-            }
-            Err(fault) => Err(fault),
-        }
-    };
-    let looks = stream::iter(logical_ids).map(one).buffered(CALLS_AT_ONCE);
-    let found: Vec<Option<SeenResource>> = looks.try_collect().await?;
-    Ok(found.into_iter().flatten().collect())
-}
-
 fn impossible(because: impl Into<String>) -> SeenStack {
     SeenStack { detection: Detection::Impossible { because: because.into() }, ..SeenStack::default() }
 }

@@ -11,7 +11,7 @@ use crate::commands::deploy::{Consent, Run, Wanted, consent, reached, wanted};
 use crate::commands::{Done, Ended};
 use crate::deploy::observe::Observer;
 use crate::deploy::report::{Preview, approval};
-use crate::deploy::{Desired, DesiredStack, Goal};
+use crate::deploy::{Desired, DesiredStack, Goal, ReadStack, Reason};
 use crate::drift::revert::objections;
 use crate::drift::{Class, Finding, Report as DriftReport};
 use crate::error::{Exit, Failure};
@@ -92,17 +92,18 @@ impl Undoing<'_> {
         let against = shown.stacks.iter().flat_map(|stack| {
             objections(&stack.stack, &stack.changes, &found.findings, chosen).into_iter().map(|it| it.to_string())
         });
-        let reasons: Vec<String> = against.chain(shown.refusals.iter().map(ToString::to_string)).collect();
+        // No flag of ours allows a replacement here, so none is offered.
+        let others: Vec<&Reason> =
+            shown.refusals.iter().filter(|refusal| !matches!(refusal, Reason::HoldsData { .. })).collect();
+        let reasons: Vec<String> = against.chain(others.iter().map(ToString::to_string)).collect();
         if reasons.is_empty() {
             return Ok(());
         }
         let mut failure = Failure::new(Exit::Refused, format!("the drift of `{name}` cannot be undone like this"));
         failure.reasons = reasons;
-        failure.hints = shown.refusals.iter().filter_map(|refusal| refusal.hint(name)).collect();
+        failure.hints = others.iter().filter_map(|refusal| refusal.hint(name)).collect();
         Err(failure
-            .hint(format!(
-                "a change set undoes all drift of its stack: name what else may go, `--revert STACK/RESOURCE`"
-            ))
+            .hint("a change set undoes all drift of its stack: name what else may go, `--revert STACK/RESOURCE`")
             .hint(format!("`greenroom plan {name}` shows changes of the files that wait to be deployed")))
     }
 
@@ -170,7 +171,7 @@ fn against_drift(desired: &Desired, chosen: &[Finding]) -> Desired {
     let stacks =
         desired.stacks.iter().filter(has_some).map(|stack| DesiredStack { is_drift_aware: true, ..stack.clone() });
     let others = desired.stacks.iter().filter(|stack| !has_some(stack));
-    let read = others.map(|stack| crate::deploy::ReadStack {
+    let read = others.map(|stack| ReadStack {
         label: stack.name.clone(),
         stack_name: stack.stack_name.clone(),
         place: stack.place.clone(),
