@@ -440,6 +440,9 @@ pub struct Clone {
     /// Delete what is left of a failed creation and create the stack anew
     #[arg(long, value_name = "STACK")]
     pub recreate: Vec<String>,
+    /// Where SOURCE's database is not what its file says: write what it is into TARGET's file, and go on
+    #[arg(long)]
+    pub from_live: bool,
     /// Where TARGET has no file: write one that inherits SOURCE and says what must differ and why, to be read first
     #[arg(long)]
     pub write_target: bool,

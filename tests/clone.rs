@@ -271,9 +271,39 @@ fn a_source_that_was_changed_by_hand_is_not_cloned() {
         error: the clone of `live` as `twin` is refused
           `live` is not what its file says: AllocatedStorage is 100, the file says 150
 
-        hint: bring file and cloud together first: `greenroom plan live`
+        hint: bring file and cloud together first: `greenroom drift live`; or clone it as it is: `--from-live`
     "#]]
     .assert_eq(&ran.stderr);
+}
+
+/// What was changed at night is taken over by the twin's file alone, in one line, and the source's stays what it was.
+#[test]
+fn a_source_that_was_changed_by_hand_is_cloned_as_it_is_if_wanted() {
+    let cloud = with_source();
+    let by_hand = |operation: &str, parameters: &[(&str, &str)]| {
+        cloud.by_hand_in(["222222222222", "eu-west-1"], ["rds", "2014-10-31"], operation, parameters)
+    };
+    let told = by_hand("DescribeDBInstances", &[]);
+    let id = told.split("<DBInstanceIdentifier>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let class = ("DBInstanceClass", "db.r7g.xlarge");
+    by_hand("ModifyDBInstance", &[("DBInstanceIdentifier", &id), class, ("ApplyImmediately", "true")]);
+    cloud.come_to_rest();
+    let (live, twin) = (cloud.scenario.read("environments/live.yaml"), cloud.scenario.read("environments/twin.yaml"));
+    let refused = cloud.ends(CLONE, 3);
+    assert!(refused.stderr.contains("DBInstanceClass is db.r7g.xlarge, the file says db.r7g.large"), "{refused}");
+    assert!(refused.stderr.contains("`--from-live`"), "{refused}");
+    cloud.ends("clone live twin --from-live --dry-run", 0);
+    assert_eq!(cloud.scenario.read("environments/twin.yaml"), twin);
+    let made = cloud.ends("clone live twin --from-live --yes", 0);
+    assert!(
+        made.stderr
+            .contains("+     values: {restored: true, snapshot: {previous: true}, reader: null, class: db.r7g.xlarge}"),
+        "{made}"
+    );
+    assert_eq!(cloud.scenario.read("environments/live.yaml"), live);
+    cloud.ends("plan twin --exit-code", 0);
+    let again = cloud.ends(CLONE, 0);
+    assert!(again.stdout.starts_with("twin is already a clone of live\n"), "{again}");
 }
 
 #[test]

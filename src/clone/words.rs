@@ -486,7 +486,9 @@ impl Reason {
                 format!("give `{target}` its own `{path}`, or let both use it: `clone: {{share: [{path}]}}`")
             }
             Self::NoSource { .. } => format!("`greenroom deploy {source}` first"),
-            Self::SourceDiffers { .. } => format!("bring file and cloud together first: `greenroom plan {source}`"),
+            Self::SourceDiffers { .. } => {
+                format!("bring file and cloud together first: `greenroom drift {source}`; or clone it as it is: `--from-live`")
+            }
             Self::TargetDiffers { .. } => {
                 format!("take the line out of environments/{target}.yaml, or declare it there under `differences`")
             }

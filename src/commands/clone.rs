@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::aws::{self, Clients};
 use crate::cli::{Clone as Request, Common};
-use crate::clone::frozen::{FROZEN, written};
+use crate::clone::frozen::{FROZEN, no_twins, unlike, written};
 use crate::clone::observe::TwinObserver;
 use crate::clone::outside::shared;
 use crate::clone::proposal::{has_database, proposal, still_to_say};
@@ -16,6 +16,7 @@ use crate::clone::{Choice, Desired, Properties, Reason, Source, Step, Target, Wh
 use crate::commands::cloud::{Reached, Telling, arrive, ask, block_on, drive, failed, pace, settings};
 use crate::commands::deploy::{expected, others, places, revision};
 use crate::commands::diff::side_by_side;
+use crate::commands::drift::take_over;
 use crate::commands::render::Work;
 use crate::commands::writing::{NewFile, write};
 use crate::commands::{
@@ -23,6 +24,7 @@ use crate::commands::{
 };
 use crate::deploy::desired::{desired, place};
 use crate::deploy::{self, Allowed, Goal};
+use crate::drift::{Class, Finding};
 use crate::environment::prices::prices;
 use crate::environment::project::ENVIRONMENTS;
 use crate::environment::shape::{is_name, parse_duration};
@@ -70,19 +72,26 @@ impl Operation for Twinning<'_> {
 }
 
 pub(super) fn run(common: &Common, request: &Request, view: View) -> Ended {
-    let mut project = project(common)?;
-    let source = environment(&project, &name(&request.source)?)?;
+    let mut project = self::project(common)?;
+    let mut source = environment(&project, &name(&request.source)?)?;
     let target_name = name(&request.target)?;
     if target_name.instance.is_none() && !project.files.contains_key(&target_name.file) {
         return propose(&mut project, &source, &target_name.file, request, view);
     }
-    let target = environment(&project, &target_name)?;
+    let mut target = environment(&project, &target_name)?;
+    let clients = Clients::new(settings(common, &project.root)?);
+    let mut as_it_is = BTreeSet::new();
+    if request.from_live {
+        (project, as_it_is) = take_from_live(project, &source, &target, request, &clients, view)?;
+        source = environment(&project, &source.name)?;
+        target = environment(&project, &target_name)?;
+    }
     let templates = templates(&mut project, [&source, &target]);
     let prices = prices(&mut project).map_err(|all| mistakes(all, None, &project))?;
     let declared = declared([&source, &target], &templates, &project.sources);
     let twins = Twins { source: &source, target: &target, declared: &declared };
-    let wanted = Desired { prices, ..wanted(&project, &templates, &twins, request)? };
-    let clients = Clients::new(settings(common, &project.root)?);
+    let mut wanted = Desired { prices, ..wanted(&project, &templates, &twins, request)? };
+    wanted.source.ignored.extend(as_it_is);
     if clients.is_local() {
         local::stand(&project.root, &wanted.open)?;
     }
@@ -94,6 +103,62 @@ pub(super) fn run(common: &Common, request: &Request, view: View) -> Ended {
         _ => Exit::Done,
     };
     Ok(Done { report, sources: project.sources, exit })
+}
+
+/// Writes into the target's file what the source's database really is, where that is not what the source's file says; gives the
+/// project with that, and the properties in which the source is not what its file says.
+fn take_from_live(
+    mut project: Project,
+    source: &Environment,
+    target: &Environment,
+    request: &Request,
+    clients: &Clients,
+    view: View,
+) -> Result<(Project, BTreeSet<String>), Stop> {
+    let templates = templates(&mut project, [source, target]);
+    let declared = declared([source, target], &templates, &project.sources);
+    let twins = Twins { source, target, declared: &declared };
+    let wanted = wanted(&project, &templates, &twins, request)?;
+    if !wanted.objections.is_empty() {
+        return Err(refused(source, target, &wanted.objections).into());
+    }
+    if clients.is_local() {
+        local::stand(&project.root, &wanted.open)?;
+    }
+    let seen = block_on(async {
+        let mut all = places(&wanted.open);
+        all.insert(wanted.source.place.clone());
+        arrive(&wanted.target.environment, &all, clients, view).await?;
+        let observer = TwinObserver::new(clients);
+        Box::pin(observer.observe(&wanted)).await.map_err(|fault| unseen(fault, &wanted))
+    })??;
+    let Some(live) = seen.source.and_then(|source| source.database) else {
+        return Ok((project, BTreeSet::new()));
+    };
+    let is_allowed = |property: &String| wanted.target.declared.contains(property);
+    let findings: Vec<Finding> = no_twins(&wanted.target.written, &live.properties)
+        .into_iter()
+        .filter(|it| !is_allowed(&it.property))
+        .map(|it| Finding {
+            stack: wanted.target.stack.clone(),
+            resource: wanted.target.database.clone(),
+            kind: DATABASE.to_owned(),
+            property: Some(it.property),
+            expected: Some(it.says),
+            actual: Some(it.has),
+            class: Class::ChangedByHand,
+            because: format!("it is so in `{}`", source.name),
+            place: None,
+            settled: None,
+            no_longer: None,
+        })
+        .collect();
+    let (edits, project) = take_over(&project, &target.name, &findings, request.dry_run)?;
+    for edit in edits {
+        view.note(edit.to_string().trim_end());
+    }
+    let as_it_is = unlike(&wanted.source.written, &live.properties).into_iter().map(|it| it.property).collect();
+    Ok((project, as_it_is))
 }
 
 /// Offers to write the file of a clone that has none. It is made by another run: somebody reads it first.

@@ -1106,7 +1106,7 @@ mod tests {
             ("CREATE_FAILED", "its creation failed and left something behind"),
             ("UPDATE_FAILED", "an update failed and was not undone"),
             ("UPDATE_ROLLBACK_FAILED", "an update failed and could not be undone"),
-            ("IMPORT_ROLLBACK_FAILED", "an update failed and could not be undone"),
+            ("IMPORT_ROLLBACK_FAILED", "an import failed and could not be undone"),
             ("DELETE_FAILED", "it could not be deleted"),
             ("SLEEP_COMPLETE", "this version of greenroom does not know that state"),
         ] {

@@ -203,6 +203,21 @@ pub struct FileEdit {
     pub pieces: Vec<Piece>,
 }
 
+impl std::fmt::Display for FileEdit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}", self.path)?;
+        for piece in &self.pieces {
+            for (number, line) in (piece.line..).zip(&piece.removed) {
+                writeln!(f, "{number:>5} - {line}")?;
+            }
+            for (number, line) in (piece.line..).zip(&piece.added) {
+                writeln!(f, "{number:>5} + {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Lines that differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Piece {

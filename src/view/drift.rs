@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::human::{columns, plural};
-use crate::drift::report::{Change, Edits, Ended, FileEdit};
+use crate::drift::report::{Change, Edits, Ended};
 use crate::drift::{Class, Finding, Report, Settled, Unread};
 
 /// A list of rules would fill the screen; `--format json` has it whole.
@@ -143,7 +143,7 @@ fn hints(report: &Report) -> Vec<String> {
 
 /// What was written into files.
 pub(super) fn edits(edits: &Edits) -> String {
-    let mut text: String = edits.files.iter().map(file).collect();
+    let mut text: String = edits.files.iter().map(ToString::to_string).collect();
     for settled in &edits.settles {
         let _ = writeln!(text, "{settled}");
     }
@@ -154,19 +154,6 @@ pub(super) fn edits(edits: &Edits) -> String {
     }
     if !edits.is_written {
         text.push_str("nothing was written\n");
-    }
-    text
-}
-
-fn file(edit: &FileEdit) -> String {
-    let mut text = format!("{}\n", edit.path);
-    for piece in &edit.pieces {
-        for (number, line) in (piece.line..).zip(&piece.removed) {
-            let _ = writeln!(text, "{number:>5} - {line}");
-        }
-        for (number, line) in (piece.line..).zip(&piece.added) {
-            let _ = writeln!(text, "{number:>5} + {line}");
-        }
     }
     text
 }

@@ -244,6 +244,46 @@ fn told(finding: &Finding, refusal: &Refusal, wanted: &Wanted) -> String {
     }
 }
 
+/// Writes what another environment really has into an environment's own file, so that a clone is what its source is; gives what was
+/// written and the project with it. Nothing is written unless all of it can be.
+///
+/// # Errors
+/// Where a property cannot be set from a single key.
+pub(in crate::commands) fn take_over(
+    project: &Project,
+    name: &EnvironmentName,
+    findings: &[Finding],
+    is_rehearsal: bool,
+) -> Result<(Vec<FileEdit>, Project), Stop> {
+    let seen = World::default();
+    let mut draft = Draft::of(project);
+    let mut refused = Vec::new();
+    for finding in findings {
+        let path = finding.path();
+        match draft.adopted(name, finding, &seen) {
+            Ok(next) => draft = next,
+            Err(Refusal::Objection(objection)) => refused.push(format!("`{path}`: {objection}")),
+            Err(Refusal::Kind(class)) => refused.push(format!("`{path}`: {class}")),
+            Err(Refusal::Edit(file, fault)) => {
+                refused.push(format!("`{path}` would stand in `{ENVIRONMENTS}/{file}.yaml`, but {fault}"));
+            }
+            Err(Refusal::Mistaken(because)) => refused.push(format!("`{path}`: {because}")),
+        }
+    }
+    if !refused.is_empty() {
+        let what = format!("`{name}` cannot say all that is, so no file was touched");
+        let mut failure = Failure::new(Exit::Refused, what);
+        failure.reasons = refused;
+        return Err(failure
+            .hint(format!("say it in {ENVIRONMENTS}/{}.yaml by hand, or in its template", name.file))
+            .into());
+    }
+    let environment = draft.resolved(name)?;
+    draft.proves(&environment, findings, &seen)?;
+    let edits = draft.put(project, is_rehearsal)?;
+    Ok((edits, draft.project))
+}
+
 /// A project with edits that nobody has written yet.
 #[derive(Clone)]
 struct Draft {
@@ -438,6 +478,14 @@ impl Draft {
     /// Writes what was decided, unless it is only to be shown, or somebody else has written meanwhile.
     fn done(self, wanted: &Wanted, is_rehearsal: bool, edits: Edits) -> Ended {
         let project = &wanted.written.project;
+        let files = self.put(project, is_rehearsal)?;
+        let environment = wanted.desired.environment.clone();
+        let edits = Edits { environment, is_written: !is_rehearsal, files, ..edits };
+        Ok(Done { report: Report::Edits(edits), sources: project.sources.clone(), exit: Exit::Done })
+    }
+
+    /// Writes the files, unless it is only to be shown, or somebody else has written meanwhile; says what differs.
+    fn put(&self, project: &Project, is_rehearsal: bool) -> Result<Vec<FileEdit>, Failure> {
         let mut files = Vec::new();
         let mut shown = Vec::new();
         for (name, text) in &self.texts {
@@ -447,7 +495,7 @@ impl Draft {
             let on_disk = read_file(&project.root, &path);
             if on_disk.ok().as_ref() != Some(&source.text) {
                 let what = format!("`{}` was changed meanwhile, so no file was touched", source.path);
-                return Err(Failure::new(Exit::Refused, what).hint("run the command again").into());
+                return Err(Failure::new(Exit::Refused, what).hint("run the command again"));
             }
             shown.push(FileEdit::between(&source.path, &source.text, text));
             // A link is followed, as it is when the file is read: it is not to become a file.
@@ -459,9 +507,7 @@ impl Draft {
         if !is_rehearsal {
             write(&files)?;
         }
-        let environment = wanted.desired.environment.clone();
-        let edits = Edits { environment, is_written: !is_rehearsal, files: shown, ..edits };
-        Ok(Done { report: Report::Edits(edits), sources: project.sources.clone(), exit: Exit::Done })
+        Ok(shown)
     }
 }
 

@@ -21,6 +21,8 @@ use crate::error::{Exit, Failure};
 use crate::operation::{Operation, Plan};
 use crate::view::{Afterwards, Report, View};
 
+pub(super) use edits::take_over;
+
 /// A detection as an operation.
 struct Looking<'a> {
     detector: &'a Detector<'a>,
