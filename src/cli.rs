@@ -232,7 +232,7 @@ pub struct Deploy {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["stacks", "prune", "allow_replacement", "take_over", "recreate", "confirm"]
+        conflicts_with_all = ["stacks", "prune", "allow_replacement", "take_over", "recreate", "retry", "confirm"]
     )]
     pub plan: Option<PathBuf>,
     /// Delete stacks that are gone from the file
@@ -288,6 +288,9 @@ pub struct Allow {
     /// Delete what is left of a failed creation and create the stack anew
     #[arg(long, value_name = "STACK")]
     pub recreate: Vec<String>,
+    /// Try a change again that failed before in just this shape
+    #[arg(long)]
+    pub retry: bool,
 }
 
 /// Show the stacks of environments as they are.

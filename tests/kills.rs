@@ -18,7 +18,7 @@ struct Case {
 }
 
 const CHANGE: Case = Case { command: "deploy lab --yes", code: 0, tries_again: false };
-const FAILING: Case = Case { command: "deploy lab --yes", code: 1, tries_again: true };
+const FAILING: Case = Case { command: "deploy lab --yes --retry", code: 1, tries_again: true };
 const REFUSED: Case = Case { command: "deploy lab --yes", code: 3, tries_again: false };
 const DESTROY: Case = Case { command: "destroy lab --yes", code: 0, tries_again: false };
 

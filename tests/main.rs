@@ -32,6 +32,7 @@ mod read_only;
 mod readme;
 mod recover;
 mod render;
+mod retry;
 mod schema;
 mod sealed;
 mod shipped;

@@ -169,14 +169,14 @@ fn deploy_plan_and_status_may_do_what_they_do() {
     run(&cloud, &mut status, "status lab", 0);
     run(&cloud, &mut status, "outputs lab", 0);
     // With somebody's change set of ours in the way.
-    cloud.ends("plan lab --out plan.json", 0);
+    cloud.ends("plan lab --out plan.json --retry", 0);
     run(&cloud, &mut looks, "plan lab --read-only", 0);
     holds(&cloud, "permissions plan lab", &plans);
     holds(&cloud, "permissions plan lab --read-only", &looks);
 
     // Nobody is there to ask, so what was prepared is cleared away.
-    run(&cloud, &mut deploys, "deploy lab", 3);
-    run(&cloud, &mut deploys, "deploy lab --yes", 0);
+    run(&cloud, &mut deploys, "deploy lab --retry", 3);
+    run(&cloud, &mut deploys, "deploy lab --yes --retry", 0);
     cloud.edit("environments/lab.yaml", "  extra: {values: {topic: more}}\n", "");
     run(&cloud, &mut deploys, "deploy lab --yes --prune", 0);
     holds(&cloud, "permissions deploy lab", &deploys);

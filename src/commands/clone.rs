@@ -304,7 +304,8 @@ fn wanted(project: &Project, templates: &Templates, twins: &Twins<'_>, request: 
     let source_template = source_rendered.first().map(|it| it.document.json.clone()).unwrap_or_default();
     let own_stack = target.stack(&stack_name);
     let open_desired = deployment(project, target, &open, templates)?;
-    let allowed = Allowed { recreate: request.recreate.iter().cloned().collect(), ..Allowed::default() };
+    // A clone that was stopped is made by trying again.
+    let allowed = Allowed { recreate: request.recreate.iter().cloned().collect(), retries: true, ..Allowed::default() };
     let with = |it: deploy::Desired| deploy::Desired {
         allowed: allowed.clone(),
         goal: Goal::Deployed,

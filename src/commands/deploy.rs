@@ -264,6 +264,7 @@ pub(super) fn allowed(allow: &Allow, prunes: bool) -> Allowed {
         recreate: allow.recreate.iter().cloned().collect(),
         overwrite_drift: allow.overwrite_drift.iter().cloned().collect(),
         prunes,
+        retries: allow.retry,
     }
 }
 

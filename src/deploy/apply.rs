@@ -159,7 +159,7 @@ async fn create_change_set(
             Kind::Create => types::ChangeSetType::Create,
             Kind::Update => types::ChangeSetType::Update,
         })
-        .description(format!("greenroom: {}/{}", desired.environment, stack.name))
+        .description(marks::purpose(&desired.environment, &stack.name, wanted.digest))
         .set_template_body(body)
         .set_template_url(url)
         .set_parameters(Some(wanted.parameters.iter().map(parameter).collect()))

@@ -100,6 +100,17 @@ pub fn whole_digest(text: &[u8]) -> String {
     hexadecimal(&Sha256::digest(text))
 }
 
+/// What a change set says it is for: whose it is, and the digest of what it brings about, by which a later run knows that just this
+/// was tried before.
+pub fn purpose(environment: &str, stack: &str, digest: &str) -> String {
+    format!("greenroom: {environment}/{stack} {digest}")
+}
+
+/// Whether a change set says that it brings this about.
+pub fn is_for(description: &str, digest: &str) -> bool {
+    description.starts_with("greenroom: ") && description.rsplit(' ').next() == Some(digest)
+}
+
 /// What the keys of templates in a bucket begin with; the bucket's own stack lets them go after a while.
 pub const TEMPLATE_KEY_PREFIX: &str = "templates/";
 

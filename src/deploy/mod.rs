@@ -102,6 +102,8 @@ pub struct Allowed {
     pub overwrite_drift: BTreeSet<String>,
     /// Whether stacks gone from the file are deleted.
     pub prunes: bool,
+    /// Whether a change is tried again that failed before in just this shape.
+    pub retries: bool,
 }
 
 /// What is wanted of one stack.
@@ -538,6 +540,15 @@ pub enum Reason {
         /// The stacks that import it: by their names in the environment, or in CloudFormation.
         users: Vec<String>,
     },
+    /// The last operation tried this very change, and it was undone.
+    #[error("just this change of `{stack}` failed before{}", failure.clause())]
+    FailedBefore {
+        /// The stack.
+        stack: String,
+        /// Why it failed.
+        #[serde(flatten)]
+        failure: world::FirstFailure,
+    },
     /// Something is not as it was when the plan was sealed.
     #[error("{}", moved.sentence(stack))]
     Moved {
@@ -681,6 +692,7 @@ impl Reason {
             Self::BeyondApproval { .. } => {
                 Some(format!("`greenroom plan {environment}` shows the change as it is now"))
             }
+            Self::FailedBefore { .. } => Some("mend the cause, or try once more: `--retry`".to_owned()),
             Self::ExportInUse { stack, export, users, .. } => Some(format!(
                 "two steps: deploy {} without `{export}` first, then `{stack}`",
                 list(users)
@@ -718,6 +730,7 @@ impl About for Reason {
             | Self::BeyondApproval { stack, .. }
             | Self::Moved { stack, .. }
             | Self::ExportInUse { stack, .. }
+            | Self::FailedBefore { stack, .. }
             | Self::StrayIsProtected { stack }
             | Self::NothingCame { stack, .. }
             | Self::ChangeSetFailed { stack, .. } => (stack, None),
@@ -749,6 +762,7 @@ impl About for Reason {
             | Self::BeyondApproval { .. }
             | Self::Moved { .. }
             | Self::ExportInUse { .. }
+            | Self::FailedBefore { .. }
             | Self::StrayIsProtected { .. }
             | Self::EndedBadly { .. }
             | Self::NothingCame { .. }

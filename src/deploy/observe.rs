@@ -764,6 +764,7 @@ fn change_set(summary: types::ChangeSetSummary) -> ChangeSet {
         name: summary.change_set_name.unwrap_or_default(),
         status: change_set_status(summary.status.as_ref()),
         execution: execution(summary.execution_status.as_ref()),
+        description: summary.description,
         created: time(summary.creation_time),
         reason: summary.status_reason,
         rows: Vec::new(),

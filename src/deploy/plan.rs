@@ -249,9 +249,9 @@ impl Look<'_> {
         let is_settled = |live: &&LiveStack| is_as_wanted(self.stack, live, &wanted) || self.has_reconciled(live);
         let standing = match self.live.filter(is_settled) {
             Some(live) => self.as_wanted(live),
-            None => {
-                self.without_harm().unwrap_or_else(|| self.by_change_set(&wanted.or_adopted(self.stack, self.live)))
-            }
+            None => self
+                .without_harm(&wanted)
+                .unwrap_or_else(|| self.by_change_set(&wanted.or_adopted(self.stack, self.live))),
         };
         match standing {
             // As wanted with what the others have now, but they will change.
@@ -260,10 +260,13 @@ impl Look<'_> {
         }
     }
 
-    /// What keeps a change back for the sake of those who use what the stack hands on.
-    fn without_harm(&self) -> Option<Standing> {
+    /// What keeps a change back: that it failed before, and those who use what the stack hands on.
+    fn without_harm(&self, wanted: &Wanted) -> Option<Standing> {
         if !self.is_asked_to_deploy() {
             return None;
+        }
+        if let Some(reason) = failed_before(self.desired, self.stack, self.live, wanted) {
+            return Some(Standing::Refuse(vec![reason]));
         }
         let impact = impact(self.desired, self.stack, self.live, self.now);
         if !impact.refusals.is_empty() {
@@ -639,6 +642,21 @@ fn is_given(live: &LiveStack, name: &str, given: &Given) -> bool {
     }
 }
 
+/// Whether the last operation of a stack tried this very change, and was undone. Told by the change set that it executed.
+pub fn failed_before(
+    desired: &Desired,
+    stack: &DesiredStack,
+    live: Option<&LiveStack>,
+    wanted: &Wanted,
+) -> Option<Reason> {
+    let live = live.filter(|live| live.status.phase() == Phase::Steady && live.status.is_bad_end())?;
+    let tried = live.change_sets.iter().filter(|it| it.execution == Execution::Failed);
+    let last = tried.max_by_key(|it| it.created)?;
+    let is_this = last.description.as_deref().is_some_and(|description| marks::is_for(description, &wanted.digest));
+    (is_this && !desired.allowed.retries)
+        .then(|| Reason::FailedBefore { stack: stack.name.clone(), failure: live.first_failure() })
+}
+
 /// What stands against changing a stack at all, whatever the change.
 pub fn objections(desired: &Desired, stack: &DesiredStack, live: Option<&LiveStack>, now: &World) -> Vec<Reason> {
     let ownership = live.and_then(|live| not_ours(desired, stack, live));
@@ -993,7 +1011,7 @@ mod tests {
             _ => (ChangeSetStatus::Failed, Execution::Unavailable, Some("Template error")),
         };
         let (id, name, reason) = (format!("arn:{name}/{state}"), name.to_owned(), reason.map(Into::into));
-        ChangeSet { id, name, status, execution, created: None, reason, rows, drifted: Vec::new() }
+        ChangeSet { id, name, status, execution, created: None, description: None, reason, rows, drifted: Vec::new() }
     }
 
     fn world(desired: &Desired, stacks: &[&str]) -> World {

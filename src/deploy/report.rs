@@ -8,8 +8,8 @@ use super::changes::{self, Action, Change};
 use super::consumers::impact;
 use super::drifted::{Overwritten, overwritten};
 use super::plan::{
-    Guard, Resolution, Wanted, dangers, guards, has_moved, is_as_wanted, objections, overwrites, policy_in_force,
-    resolve, stray_name,
+    Guard, Resolution, Wanted, dangers, failed_before, guards, has_moved, is_as_wanted, objections, overwrites,
+    policy_in_force, resolve, stray_name,
 };
 use super::world::{ChangeSet, ChangeSetStatus, Drifted, DriftedProperty, STACK_TYPE};
 use super::{Desired, DesiredStack, Kind, LiveStack, Phase, Reason, StackStatus, Stuck, Upstream, World};
@@ -186,6 +186,9 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
                 None => refusals.extend(objections(desired, stack, live, now)),
             }
             refusals.extend(dangers(desired, stack, &seen.changes));
+            let given = resolution.given.clone().filter(|_| seen.outlook != Outlook::New);
+            let wanted = given.map(|given| Wanted::of(stack, live, Kind::Update, given));
+            refusals.extend(wanted.and_then(|wanted| failed_before(desired, stack, live, &wanted)));
             let impact = impact(desired, stack, live, now);
             refusals.extend(impact.refusals);
             seen.after.extend(impact.first);

@@ -60,6 +60,7 @@ pub struct Seal {
     named: BTreeSet<(String, String, String)>,
     replacements: BTreeSet<String>,
     take_over: BTreeSet<String>,
+    retries: bool,
     approval: Approval,
 }
 
@@ -231,6 +232,7 @@ impl Seal {
             named: desired.named.clone(),
             replacements: desired.allowed.replacements.clone(),
             take_over: desired.allowed.take_over.clone(),
+            retries: desired.allowed.retries,
             approval,
         }
     }
@@ -277,6 +279,7 @@ impl Seal {
             allowed: Allowed {
                 replacements: self.replacements.clone(),
                 take_over: self.take_over.clone(),
+                retries: self.retries,
                 ..Allowed::default()
             },
             approval: Some(self.approval.clone()),

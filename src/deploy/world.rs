@@ -324,6 +324,8 @@ pub struct ChangeSet {
     pub status: ChangeSetStatus,
     /// Whether it can be executed.
     pub execution: Execution,
+    /// What whoever made it says it is for.
+    pub description: Option<String>,
     /// When it was created.
     pub created: Option<Timestamp>,
     /// Why it has that status. Also the place of warnings about a change set that can be executed.
