@@ -385,13 +385,13 @@ fn a_file_that_is_not_as_it_was_sealed_is_refused() {
     says(
         &whole[..whole.len() / 2],
         expect![[r#"
-        exit 2
-        -- stderr
-        error: the sealed plan `plan.json` cannot be read
-          because it is not a whole sealed plan: EOF while parsing a value at line 96 column 1
+            exit 2
+            -- stderr
+            error: the sealed plan `plan.json` cannot be read
+              because it is not a whole sealed plan: EOF while parsing a value at line 96 column 12
 
-        hint: was all of it brought here?
-    "#]],
+            hint: was all of it brought here?
+        "#]],
     );
     says(
         &whole.replace("\"greenroom_seal\": 1", "\"greenroom_seal\": 2"),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use super::changes::{default_fate, policy_fate};
 use super::plan::{Wanted, resolve};
 use super::world::{ChangeSet, ChangeSetStatus, Detail, HIDDEN, NO_CHANGES, PolicyAction, Replacement, Row, RowAction};
-use super::{Desired, DesiredStack, Given, Kind, LiveStack, Phase, World, changes};
+use super::{Desired, DesiredStack, Given, Kind, LiveStack, Phase, World, changes, marks};
 use crate::template::compare::{Difference, PropertyDifference, compare};
 use crate::template::inputs::plain;
 use crate::template::resource_types::{Replaces, ResourceTypes};
@@ -169,7 +169,8 @@ fn worst(details: &[Detail]) -> Replacement {
 /// Tags of the stack reach its resources, as far as they have tags.
 fn retag(rows: &mut BTreeMap<String, Row>, stack: &DesiredStack, live: &LiveStack, after: &Json) {
     let known: BTreeMap<&String, &String> = live.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).collect();
-    if known.into_iter().eq(stack.tags.iter()) {
+    let wanted = marks::tags(&stack.tags, Some(&live.tags));
+    if known.into_iter().eq(wanted.iter()) {
         return;
     }
     for (id, kind) in kinds(after) {

@@ -134,7 +134,7 @@ fn itself(
 /// Whether a stack is what the sealed run makes of it.
 fn is_as_sealed(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: &World) -> bool {
     let given = resolve(desired, stack, Some(live), now, &|_| true).given;
-    given.is_some_and(|given| shows_as_wanted(stack, live, &Wanted::of(stack, Some(live), Kind::Update, given)))
+    given.is_some_and(|given| shows_as_wanted(live, &Wanted::of(stack, Some(live), Kind::Update, given)))
 }
 
 fn change_set(stack: &DesiredStack, sealed: &Sealed, live: &LiveStack, now: &World) -> Option<Moved> {

@@ -620,11 +620,11 @@ pub fn seems_as_wanted(desired: &Desired, stack: &DesiredStack, now: &World) -> 
 
 /// Whether a stack is as wanted, as far as its description, parameters and tags tell. Costs no call.
 pub fn is_as_wanted(stack: &DesiredStack, live: &LiveStack, wanted: &Wanted) -> bool {
-    !stack.has_looked_up_parameters && shows_as_wanted(stack, live, wanted)
+    !stack.has_looked_up_parameters && shows_as_wanted(live, wanted)
 }
 
 /// The same, but for what CloudFormation looks up by itself.
-pub fn shows_as_wanted(stack: &DesiredStack, live: &LiveStack, wanted: &Wanted) -> bool {
+pub fn shows_as_wanted(live: &LiveStack, wanted: &Wanted) -> bool {
     let mark = live.description.as_deref().and_then(marks::read);
     live.status.phase() == Phase::Steady
         && !stack.is_drift_aware

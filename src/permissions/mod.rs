@@ -308,7 +308,7 @@ impl<'a> Here<'a> {
             | Purpose::Diff => {}
         }
         if self.purpose == Purpose::Diff {
-            statements.push(Statement::everywhere("LiveResources", self.live_resources()));
+            statements.push(Statement::everywhere("LiveResources", live_resources(self.stacks())));
         }
         statements
     }
@@ -323,8 +323,7 @@ impl<'a> Here<'a> {
 
     /// Whether there is a stack here to be looked at: of the environment, of those that it reads, or of a clone's source.
     fn looks_at_stacks(&self) -> bool {
-        let source =
-            self.source.filter(|_| self.purpose == Purpose::Clone).into_iter().flat_map(|source| &source.stacks);
+        let source = self.source.into_iter().flat_map(|source| &source.stacks);
         let read = self.desired.read.iter().map(|read| &read.place);
         let mut places = self.desired.stacks.iter().chain(source).map(|stack| &stack.place).chain(read);
         places.any(|place| place.account == self.account)
@@ -404,9 +403,18 @@ impl<'a> Here<'a> {
     /// The copies of a snapshot, named after the environment that they were made for.
     fn removal_statements(&self) -> Vec<Statement> {
         vec![
-            Statement::everywhere("Snapshots", ["rds:DescribeDBSnapshots"]),
+            Statement::everywhere("Snapshots", ["rds:DescribeDBInstances", "rds:DescribeDBSnapshots"]),
             Statement::new("OwnSnapshots", ["rds:DeleteDBSnapshot"], [self.copies()]),
+            self.source_stacks(),
         ]
+    }
+
+    /// What the source of a clone consists of.
+    fn source_stacks(&self) -> Statement {
+        let of_source = self.source.into_iter().flat_map(|source| &source.stacks);
+        let here = of_source.filter(|stack| stack.place.account == self.account);
+        let reads = ["cloudformation:GetTemplate", "cloudformation:ListStackResources"];
+        Statement::new("Source", reads, here.map(|stack| self.arn(&stack.place, &stack.stack_name)))
     }
 
     fn copies(&self) -> String {
@@ -420,7 +428,6 @@ impl<'a> Here<'a> {
         let partition = partition(self.region());
         let lives_here = |desired: &Desired| desired.stacks.iter().any(|stack| stack.place.account == self.account);
         let (is_source, is_target) = (lives_here(source), lives_here(self.desired));
-        let of_source = source.stacks.iter().map(|stack| self.arn(&stack.place, &stack.stack_name));
         let all = format!("arn:{partition}:rds:*:*:snapshot:*");
         let made = self.copies();
         let mut statements = vec![
@@ -430,23 +437,31 @@ impl<'a> Here<'a> {
         if is_source {
             let database = format!("arn:{partition}:rds:*:{}:db:*", self.account);
             statements.push(Statement::new("FreshSnapshot", ["rds:CreateDBSnapshot"], [database, made.clone()]));
-            let reads = ["cloudformation:GetTemplate", "cloudformation:ListStackResources"];
-            statements.push(Statement::new("Source", reads, of_source));
+            statements.push(self.source_stacks());
+            statements.push(Statement::everywhere("SourceResources", live_resources(source.stacks.iter())));
+            let asked = ["kms:DescribeKey", "kms:GetKeyPolicy", "rds:DescribeAccountAttributes"];
+            statements.push(Statement::everywhere("SourceGuards", asked));
             let share = ["rds:DescribeDBSnapshotAttributes", "rds:ModifyDBSnapshotAttribute"];
             statements.push(Statement::new("ShareSnapshots", share, [made]));
         }
         if is_target {
+            statements.push(Statement::everywhere("LiveResources", live_resources(self.stacks())));
+            let kinds: BTreeSet<String> = self.stacks().flat_map(|stack| handlers::kinds(&stack.template)).collect();
+            let has_subnets = kinds.contains("AWS::RDS::DBSubnetGroup");
+            let zones = ["ec2:DescribeAvailabilityZones", "ec2:DescribeSubnets"].into_iter().filter(|_| has_subnets);
+            let asked = ["rds:DescribeAccountAttributes", "rds:DescribeOrderableDBInstanceOptions"];
+            statements.push(Statement::everywhere("Guards", asked.into_iter().chain(zones)));
             statements.push(Statement::everywhere("Keys", ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"]));
         }
         statements
     }
+}
 
-    /// What reads the resources that a live comparison knows.
-    fn live_resources(&self) -> BTreeSet<&'static str> {
-        let kinds: BTreeSet<String> = self.stacks().flat_map(|stack| handlers::kinds(&stack.template)).collect();
-        let known = READERS.iter().filter(|(kind, _)| kinds.contains(*kind));
-        known.flat_map(|(_, actions)| actions.iter().copied()).collect()
-    }
+/// What reads the resources that a live comparison knows.
+fn live_resources<'a>(stacks: impl Iterator<Item = &'a crate::deploy::DesiredStack>) -> BTreeSet<&'static str> {
+    let kinds: BTreeSet<String> = stacks.flat_map(|stack| handlers::kinds(&stack.template)).collect();
+    let known = READERS.iter().filter(|(kind, _)| kinds.contains(*kind));
+    known.flat_map(|(_, actions)| actions.iter().copied()).collect()
 }
 
 /// What reads a resource of a type. None of these actions can be limited to a resource, but for those of RDS.
