@@ -75,6 +75,8 @@ fn retries() -> RetryConfig {
 pub struct Clients {
     settings: Settings,
     clock: Clock,
+    /// That of STS, which is one for all Regions: ages do not follow it.
+    arrival: Clock,
     configured: Mutex<HashMap<String, SdkConfig>>,
     /// By account: the profile that was found for it.
     profiles: Mutex<HashMap<String, String>>,
@@ -83,7 +85,13 @@ pub struct Clients {
 impl Clients {
     /// No client yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, clock: Clock::default(), configured: Mutex::default(), profiles: Mutex::default() }
+        Self {
+            settings,
+            clock: Clock::default(),
+            arrival: Clock::default(),
+            configured: Mutex::default(),
+            profiles: Mutex::default(),
+        }
     }
 
     /// Whether calls go to the built-in cloud.
@@ -110,6 +118,11 @@ impl Clients {
     /// The cloud's own time, as its last answer told it.
     pub fn now(&self) -> Option<Timestamp> {
         self.clock.told()
+    }
+
+    /// The time when it was last asked whose account this is. Good for what is counted in hours, before anything else is asked.
+    pub fn arrived(&self) -> Option<Timestamp> {
+        self.arrival.told()
     }
 
     /// A client for CloudFormation.
@@ -166,9 +179,8 @@ impl Clients {
         identity.arn.ok_or(Fault::Incomplete { what: "the caller's ARN" })
     }
 
-    /// The first to be asked, so that the time is known from then on.
     fn sts(&self, shared: &SdkConfig) -> aws_sdk_sts::Client {
-        let config = aws_sdk_sts::config::Builder::from(shared).interceptor(self.clock.clone()).build();
+        let config = aws_sdk_sts::config::Builder::from(shared).interceptor(self.arrival.clone()).build();
         aws_sdk_sts::Client::from_conf(config)
     }
 
@@ -311,6 +323,11 @@ mod tests {
     async fn tells_the_account_and_the_time_of_the_cloud() {
         let canned = Canned::serve(vec![result("GetCallerIdentity", "<Account>333333333333</Account>")]).await;
         assert_eq!(canned.clients.caller_account(TARGET).await.as_deref(), Ok("333333333333"));
+        assert_eq!(canned.clients.now(), None, "the clock of STS does not count");
+        assert_eq!(canned.clients.arrived().map(|time| time.to_string()).as_deref(), Some("2026-11-25T08:09:10Z"));
+        let client = canned.clients.cloudformation(TARGET).await;
+        // What it says does not matter here, only when.
+        let _ = client.describe_stacks().send().await;
         assert_eq!(canned.clients.now().map(|time| time.to_string()).as_deref(), Some("2026-11-25T08:09:10Z"));
     }
 

@@ -140,7 +140,7 @@ fn elsewhere(file: &Path, made: Cloud) -> Failure {
 
 /// The cloud's own time: whoever has just said whose account this is has told it.
 fn told(clients: &Clients) -> Result<Timestamp, Failure> {
-    clients.now().ok_or_else(|| {
+    clients.arrived().ok_or_else(|| {
         Failure::new(Exit::Failed, "the cloud does not tell the time, and a sealed plan holds for a time")
     })
 }

@@ -546,7 +546,6 @@ pub enum Reason {
         /// The stack.
         stack: String,
         /// Why it failed.
-        #[serde(flatten)]
         failure: world::FirstFailure,
     },
     /// Something is not as it was when the plan was sealed.
