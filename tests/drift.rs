@@ -543,7 +543,16 @@ fn a_plan_tells_what_it_would_write_over() {
     let mut cloud = deployed(scenario());
     modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
     cloud.edit(LAB, "class: db.t4g.small", "class: db.t4g.medium");
-    cloud.run("plan lab data").stdout_only().expect(expect![[r#""#]]);
+    cloud.run("plan lab data").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        data                                                         modify 1
+          ~ Database  AWS::RDS::DBInstance
+              DBInstanceClass  db.t4g.small → db.t4g.medium    environments/lab.yaml:7:14
+          ! `Database/DBInstanceClass` was changed by hand to db.t4g.large, and is written over
+
+        0 to add, 1 to modify, 0 to replace, 0 to remove
+    "#]]);
     cloud.edit(LAB, "class: db.t4g.medium", "class: db.t4g.small");
     cloud.edit(LAB, "retention: 7", "retention: 8");
     cloud.run("plan lab data").stdout_only().expect(expect![[r#"
@@ -553,7 +562,7 @@ fn a_plan_tells_what_it_would_write_over() {
           ~ Database  AWS::RDS::DBInstance
               BackupRetentionPeriod       7 → 8                                        environments/lab.yaml:8:18
               PreferredMaintenanceWindow  sun:07:00-sun:07:30 → sun:08:00-sun:08:30    environments/lab.yaml:8:18
-          ! `Database/DBInstanceClass` was changed by hand to db.t4g.large, and is written over
+          ! `Database/DBInstanceClass` was changed by hand to db.t4g.large, and may be written over
 
         0 to add, 1 to modify, 0 to replace, 0 to remove
     "#]]);
@@ -566,19 +575,98 @@ fn a_plan_tells_what_it_would_write_over() {
               BackupRetentionPeriod       7 → 8                                        environments/lab.yaml:9:18
               PreferredMaintenanceWindow  sun:07:00-sun:07:30 → sun:08:00-sun:08:30    environments/lab.yaml:9:18
           ~ termination protection is set
-          ! `Database/DBInstanceClass` was changed by hand to db.t4g.large, and is written over
+          ! `Database/DBInstanceClass` was changed by hand to db.t4g.large, and may be written over
 
         0 to add, 1 to modify, 0 to replace, 0 to remove
-        deploy will refuse: `data/Database` was changed by hand, and would be written over: DBInstanceClass
+        deploy will refuse: `data/Database` was changed by hand, and may be written over: DBInstanceClass
         hint: `greenroom drift lab data` shows it; adopt it, or let it go: `--overwrite-drift data/Database`
     "#]]);
     cloud.run("deploy lab data --confirm lab").last_words().expect(expect![[r#"
         exit 3
         -- stderr
         error: the deployment of `lab` is refused
-          `data/Database` was changed by hand, and would be written over: DBInstanceClass
+          `data/Database` was changed by hand, and may be written over: DBInstanceClass
 
         hint: `greenroom drift lab data` shows it; adopt it, or let it go: `--overwrite-drift data/Database`
     "#]]);
     cloud.ends("deploy lab data --confirm lab --overwrite-drift data/Database", 0);
+}
+
+const PRODUCTION: &str = "environments/production.yaml";
+
+/// The id by which a resource of production is known to its service.
+fn id_of(cloud: &Cloud, stack: &str, resource: &str) -> String {
+    let body = json!({"account": "222222222222", "region": "ap-southeast-2", "stack": stack, "logical_id": resource, "set": {}});
+    cloud.control("touch", &body.to_string())["physical_id"].as_str().unwrap().to_owned()
+}
+
+/// The story that `drift` is for: three changes by hand, one right, one wrong, one noise; each is settled, and two lines tell it.
+#[test]
+fn three_changes_by_hand_come_to_a_decision_each() {
+    let cloud = Cloud::with(Scenario::shipped(), &["--page-size", "5", "--pace", "auto"]);
+    cloud.ends("deploy production --confirm production", 0);
+    cloud.come_to_rest();
+    cloud.run("drift production").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        production: no drift; 115 resources in sync, in 4 stacks
+    "#]]);
+    let hand = |service: [&str; 2], operation: &str, parameters: &[(&str, &str)]| {
+        cloud.by_hand_in(["222222222222", "ap-southeast-2"], service, operation, parameters);
+    };
+    let database = id_of(&cloud, "sync-db-prod", "Database");
+    let retention =
+        [("DBInstanceIdentifier", database.as_str()), ("BackupRetentionPeriod", "21"), ("ApplyImmediately", "true")];
+    hand(["rds", "2014-10-31"], "ModifyDBInstance", &retention);
+    let group = id_of(&cloud, "sync-production-sync-api", "Group");
+    let more = [("AutoScalingGroupName", group.as_str()), ("MaxSize", "20")];
+    hand(["autoscaling", "2011-01-01"], "UpdateAutoScalingGroup", &more);
+    let group = id_of(&cloud, "sync-production-elk", "Logstash");
+    let slower = [("AutoScalingGroupName", group.as_str()), ("HealthCheckGracePeriod", "999")];
+    hand(["autoscaling", "2011-01-01"], "UpdateAutoScalingGroup", &slower);
+    cloud.come_to_rest();
+
+    let before = cloud.scenario.read(PRODUCTION);
+    cloud.run("drift production").stdout_only().expect(expect![[r#"
+        exit 4
+        -- stdout
+        database
+          ~ Database  AWS::RDS::DBInstance
+              BackupRetentionPeriod  14 → 21   environments/production.yaml:31:30
+                  changed by hand: past CloudFormation, since the last deployment
+        elk
+          ~ Logstash  AWS::AutoScaling::AutoScalingGroup
+              HealthCheckGracePeriod  900 → 999
+                  changed by hand: past CloudFormation, since the last deployment
+        sync-api
+          ~ Group  AWS::AutoScaling::AutoScalingGroup
+              MaxSize  12 → 20   environments/production.yaml:50:18
+                  changed by hand: past CloudFormation, since the last deployment
+
+        production: 3 differences; 112 resources in sync, in 4 stacks
+        hint: keep it: `greenroom drift production --adopt database/Database/BackupRetentionPeriod`
+        hint: undo it: `greenroom drift production --revert database/Database`
+        hint: let it be: `greenroom drift production --ignore database/Database/BackupRetentionPeriod --until DATE --because TEXT`
+    "#]]);
+    cloud.ends("drift production --adopt database/Database/BackupRetentionPeriod", 0);
+    cloud.ends("drift production --revert sync-api/Group --confirm production", 0);
+    let ignored = cloud.scenario.run([
+        "drift",
+        "production",
+        "--ignore",
+        "elk/Logstash/HealthCheckGracePeriod",
+        "--until",
+        "2027-06-30",
+        "--because",
+        "slow disks until the move",
+    ]);
+    assert_eq!(ignored.code, Some(0), "{ignored}");
+    let lines = [
+        "-      backup_retention_days: 14\n",
+        "+      backup_retention_days: 21\n",
+        "+    - {path: elk/Logstash/HealthCheckGracePeriod, because: slow disks until the move, until: 2027-06-30}\n",
+    ];
+    assert_eq!(edited(&cloud, PRODUCTION, &before), lines);
+    cloud.ends("drift production", 0);
+    cloud.ends("plan production --exit-code", 0);
 }

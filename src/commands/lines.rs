@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::deploy::changes::PropertyChange;
 use crate::deploy::report::{Outlook, Preview, StackPreview};
-use crate::environment::{Environment, Place, Project};
+use crate::environment::{Environment, Place, Project, Span};
 use crate::template::Templates;
 use crate::template::arguments::{Argument, Given};
 use crate::template::inputs::{Inputs, plain};
@@ -61,8 +61,20 @@ impl Written {
         let sources = &self.project.sources;
         let below = property.into_iter().flat_map(|property| ["Properties"].into_iter().chain(property.split('/')));
         let path: Vec<&str> = [resource].into_iter().chain(below).collect();
-        let span = self.templates.property_span(&self.environment, stack, &path, sources)?;
-        Some(sources.place(span))
+        let span = self.templates.property_span(&self.environment, stack, &path, sources);
+        span.map(|span| sources.place(span)).or_else(|| self.mention(&stack.template.value, property?))
+    }
+
+    /// The only line of a template that writes a property of that name, where its rendering cannot be traced back line by line.
+    fn mention(&self, template: &str, property: &str) -> Option<Place> {
+        let is_name = |part: &&str| !part.starts_with(|first: char| first.is_ascii_digit());
+        let key = format!("{}:", property.split('/').rfind(is_name)?);
+        let path = format!("templates/{template}/stack.yaml");
+        let (source, text) = self.project.sources.iter().find(|(_, source)| source.path == path)?;
+        let starts = |(at, _): &(usize, &str)| text.text[..*at].trim_end_matches([' ', '-']).ends_with(['\n', '{', ',']);
+        let found: Vec<usize> = text.text.match_indices(&key).filter(starts).map(|(at, _)| at).collect();
+        let [start] = found.as_slice() else { return None };
+        Some(self.project.sources.place(Span { source, start: *start, end: start + key.len() }))
     }
 
     /// The line of the template that a resource begins at.
