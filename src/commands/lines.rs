@@ -71,7 +71,8 @@ impl Written {
         let key = format!("{}:", property.split('/').rfind(is_name)?);
         let path = format!("templates/{template}/stack.yaml");
         let (source, text) = self.project.sources.iter().find(|(_, source)| source.path == path)?;
-        let starts = |(at, _): &(usize, &str)| text.text[..*at].trim_end_matches([' ', '-']).ends_with(['\n', '{', ',']);
+        let starts =
+            |(at, _): &(usize, &str)| text.text[..*at].trim_end_matches([' ', '-']).ends_with(['\n', '{', ',']);
         let found: Vec<usize> = text.text.match_indices(&key).filter(starts).map(|(at, _)| at).collect();
         let [start] = found.as_slice() else { return None };
         Some(self.project.sources.place(Span { source, start: *start, end: start + key.len() }))
