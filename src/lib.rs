@@ -32,6 +32,8 @@
 //!   that people choose from and that its planner goes.
 //! - [`clone`] composes two plans of `deploy`: the target with its database closed, and the target as its file says.
 //! - [`bootstrap`] says what `deploy` needs before it can send large templates; it is brought up as any stack.
+//! - [`drift`] has CloudFormation compare what runs with what was deployed, says of each difference what it is, and finds the value
+//!   of a file that would make it right. What it decides is written by [`environment::edit`], or undone by a plan of [`deploy`].
 //! - [`parity`] compares what runs in two environments (`diff --live`): it reads both, compares purely, and knows what differs by
 //!   nature.
 //! - [`permissions`] says which IAM policies a verb needs (`permissions VERB ENV`); a test holds it against the calls that are made.
@@ -70,6 +72,10 @@
 //! | how long is too long | [`operation::Pace`] |
 //! | what is done about an error code | [`aws::Course`] |
 //! | what may differ between twins | [`parity::declared`] |
+//! | is a difference drift, or only looks like it | [`drift::judge`] |
+//! | may this change set undo drift | [`drift::revert`] |
+//! | what would a change set do to what was changed by hand | [`deploy::drifted`] |
+//! | how is one value of a file changed, and no other byte | [`environment::edit`] |
 //! | what may a certificate of destruction claim | [`destroy::evidence`] |
 //! | how does a run end | [`error::Exit`] |
 //!

@@ -670,3 +670,79 @@ fn three_changes_by_hand_come_to_a_decision_each() {
     cloud.ends("drift production", 0);
     cloud.ends("plan production --exit-code", 0);
 }
+
+const BEYOND: &str = r#"Resources:
+  Vpc: {Type: AWS::EC2::VPC, Properties: {CidrBlock: 10.0.0.0/16}}
+  Subnet:
+    Type: AWS::EC2::Subnet
+    Properties: {VpcId: !Ref Vpc, CidrBlock: 10.0.0.0/24, AvailabilityZone: !Select [0, !GetAZs ""]}
+  Clients: {Type: AWS::EC2::SecurityGroup, Properties: {GroupDescription: clients, VpcId: !Ref Vpc}}
+  Servers: {Type: AWS::EC2::SecurityGroup, Properties: {GroupDescription: servers, VpcId: !Ref Vpc}}
+  FromClients:
+    Type: AWS::EC2::SecurityGroupIngress
+    Properties:
+      GroupId: !GetAtt Servers.GroupId
+      IpProtocol: tcp
+      FromPort: 5432
+      ToPort: 5432
+      SourceSecurityGroupId: !GetAtt Clients.GroupId
+  Database:
+    Type: AWS::RDS::DBInstance
+    DeletionPolicy: Delete
+    UpdateReplacePolicy: Delete
+    Properties:
+      Engine: postgres
+      EngineVersion: "16.3"
+      DBInstanceClass: db.t4g.small
+      AllocatedStorage: "20"
+      StorageEncrypted: true
+      MasterUsername: master
+      ManageMasterUserPassword: true
+      VPCSecurityGroups: [!Ref Servers]
+  Launch:
+    Type: AWS::EC2::LaunchTemplate
+    Properties: {LaunchTemplateData: {ImageId: ami-0abc1234def567890, InstanceType: t4g.small}}
+  Group:
+    Type: AWS::AutoScaling::AutoScalingGroup
+    Properties:
+      MinSize: "1"
+      MaxSize: "2"
+      VPCZoneIdentifier: [!Ref Subnet]
+      LaunchTemplate: {LaunchTemplateId: !Ref Launch, Version: !GetAtt Launch.LatestVersionNumber}
+"#;
+
+/// What CloudFormation does not compare, and we can read all the same.
+#[test]
+fn what_cloudformation_does_not_see_is_seen() {
+    let lab = "project: demo\naccount: \"111111111111\"\nregion: eu-west-1\nstacks: {all: {}}\n";
+    let scenario = Scenario::empty().file(LAB, lab).file("templates/all/stack.yaml", BEYOND);
+    let cloud = deployed(scenario);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#""#]]);
+    let id = |resource: &str| touch(&cloud, "all", resource, &json!({"set": {}}));
+    let hand = |service: [&str; 2], operation: &str, parameters: &[(&str, &str)]| {
+        cloud.by_hand_in(["111111111111", "eu-west-1"], service, operation, parameters);
+    };
+    let servers = id("Servers");
+    let rule = [
+        ("GroupId", servers.as_str()),
+        ("IpPermissions.1.IpProtocol", "tcp"),
+        ("IpPermissions.1.FromPort", "22"),
+        ("IpPermissions.1.ToPort", "22"),
+        ("IpPermissions.1.IpRanges.1.CidrIp", "0.0.0.0/0"),
+    ];
+    hand(["ec2", "2016-11-15"], "AuthorizeSecurityGroupIngress", &rule);
+    let launch = id("Launch");
+    let version = [
+        ("LaunchTemplateId", launch.as_str()),
+        ("SourceVersion", "1"),
+        ("LaunchTemplateData.InstanceType", "t4g.large"),
+    ];
+    hand(["ec2", "2016-11-15"], "CreateLaunchTemplateVersion", &version);
+    let database = id("Database");
+    let exposed =
+        [("DBInstanceIdentifier", database.as_str()), ("PubliclyAccessible", "true"), ("ApplyImmediately", "true")];
+    hand(["rds", "2014-10-31"], "ModifyDBInstance", &exposed);
+    cloud.come_to_rest();
+    cloud.run("drift lab").stdout_only().expect(expect![[r#""#]]);
+    cloud.run("drift lab --revert all/Servers --yes").last_words().expect(expect![[r#""#]]);
+}

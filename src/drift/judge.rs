@@ -9,9 +9,11 @@ use jiff::civil::Date;
 use serde_json::Value as Json;
 
 use super::adopt::{Said, is_same};
+use super::beyond::beyond;
 use super::report::{Class, Ended, Finding, Report, Settled, Unread, days_left};
 use super::{Comparison, Detection, Difference, SeenResource, World};
 use crate::environment::{Exception, Sources};
+use crate::parity::Side;
 use crate::template::inputs::plain;
 
 /// What is known beside the detection.
@@ -28,10 +30,12 @@ pub struct Known<'a> {
     pub sources: &'a Sources,
     /// The day it is.
     pub today: Date,
+    /// Whether all of the environment's stacks are looked at, so that what no template says is said by none.
+    pub is_whole: bool,
 }
 
-/// Judges all that was seen.
-pub fn judge(world: &World, known: &Known<'_>) -> Report {
+/// Judges all that was seen: by CloudFormation, and beside it.
+pub fn judge(world: &World, side: &Side, known: &Known<'_>) -> Report {
     let mut report =
         Report { environment: known.environment.to_owned(), stacks: known.stacks.len(), ..Report::default() };
     for label in known.stacks {
@@ -49,6 +53,13 @@ pub fn judge(world: &World, known: &Known<'_>) -> Report {
             known.resource(label, resource, &stack.detection, &mut report);
         }
     }
+    let (beyond, unread) = beyond(side, known);
+    report.findings.extend(beyond);
+    let place = |finding: &Finding| known.stacks.iter().position(|label| *label == finding.stack);
+    report.findings.sort_by_key(|finding| (place(finding), finding.resource.clone()));
+    let is_new = |unread: &Unread| !report.unread.iter().any(|known| known.path == unread.path);
+    let unread: Vec<Unread> = unread.into_iter().filter(is_new).collect();
+    report.unread.extend(unread);
     let is_used = |ended: &&Exception| {
         report.findings.iter().any(|finding| finding.no_longer.as_ref().is_some_and(|it| it.path == ended.path.value))
     };
@@ -120,16 +131,23 @@ impl Known<'_> {
             let said = self.said.get(stack).map(|said| said.at(&resource.logical_id, &difference.path));
             said.is_some_and(|said| is_same(&said, difference.actual.as_deref()))
         });
-        let path = finding.path();
-        finding.settled = if is_said { Some(Settled::Adopted) } else { self.ignored(&path) };
-        if finding.settled.is_none() {
-            let ended = self.ignores.iter().find(|ignore| ignore.until.value < self.today && covers(ignore, &path));
-            finding.no_longer = ended.map(|ended| self.ended(ended));
+        if is_said {
+            finding.settled = Some(Settled::Adopted);
+        } else {
+            self.decide(&mut finding);
         }
         finding
     }
 
-    fn unread(&self, path: String, kind: Option<String>, because: String) -> Unread {
+    /// Adds what the file has decided about a difference.
+    pub(super) fn decide(&self, finding: &mut Finding) {
+        let path = finding.path();
+        finding.settled = self.ignored(&path);
+        let ended = self.ignores.iter().find(|ignore| ignore.until.value < self.today && covers(ignore, &path));
+        finding.no_longer = ended.filter(|_| finding.settled.is_none()).map(|ended| self.ended(ended));
+    }
+
+    pub(super) fn unread(&self, path: String, kind: Option<String>, because: String) -> Unread {
         let settled = self.ignored(&path);
         Unread { path, kind, because, settled }
     }
@@ -346,4 +364,92 @@ fn is_later_minor(before: &str, after: &str) -> bool {
     let numbers = |text: &str| text.split('.').map(|part| part.parse::<u64>().ok()).collect::<Option<Vec<u64>>>();
     let (Some(before), Some(after)) = (numbers(before), numbers(after)) else { return false };
     before.first() == after.first() && after > before
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const GROUP: &str = "AWS::AutoScaling::AutoScalingGroup";
+    const DATABASE: &str = "AWS::RDS::DBInstance";
+
+    /// What one difference of a resource is taken for: the expected and the actual properties, and where they differ.
+    fn check(kind: &str, expected: &Json, actual: &Json, path: &str, class: Class) {
+        let parts: Vec<&str> = path.split('/').collect();
+        let side = |properties: &Json| at(properties, &parts).map(plain);
+        let difference = Difference { path: path.to_owned(), expected: side(expected), actual: side(actual) };
+        let resource = SeenResource {
+            kind: kind.to_owned(),
+            expected: Some(expected.clone()),
+            actual: Some(actual.clone()),
+            ..SeenResource::default()
+        };
+        let (told, verdict) = verdict(&resource, &difference);
+        assert_eq!(verdict.class, class, "{expected} → {actual}: {} {}", told.path, verdict.because);
+    }
+
+    #[test]
+    fn the_same_in_other_words_is_no_drift() {
+        for (expected, actual) in [
+            (json!("100"), json!("100.0")),
+            (json!("true"), json!("True")),
+            (json!("1024MB"), json!("1GB")),
+            (json!({"Action": ["a"], "B": "1"}), json!({"B": 1, "Action": "a"})),
+        ] {
+            check("T", &json!({"P": expected}), &json!({"P": actual}), "P", Class::FalsePositive);
+        }
+        for (expected, actual) in [
+            (json!("100"), json!("101")),
+            (json!("012345678901"), json!("12345678901")),
+            (json!("1024MB"), json!("2GB")),
+            (json!("true"), json!("false")),
+            (json!({"Action": "a"}), json!({"Action": ["a", "b"]})),
+        ] {
+            check("T", &json!({"P": expected}), &json!({"P": actual}), "P", Class::ChangedByHand);
+        }
+    }
+
+    #[test]
+    fn lists_in_another_order_are_the_same_where_order_means_nothing() {
+        let lists = |name: &str| (json!({name: ["a", "b"]}), json!({name: ["b", "a"]}));
+        let (expected, actual) = lists("SecurityGroupIds");
+        check("T", &expected, &actual, "SecurityGroupIds/0", Class::FalsePositive);
+        let (expected, actual) = lists("TerminationPolicies");
+        check("T", &expected, &actual, "TerminationPolicies/0", Class::ChangedByHand);
+        let (expected, actual) = (json!({"L": ["a", "b"]}), json!({"L": ["b", "c"]}));
+        check("T", &expected, &actual, "L/0", Class::ChangedByHand);
+    }
+
+    #[test]
+    fn what_aws_fills_in_within_a_list_is_no_drift() {
+        let expected = json!({"L": [{"A": "1"}]});
+        check("T", &expected, &json!({"L": [{"A": "1", "B": "false"}]}), "L/0/B", Class::FalsePositive);
+        check("T", &expected, &json!({"L": [{"A": "1", "B": "true"}]}), "L/0/B", Class::ChangedByHand);
+        check("T", &json!({}), &json!({"B": "false"}), "B", Class::ChangedByHand);
+    }
+
+    #[test]
+    fn what_aws_does_because_it_was_told_to_is_no_drift() {
+        let group = |desired: &str| json!({"MinSize": "1", "MaxSize": "4", "DesiredCapacity": desired});
+        check(GROUP, &group("2"), &group("3"), "DesiredCapacity", Class::ManagedByAws);
+        check(GROUP, &group("2"), &group("5"), "DesiredCapacity", Class::ChangedByHand);
+        let storage = |size: &str| json!({"AllocatedStorage": size, "MaxAllocatedStorage": "100"});
+        check(DATABASE, &storage("20"), &storage("50"), "AllocatedStorage", Class::ManagedByAws);
+        check(DATABASE, &storage("20"), &storage("200"), "AllocatedStorage", Class::ChangedByHand);
+        let version = |version: &str| json!({"EngineVersion": version, "AutoMinorVersionUpgrade": "true"});
+        check(DATABASE, &version("16.3"), &version("16.10"), "EngineVersion", Class::ManagedByAws);
+        check(DATABASE, &version("16.3"), &version("17.1"), "EngineVersion", Class::ChangedByHand);
+        let fixed = |version: &str| json!({"EngineVersion": version, "AutoMinorVersionUpgrade": "false"});
+        check(DATABASE, &fixed("16.3"), &fixed("16.4"), "EngineVersion", Class::ChangedByHand);
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        assert!(is_secret("Environment/Variables/DB_PASSWORD", "x"));
+        assert!(is_secret("Value", "{{resolve:secretsmanager:a:SecretString:b}}"));
+        assert!(!is_secret("Environment/Variables/SECRET_ARN", "arn:aws:…"));
+        assert!(!is_secret("BackupRetentionPeriod", "7"));
+    }
 }

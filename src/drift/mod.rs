@@ -9,6 +9,7 @@
 
 pub mod adopt;
 pub mod apply;
+pub mod beyond;
 pub mod judge;
 pub mod observe;
 pub mod plan;

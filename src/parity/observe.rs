@@ -48,6 +48,18 @@ impl From<Seen> for Told {
 /// # Errors
 /// What kept its stacks from being seen.
 pub async fn observe(environment: &Environment, clients: &Clients) -> Result<Side, Fault> {
+    observe_some(environment, clients, |_| true).await
+}
+
+/// Looks at an environment, and only at resources of some types.
+///
+/// # Errors
+/// What kept its stacks from being seen.
+pub async fn observe_some(
+    environment: &Environment,
+    clients: &Clients,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Side, Fault> {
     let wishes: Vec<Wish> = environment.stacks.iter().map(wish).collect();
     let observer = Observer::new(clients);
     let mut world = observer.look_at(&wishes, |_, _| false).await?;
@@ -59,7 +71,7 @@ pub async fn observe(environment: &Environment, clients: &Clients) -> Result<Sid
     let mut wanted: BTreeMap<(&Place, String), BTreeSet<String>> = BTreeMap::new();
     for wish in &wishes {
         let Some(live) = world.stacks.get(&wish.label).filter(|live| exists(live)) else { continue };
-        for resource in live.resources.iter().filter(|resource| !resource.is_gone()) {
+        for resource in live.resources.iter().filter(|it| !it.is_gone() && is_wanted(&it.kind)) {
             let ids = wanted.entry((&wish.place, resource.kind.clone())).or_default();
             ids.extend(resource.physical_id.clone());
         }
@@ -74,7 +86,7 @@ pub async fn observe(environment: &Environment, clients: &Clients) -> Result<Sid
     for wish in &wishes {
         let Some(live) = world.stacks.get(&wish.label).filter(|live| exists(live)) else { continue };
         let mut stack = SeenStack { unrest: unrest(live), ..SeenStack::default() };
-        for resource in live.resources.iter().filter(|resource| !resource.is_gone()) {
+        for resource in live.resources.iter().filter(|it| !it.is_gone() && is_wanted(&it.kind)) {
             let label = format!("{}/{}", wish.label, resource.logical_id);
             let of_kind = found.get(&(&wish.place, resource.kind.clone()));
             let told = resource.physical_id.as_ref().and_then(|id| of_kind?.get(id)).cloned();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde_json::Value as Json;
 
-use super::{detect, report};
+use super::{look, report};
 use crate::check::Findings;
 use crate::cli::{Common, Drift};
 use crate::commands::cloud::block_on;
@@ -130,8 +130,9 @@ fn added(
 pub(super) fn adopt(common: &Common, request: &Drift, asked: &[String], view: View) -> Ended {
     let wanted = wanted(common, &request.environment, &request.stacks)?;
     let clients = reached(common, &wanted.written.project.root, &wanted.desired)?;
-    let seen = block_on(detect(&wanted.desired, &clients, view))?.map_err(Failure::of_looking)?;
+    let seen = block_on(look(&wanted, &clients, view))?.map_err(Failure::of_looking)?;
     let found = report(&wanted, &seen);
+    let seen = seen.world;
     let chosen = chosen(&found.findings, asked, &wanted.desired.environment)?;
     if chosen.is_empty() {
         let edits = Edits { environment: wanted.desired.environment.clone(), is_written: true, ..Edits::default() };

@@ -7,18 +7,22 @@ use std::collections::BTreeMap;
 
 use crate::aws::{self, Clients};
 use crate::cli::{Common, Drift};
-use crate::commands::cloud::{Telling, arrive, block_on, drive, pace};
+use crate::commands::cloud::{Telling, arrive, block_on, drive, failed, pace};
 use crate::commands::deploy::{Wanted, expected, places, reached, wanted};
 use crate::commands::lines::Written;
 use crate::commands::{Done, Ended, today};
 use crate::deploy::changes::PropertyChange;
 use crate::deploy::{Desired, DesiredStack};
 use crate::drift::adopt::Said;
+use crate::drift::beyond::KINDS;
 use crate::drift::judge::Known;
 use crate::drift::observe::Detector;
 use crate::drift::{Asked, Finding, Reason, Report as DriftReport, Step, World, apply, judge, plan};
+use crate::environment::Stack;
 use crate::error::{Exit, Failure};
 use crate::operation::{Operation, Plan};
+use crate::parity::Side;
+use crate::parity::observe::observe_some;
 use crate::view::{Afterwards, Report, View};
 
 pub(super) use edits::take_over;
@@ -63,7 +67,7 @@ pub(super) fn run(common: &Common, request: &Drift, view: View) -> Ended {
 fn show(common: &Common, request: &Drift, view: View) -> Ended {
     let wanted = wanted(common, &request.environment, &request.stacks)?;
     let clients = reached(common, &wanted.written.project.root, &wanted.desired)?;
-    let seen = block_on(detect(&wanted.desired, &clients, view))?.map_err(Failure::of_looking)?;
+    let seen = block_on(look(&wanted, &clients, view))?.map_err(Failure::of_looking)?;
     let report = report(&wanted, &seen);
     let exit = match (report.has_unread(), report.has_drift()) {
         (true, _) => Exit::CouldNotCheck,
@@ -73,7 +77,23 @@ fn show(common: &Common, request: &Drift, view: View) -> Ended {
     Ok(Done { report: Report::Drift(report), sources: wanted.written.project.sources, exit })
 }
 
-/// Has all stacks compared at once.
+/// What was seen: by CloudFormation, and beside it.
+struct Sight {
+    world: World,
+    side: Side,
+}
+
+/// Has all stacks compared at once, and reads what CloudFormation does not compare.
+async fn look(wanted: &Wanted, clients: &Clients, view: View) -> Result<Sight, Failure> {
+    let world = detect(&wanted.desired, clients, view).await?;
+    let is_asked = |stack: &Stack| wanted.desired.stack(&stack.name).is_some();
+    let mut environment = wanted.written.environment.clone();
+    environment.stacks.retain(is_asked);
+    let side = Box::pin(observe_some(&environment, clients, |kind| KINDS.contains(&kind))).await;
+    let what = || format!("`{}` could not be looked at", environment.name);
+    Ok(Sight { world, side: side.map_err(|fault| failed(fault, what()))? })
+}
+
 async fn detect(desired: &Desired, clients: &Clients, view: View) -> Result<World, Failure> {
     arrive(&desired.environment, &places(desired), clients, view).await?;
     let asked: Vec<Asked> = desired.stacks.iter().map(asked).collect();
@@ -93,7 +113,7 @@ fn asked(stack: &DesiredStack) -> Asked {
 }
 
 /// What was seen, judged, each difference with its place.
-fn report(wanted: &Wanted, seen: &World) -> DriftReport {
+fn report(wanted: &Wanted, Sight { world: seen, side }: &Sight) -> DriftReport {
     let Wanted { written, desired } = wanted;
     let labels: Vec<String> = desired.stacks.iter().map(|stack| stack.name.clone()).collect();
     let said: BTreeMap<String, Said> = desired
@@ -111,8 +131,13 @@ fn report(wanted: &Wanted, seen: &World) -> DriftReport {
         ignores: &written.environment.drift_ignores,
         sources: &written.project.sources,
         today: today(),
+        is_whole: written
+            .environment
+            .stacks
+            .iter()
+            .all(|stack| !stack.is_managed || desired.stack(&stack.name).is_some()),
     };
-    let mut report = judge(seen, &known);
+    let mut report = judge(seen, side, &known);
     locate(written, &mut report.findings);
     report
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::edits::chosen;
-use super::{detect, report};
+use super::{look, report};
 use crate::aws::Clients;
 use crate::cli::{Common, Drift};
 use crate::commands::cloud::{ask, block_on};
@@ -73,7 +73,7 @@ impl Undoing<'_> {
     }
 
     async fn look(&self) -> Result<DriftReport, Failure> {
-        let seen = detect(&self.wanted.desired, self.clients, self.view).await.map_err(Failure::of_looking)?;
+        let seen = look(self.wanted, self.clients, self.view).await.map_err(Failure::of_looking)?;
         Ok(report(self.wanted, &seen))
     }
 

@@ -1,0 +1,122 @@
+"""The AWS CLI's hands change what was deployed; greenroom finds it, tells its line, and settles it."""
+
+import os
+import subprocess
+import unittest
+
+from local_cloud import ACCOUNT, GREENROOM, REGION, LocalCloud
+
+ENVIRONMENT = f"""project: demo
+account: "{ACCOUNT}"
+region: {REGION}
+stacks:
+  data:
+    values: {{retention: 7}} # a week
+  web:
+    values:
+      most: 2
+"""
+DATA_INPUTS = "type: object\nproperties: {retention: {type: integer, description: Days}}\n"
+DATA = """Resources:
+  Database:
+    Type: AWS::RDS::DBInstance
+    DeletionPolicy: Delete
+    UpdateReplacePolicy: Delete
+    Properties:
+      Engine: postgres
+      EngineVersion: "16.3"
+      DBInstanceClass: db.t4g.small
+      AllocatedStorage: "20"
+      StorageEncrypted: true
+      MasterUsername: master
+      ManageMasterUserPassword: true
+      BackupRetentionPeriod: {{ retention }}
+"""
+WEB_INPUTS = "type: object\nproperties: {most: {type: integer, description: Instances}}\n"
+WEB = """Resources:
+  Vpc: {Type: AWS::EC2::VPC, Properties: {CidrBlock: 10.0.0.0/16}}
+  Subnet:
+    Type: AWS::EC2::Subnet
+    Properties: {VpcId: !Ref Vpc, CidrBlock: 10.0.0.0/24, AvailabilityZone: !Select [0, !GetAZs ""]}
+  Launch:
+    Type: AWS::EC2::LaunchTemplate
+    Properties: {LaunchTemplateData: {ImageId: ami-0abc1234def567890, InstanceType: t4g.small}}
+  Group:
+    Type: AWS::AutoScaling::AutoScalingGroup
+    Properties:
+      MinSize: "1"
+      MaxSize: "{{ most }}"
+      VPCZoneIdentifier: [!Ref Subnet]
+      LaunchTemplate: {LaunchTemplateId: !Ref Launch, Version: !GetAtt Launch.LatestVersionNumber}
+"""
+
+
+class Drift(LocalCloud):
+    def setUp(self):
+        super().setUp()
+        self.write("environments/lab.yaml", ENVIRONMENT)
+        self.write("templates/data/inputs.yaml", DATA_INPUTS)
+        self.write("templates/data/stack.yaml", DATA)
+        self.write("templates/web/inputs.yaml", WEB_INPUTS)
+        self.write("templates/web/stack.yaml", WEB)
+
+    def write(self, path, text):
+        path = os.path.join(self.project, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+
+    def greenroom(self, *arguments):
+        command = [GREENROOM, *arguments, "--local", "--project", self.project]
+        return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    def ends(self, code, *arguments):
+        done = self.greenroom(*arguments)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout
+
+    def id_of(self, stack, resource):
+        found = self.aws(
+            "cloudformation", "describe-stack-resource", "--stack-name", stack, "--logical-resource-id", resource
+        )
+        return found["StackResourceDetail"]["PhysicalResourceId"]
+
+    def test_three_changes_by_hand_come_to_a_decision_each(self):
+        self.ends(0, "deploy", "lab", "--yes")
+        self.ends(0, "drift", "lab")
+        database = self.id_of("demo-lab-data", "Database")
+        self.aws(
+            *["rds", "modify-db-instance", "--db-instance-identifier", database],
+            *["--backup-retention-period", "9", "--apply-immediately"],
+        )
+        group = self.id_of("demo-lab-web", "Group")
+        self.aws_text("autoscaling", "update-auto-scaling-group", "--auto-scaling-group-name", group, "--max-size", "5")
+        template = self.id_of("demo-lab-web", "Launch")
+        self.aws(
+            *["ec2", "create-launch-template-version", "--launch-template-id", template, "--source-version", "1"],
+            *["--launch-template-data", '{"InstanceType": "t4g.large"}'],
+        )
+        self.control("advance")
+        found = self.ends(4, "drift", "lab")
+        for line in [
+            "BackupRetentionPeriod  7 → 9   environments/lab.yaml:6:25",
+            "MaxSize  2 → 5   environments/lab.yaml:9:13",
+            "LatestVersionNumber  the stack's version → a later one",
+        ]:
+            self.assertIn(line, found)
+        self.ends(0, "drift", "lab", "--adopt", "data/Database/BackupRetentionPeriod")
+        self.ends(0, "drift", "lab", "--revert", "web/Group", "--yes")
+        self.ends(
+            *[0, "drift", "lab", "--ignore", "web/Launch/LatestVersionNumber"],
+            *["--until", "2099-06-30", "--because", "tried out by hand"],
+        )
+        self.ends(0, "drift", "lab")
+        self.ends(0, "plan", "lab", "--exit-code")
+        with open(os.path.join(self.project, "environments/lab.yaml")) as file:
+            adopted = ENVIRONMENT.replace("retention: 7", "retention: 9")
+            ignored = "drift:\n  ignore:\n    - {path: web/Launch/LatestVersionNumber, because: tried out by hand, until: 2099-06-30}\n"
+            self.assertEqual(file.read(), adopted + ignored)
+
+
+if __name__ == "__main__":
+    unittest.main()
