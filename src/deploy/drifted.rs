@@ -48,7 +48,7 @@ pub fn overwritten(changes: &[Change], drifted: &[Drifted]) -> Vec<Overwritten> 
             let is_kept = property.actual.as_deref().zip(after).is_some_and(|(actual, after)| is_same(actual, after));
             // Scaling moves it all the time, and nobody writes over it who does not say so.
             let is_scaled = change.kind == "AWS::AutoScaling::AutoScalingGroup" && property.path == "DesiredCapacity";
-            if !is_kept && !(is_scaled && after.is_none()) {
+            if !(is_kept || is_scaled && after.is_none()) {
                 found.push(Overwritten {
                     resource: change.resource.clone(),
                     property: property.path.clone(),

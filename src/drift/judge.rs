@@ -75,7 +75,7 @@ impl Known<'_> {
         match &resource.comparison {
             Comparison::InSync => report.in_sync += 1,
             Comparison::NotChecked => {
-                report.unread.push(unread("CloudFormation does not compare resources of this type"))
+                report.unread.push(unread("CloudFormation does not compare resources of this type"));
             }
             Comparison::Unknown => {
                 let because = match detection {

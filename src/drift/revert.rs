@@ -163,7 +163,7 @@ mod tests {
     }
 
     /// `a` and `b` differ, `c` is managed by AWS, the resource `Gone` was deleted; `a` and `Gone` are to be undone.
-    fn check(changed: &Change, expected: &[&str]) {
+    fn check(checked: &Change, expected: &[&str]) {
         let all = [
             finding("D", Some("a"), Class::ChangedByHand),
             finding("D", Some("b"), Class::ChangedByHand),
@@ -171,7 +171,7 @@ mod tests {
             finding("Gone", None, Class::Deleted),
         ];
         let chosen = [all[0].clone(), all[3].clone()];
-        let changes = [changed.clone(), change("Gone", Action::Add, &[])];
+        let changes = [checked.clone(), change("Gone", Action::Add, &[])];
         let found: Vec<String> = objections("data", &changes, &all, &chosen).iter().map(ToString::to_string).collect();
         assert_eq!(found, expected);
     }

@@ -100,11 +100,11 @@ impl Patch {
 fn edited(text: &str, path: &[&str], tail: &Tail<'_>) -> Result<String, EditFault> {
     let before = document(text)?;
     let editor = Editor { text, path };
-    let patch = match &before {
+    let change = match &before {
         Some(root) => editor.patch(root, tail)?,
         None => editor.beginning(tail),
     };
-    let result = format!("{}{}{}", &text[..patch.start], patch.text, &text[patch.end..]);
+    let result = format!("{}{}{}", &text[..change.start], change.text, &text[change.end..]);
     let after = document(&result).map_err(|_| editor.more())?.ok_or_else(|| editor.more())?;
     if proves(before.as_ref(), &after, path, tail) { Ok(result) } else { Err(editor.more()) }
 }
@@ -617,6 +617,7 @@ mod tests {
         assert_eq!(set(before, &path, value).as_deref(), Ok(after), "{before:?}");
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "an expectation is written where it is expected")]
     fn refuses(before: &str, path: &str, value: &New, because: Expect) {
         let path: Vec<&str> = path.split('.').collect();
         because.assert_eq(&set(before, &path, value).expect_err(before).to_string());
@@ -806,7 +807,7 @@ mod tests {
                 Written::Block(text) => {
                     let deeper = " ".repeat(indent + 2);
                     let newline = self.newline;
-                    self.text.push_str(&format!(" |{newline}{deeper}{text}{newline}"));
+                    self.text.extend([" |", newline, &deeper, text, newline]);
                 }
                 inline => {
                     self.text.push(' ');
@@ -819,7 +820,7 @@ mod tests {
         fn inline(&mut self, value: &Written) {
             match value {
                 Written::Plain(text) => self.text.push_str(text),
-                Written::Single(text) => self.text.push_str(&format!("'{}'", text.replace('\'', "''"))),
+                Written::Single(text) => self.text.extend(["'", &text.replace('\'', "''"), "'"]),
                 Written::Double(text) => self.text.push_str(&quoted(text)),
                 Written::Anchored(inner) if !self.has_anchor => {
                     self.has_anchor = true;
@@ -832,7 +833,7 @@ mod tests {
                     self.text.push('{');
                     for (position, (key, value)) in entries.iter().enumerate() {
                         self.text.push_str(if position > 0 { ", " } else { "" });
-                        self.text.push_str(&format!("{key}: "));
+                        self.text.extend([key, ": "]);
                         self.inline(value);
                     }
                     self.text.push('}');

@@ -10,7 +10,10 @@ use crate::drift::{Class, Finding, Report, Settled, Unread};
 const LETTERS_MAX: usize = 60;
 
 pub(super) fn drift(report: &Report) -> String {
-    let mut text: String = report.undone.iter().map(|path| format!("`{path}` is as the files say again\n")).collect();
+    let mut text = String::new();
+    for path in &report.undone {
+        let _ = writeln!(text, "`{path}` is as the files say again");
+    }
     text.push_str(&open(report));
     text.push_str(&section("needs no decision", report.findings.iter().filter(|it| !it.is_open()).map(quiet)));
     let (settled, unread): (Vec<&Unread>, Vec<&Unread>) = report.unread.iter().partition(|it| it.settled.is_some());

@@ -426,10 +426,10 @@ impl Draft {
         let mut project = self.project.clone();
         let templates = all_templates(&mut project);
         let concrete = project.files.values().filter(|file| !file.is_abstract);
-        concrete.filter_map(|file| self.rendering(&project, &templates, &file.name)).collect()
+        concrete.filter_map(|file| Self::rendering(&project, &templates, &file.name)).collect()
     }
 
-    fn rendering(&self, project: &Project, templates: &Templates, file: &str) -> Option<(String, Rendering)> {
+    fn rendering(project: &Project, templates: &Templates, file: &str) -> Option<(String, Rendering)> {
         let environment = resolve(project, &name_to_try(project, file)).environment?;
         let managed = environment.stacks.iter().filter(|stack| stack.is_managed);
         let stacks = managed.filter_map(|stack| {
