@@ -620,14 +620,13 @@ pub fn seems_as_wanted(desired: &Desired, stack: &DesiredStack, now: &World) -> 
 
 /// Whether a stack is as wanted, as far as its description, parameters and tags tell. Costs no call.
 pub fn is_as_wanted(stack: &DesiredStack, live: &LiveStack, wanted: &Wanted) -> bool {
-    !stack.has_looked_up_parameters && shows_as_wanted(live, wanted)
+    !stack.has_looked_up_parameters && !stack.is_drift_aware && shows_as_wanted(live, wanted)
 }
 
 /// The same, but for what CloudFormation looks up by itself.
 pub fn shows_as_wanted(live: &LiveStack, wanted: &Wanted) -> bool {
     let mark = live.description.as_deref().and_then(marks::read);
     live.status.phase() == Phase::Steady
-        && !stack.is_drift_aware
         && mark.is_some_and(|mark| mark.digest == wanted.digest)
         && wanted.given.iter().all(|(name, given)| is_given(live, name, given))
         && live.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).eq(wanted.tags.iter())

@@ -336,7 +336,9 @@ impl<'a> Here<'a> {
         }
         let policy = "cloudformation:GetStackPolicy";
         let resources = ["cloudformation:GetTemplate", "cloudformation:ListStackResources"];
-        let change_sets = ["cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet", policy];
+        // What a change is about to write over is looked at.
+        let drift = "cloudformation:DetectStackResourceDrift";
+        let change_sets = ["cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet", drift, policy];
         match self.purpose {
             Purpose::Status => {}
             Purpose::ReadOnlyPlan => actions.extend([policy, "cloudformation:GetTemplate"]),
