@@ -279,6 +279,7 @@ fn policies_are_printed_to_be_copied() {
                 "cloudformation:DeleteStack",
                 "cloudformation:DescribeChangeSet",
                 "cloudformation:DescribeStackEvents",
+                "cloudformation:DetectStackResourceDrift",
                 "cloudformation:ExecuteChangeSet",
                 "cloudformation:GetStackPolicy",
                 "cloudformation:ListChangeSets"
@@ -438,6 +439,7 @@ fn policies_are_printed_to_be_copied() {
                 "cloudformation:DeleteChangeSet",
                 "cloudformation:DescribeChangeSet",
                 "cloudformation:DescribeStackEvents",
+                "cloudformation:DetectStackResourceDrift",
                 "cloudformation:GetStackPolicy",
                 "cloudformation:ListChangeSets"
               ],

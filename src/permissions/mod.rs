@@ -341,7 +341,7 @@ impl<'a> Here<'a> {
         let change_sets = ["cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet", drift, policy];
         match self.purpose {
             Purpose::Status => {}
-            Purpose::ReadOnlyPlan => actions.extend([policy, "cloudformation:GetTemplate"]),
+            Purpose::ReadOnlyPlan => actions.extend([policy, drift, "cloudformation:GetTemplate"]),
             Purpose::Plan => actions.extend(change_sets),
             Purpose::Deploy | Purpose::Clone => {
                 actions.extend(change_sets);
