@@ -15,7 +15,7 @@ use crate::aws::query::{Element, Query, Service};
 use crate::aws::rds::{Database, Rds};
 use crate::aws::{Clients, Fault};
 use crate::deploy::observe::{Depth, Observer, target};
-use crate::deploy::world::{LiveStack, Phase, Wish};
+use crate::deploy::world::{LiveStack, Phase, Wish, World};
 use crate::deploy::{Place, desired};
 use crate::environment::{Content, Environment};
 
@@ -62,7 +62,7 @@ pub async fn observe_some(
 ) -> Result<Side, Fault> {
     let wishes: Vec<Wish> = environment.stacks.iter().map(wish).collect();
     let observer = Observer::new(clients);
-    let mut world = observer.look_at(&wishes, |_, _| false).await?;
+    let mut world = at_rest(&observer, &wishes).await?;
     let places: BTreeMap<&String, &Place> = wishes.iter().map(|wish| (&wish.label, &wish.place)).collect();
     let existing = world.stacks.iter_mut().filter(|(_, live)| exists(live));
     let existing = existing.filter_map(|(label, live)| Some((*places.get(label)?, live)));
@@ -106,6 +106,21 @@ pub async fn observe_some(
     settle(&mut side, &meanings);
     side.words = Words::new(meanings);
     Ok(side)
+}
+
+/// How often stacks are looked at that seem to be busy. A list may be of a moment ago, when they were; what is busy in truth still
+/// is after that, and is told.
+const LOOKS_MAX: usize = 4;
+
+async fn at_rest(observer: &Observer<'_>, wishes: &[Wish]) -> Result<World, Fault> {
+    let mut world = observer.look_at(wishes, |_, _| false).await?;
+    for _ in 1..LOOKS_MAX {
+        if world.stacks.values().all(|live| unrest(live).is_none()) {
+            break;
+        }
+        world = observer.look_at(wishes, |_, _| false).await?;
+    }
+    Ok(world)
 }
 
 fn wish(stack: &crate::environment::Stack) -> Wish {

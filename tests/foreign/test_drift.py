@@ -91,30 +91,29 @@ class Drift(LocalCloud):
         )
         group = self.id_of("demo-lab-web", "Group")
         self.aws_text("autoscaling", "update-auto-scaling-group", "--auto-scaling-group-name", group, "--max-size", "5")
-        template = self.id_of("demo-lab-web", "Launch")
         self.aws(
-            *["ec2", "create-launch-template-version", "--launch-template-id", template, "--source-version", "1"],
-            *["--launch-template-data", '{"InstanceType": "t4g.large"}'],
+            *["rds", "modify-db-instance", "--db-instance-identifier", database],
+            *["--copy-tags-to-snapshot", "--apply-immediately"],
         )
         self.control("advance")
         found = self.ends(4, "drift", "lab")
         for line in [
             "BackupRetentionPeriod  7 → 9   environments/lab.yaml:6:25",
             "MaxSize  2 → 5   environments/lab.yaml:9:13",
-            "LatestVersionNumber  the stack's version → a later one",
+            "CopyTagsToSnapshot  false → true",
         ]:
             self.assertIn(line, found)
         self.ends(0, "drift", "lab", "--adopt", "data/Database/BackupRetentionPeriod")
         self.ends(0, "drift", "lab", "--revert", "web/Group", "--yes")
         self.ends(
-            *[0, "drift", "lab", "--ignore", "web/Launch/LatestVersionNumber"],
-            *["--until", "2099-06-30", "--because", "tried out by hand"],
+            *[0, "drift", "lab", "--ignore", "data/Database/CopyTagsToSnapshot"],
+            *["--until", "2099-06-30", "--because", "bills need them"],
         )
         self.ends(0, "drift", "lab")
         self.ends(0, "plan", "lab", "--exit-code")
         with open(os.path.join(self.project, "environments/lab.yaml")) as file:
             adopted = ENVIRONMENT.replace("retention: 7", "retention: 9")
-            ignored = "drift:\n  ignore:\n    - {path: web/Launch/LatestVersionNumber, because: tried out by hand, until: 2099-06-30}\n"
+            ignored = "drift:\n  ignore:\n    - {path: data/Database/CopyTagsToSnapshot, because: bills need them, until: 2099-06-30}\n"
             self.assertEqual(file.read(), adopted + ignored)
 
 
