@@ -246,11 +246,11 @@ fn a_failing_update_ends_once_with_its_cause() {
         serde_json::from_str::<serde_json::Value>(&text.replace("UPDATE_COMPLETE", "CREATE_COMPLETE")).unwrap()
     };
     assert_eq!(rolled_back(without_operations(cloud.state())), before, "the rollback was followed to its end");
-    let second = cloud.run("deploy lab --yes");
+    let second = cloud.run("deploy lab --yes --retry");
     assert_eq!(second.last_words(), first.last_words());
     assert_eq!(cloud.calls("ExecuteChangeSet"), 4, "and once more");
     cloud.faults(&json!([]));
-    cloud.ends("deploy lab --yes", 0);
+    cloud.ends("deploy lab --yes --retry", 0);
     cloud.run("outputs lab api.Level").expect(expect![[r#"
         exit 0
         -- stdout
