@@ -125,26 +125,26 @@ fn out_of_an_update_that_was_left_as_it_failed() {
     check(
         Stuck::UpdateFailed,
         expect![[r#"
-        exit 0
-        -- stdout
-        store  demo-lab-store  UPDATE_FAILED
-          an update failed and was not undone
-          because of Queue (AWS::SQS::Queue): the queue is locked
+            exit 0
+            -- stdout
+            store  demo-lab-store  UPDATE_FAILED
+              an update failed and was not undone
+              because of Queue (AWS::SQS::Queue): the queue is locked
 
-          1  undo the update
-               aws cloudformation rollback-stack --stack-name demo-lab-store --region eu-west-1
-               loses nothing: the failed update had changed nothing
+              1  undo the update
+                   aws cloudformation rollback-stack --stack-name demo-lab-store --region eu-west-1
+                   loses nothing: the failed update had changed nothing
 
-          2  delete the stack
-               aws cloudformation delete-stack --stack-name demo-lab-store --region eu-west-1
-               loses the stack with Queue, Topic
-        -- stderr
-        lab · local cloud, nothing is real · eu-west-1
-        -- typed
-        recover lab
-        recover lab --choose 1 --yes
-        deploy lab store --yes
-    "#]],
+              2  delete the stack
+                   aws cloudformation delete-stack --stack-name demo-lab-store --region eu-west-1
+                   loses the stack with Queue, Topic
+            -- stderr
+            lab · local cloud, nothing is real · eu-west-1
+            -- typed
+            recover lab
+            recover lab --choose 1 --yes
+            deploy lab store --retry --yes
+        "#]],
     );
 }
 
@@ -153,31 +153,31 @@ fn out_of_an_update_that_could_not_be_undone() {
     check(
         Stuck::UpdateRollbackFailed,
         expect![[r#"
-        exit 0
-        -- stdout
-        store  demo-lab-store  UPDATE_ROLLBACK_FAILED
-          an update failed and could not be undone
-          because of Queue (AWS::SQS::Queue): the queue is gone
-          the update had failed because of Topic (AWS::SNS::Topic): no such name
+            exit 0
+            -- stdout
+            store  demo-lab-store  UPDATE_ROLLBACK_FAILED
+              an update failed and could not be undone
+              because of Queue (AWS::SQS::Queue): the queue is gone
+              the update had failed because of Topic (AWS::SNS::Topic): no such name
 
-          1  try again to undo the update
-               aws cloudformation continue-update-rollback --stack-name demo-lab-store --region eu-west-1
-               loses nothing; mend first what is in the way, or it ends here again
+              1  try again to undo the update
+                   aws cloudformation continue-update-rollback --stack-name demo-lab-store --region eu-west-1
+                   loses nothing; mend first what is in the way, or it ends here again
 
-          2  undo the update without Queue
-               aws cloudformation continue-update-rollback --stack-name demo-lab-store --resources-to-skip Queue --region eu-west-1
-               Queue stays as it is, and CloudFormation takes it for undone: what it knows and what is there differ from then on
+              2  undo the update without Queue
+                   aws cloudformation continue-update-rollback --stack-name demo-lab-store --resources-to-skip Queue --region eu-west-1
+                   Queue stays as it is, and CloudFormation takes it for undone: what it knows and what is there differ from then on
 
-          3  delete the stack
-               aws cloudformation delete-stack --stack-name demo-lab-store --region eu-west-1
-               loses the stack with Queue, Topic
-        -- stderr
-        lab · local cloud, nothing is real · eu-west-1
-        -- typed
-        recover lab
-        recover lab --choose 1 --yes
-        deploy lab store --yes
-    "#]],
+              3  delete the stack
+                   aws cloudformation delete-stack --stack-name demo-lab-store --region eu-west-1
+                   loses the stack with Queue, Topic
+            -- stderr
+            lab · local cloud, nothing is real · eu-west-1
+            -- typed
+            recover lab
+            recover lab --choose 1 --yes
+            deploy lab store --retry --yes
+        "#]],
     );
 }
 
@@ -272,7 +272,7 @@ fn an_update_is_undone_without_what_keeps_failing() {
         -- stdout
         store  free, UPDATE_ROLLBACK_COMPLETE
           `greenroom drift lab store` shows in what Queue and the stack differ now
-          `greenroom deploy lab store` only after that
+          `greenroom deploy lab store --retry` only after that
 
         nothing is stuck in lab
     "#]]);

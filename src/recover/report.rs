@@ -63,10 +63,10 @@ fn next(environment: &str, chosen: &Chosen) -> Vec<String> {
                 "`greenroom drift {environment} {stack}` shows in what {} and the stack differ now",
                 skip.join(", ")
             ),
-            format!("`greenroom deploy {environment} {stack}` only after that"),
+            format!("`greenroom deploy {environment} {stack} --retry` only after that"),
         ],
         Act::ContinueRollback { .. } | Act::RollBack => {
-            vec![format!("`greenroom deploy {environment} {stack}` tries the change again")]
+            vec![format!("mend the cause, and `greenroom deploy {environment} {stack} --retry` tries the change again")]
         }
         Act::Delete { retain, .. } if !retain.is_empty() => {
             vec![format!("{} is nobody's now: delete it by hand, or take it into a stack again", retain.join(", "))]
