@@ -293,6 +293,8 @@ fn a_creation_that_fails_leaves_nothing_in_the_way() {
         ✔ demo-[id]-eu-west-1 at rest after [time]
         error: the deployment of `lab` failed
           stack `demo-[id]-eu-west-1` ended in ROLLBACK_COMPLETE because of `BucketPolicy`: no
+
+        hint: `--recreate demo-[id]-eu-west-1` deletes what is left of it and creates it anew
     "#]]);
     cloud.run("bootstrap lab --yes").expect(expect![[r#"
         exit 3
