@@ -640,7 +640,7 @@ fn three_changes_by_hand_come_to_a_decision_each() {
                   changed by hand: past CloudFormation, since the last deployment
         elk
           ~ Logstash  AWS::AutoScaling::AutoScalingGroup
-              HealthCheckGracePeriod  900 → 999
+              HealthCheckGracePeriod  900 → 999   templates/elk/stack.yaml:354:7
                   changed by hand: past CloudFormation, since the last deployment
         sync-api
           ~ Group  AWS::AutoScaling::AutoScalingGroup
@@ -721,7 +721,11 @@ fn what_cloudformation_does_not_see_is_seen() {
     let lab = "project: demo\naccount: \"111111111111\"\nregion: eu-west-1\nstacks: {all: {}}\n";
     let scenario = Scenario::empty().file(LAB, lab).file("templates/all/stack.yaml", BEYOND);
     let cloud = deployed(scenario);
-    cloud.run("drift lab").stdout_only().expect(expect![[r#""#]]);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab: no drift; 8 resources in sync, in 1 stack
+    "#]]);
     let id = |resource: &str| touch(&cloud, "all", resource, &json!({"set": {}}));
     let hand = |service: [&str; 2], operation: &str, parameters: &[(&str, &str)]| {
         cloud.by_hand_in(["111111111111", "eu-west-1"], service, operation, parameters);
@@ -747,8 +751,30 @@ fn what_cloudformation_does_not_see_is_seen() {
         [("DBInstanceIdentifier", database.as_str()), ("PubliclyAccessible", "true"), ("ApplyImmediately", "true")];
     hand(["rds", "2014-10-31"], "ModifyDBInstance", &exposed);
     cloud.come_to_rest();
-    cloud.run("drift lab").stdout_only().expect(expect![[r#""#]]);
-    cloud.run("drift lab --revert all/Servers --yes").last_words().expect(expect![[r#""#]]);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 4
+        -- stdout
+        all
+          ~ Database  AWS::RDS::DBInstance
+              PubliclyAccessible  false → true   templates/all/stack.yaml:20:5
+                  beyond CloudFormation's detection: the template leaves it out, and it is not RDS's default
+          ~ Launch  AWS::EC2::LaunchTemplate
+              LatestVersionNumber  the stack's version → a later one   templates/all/stack.yaml:31:5
+                  beyond CloudFormation's detection: a later version was made past CloudFormation; the next change of the template builds on neither
+          ~ Servers  AWS::EC2::SecurityGroup
+              SecurityGroupIngress  nothing → tcp 22 · 0.0.0.0/0   templates/all/stack.yaml:7:44
+                  beyond CloudFormation's detection: no template of this environment has such a rule
+
+        lab: 3 differences; 8 resources in sync, in 1 stack
+        hint: let it be: `greenroom drift lab --ignore all/Database/PubliclyAccessible --until DATE --because TEXT`
+    "#]]);
+    cloud.run("drift lab --revert all/Servers --yes").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: `all/Servers/SecurityGroupIngress` cannot be undone by CloudFormation, which does not compare it
+
+        hint: undo it where it was done
+    "#]]);
 }
 
 /// Somebody saves the file while CloudFormation still compares.
