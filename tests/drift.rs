@@ -801,6 +801,9 @@ fn a_file_that_was_changed_meanwhile_is_not_written_over() {
 /// never read back.
 const NOTHING_COMPARED: &[&str] = &["AWS::EC2::InternetGateway", "AWS::EC2::LaunchTemplate"];
 
+/// A stack, a resource of it, and what is changed of that, if anything can be.
+type Touched = (String, String, Option<(String, Value)>);
+
 /// A value that is surely another.
 fn another(value: &Value) -> Option<Value> {
     match value {
@@ -827,16 +830,16 @@ fn every_shipped_type_is_found_changed_deleted_and_unreadable() {
     let facts: Value = serde_json::from_str(include_str!("../data/resource-types.json")).unwrap();
     let state = cloud.control("state", "");
     let stacks = state["places"]["222222222222"]["ap-southeast-2"]["cloudformation"]["stacks"].as_object().unwrap();
-    let mut chosen: BTreeMap<String, (String, String, Option<(String, Value)>)> = BTreeMap::new();
+    let mut chosen: BTreeMap<String, Touched> = BTreeMap::new();
     for stack in stacks.values() {
         for (id, resource) in stack["resources"].as_object().unwrap() {
             let kind = resource["type_name"].as_str().unwrap();
             let hidden = facts["types"][kind]["write_only"].as_array().cloned().unwrap_or_default();
-            let compared =
+            let mut compared =
                 resource["properties"].as_object().unwrap().iter().filter(|(name, _)| {
                     !name.ends_with("KmsKeyId") && *name != "Tags" && !hidden.contains(&json!(name))
                 });
-            let change = compared.filter_map(|(name, value)| Some((name.clone(), another(value)?))).next();
+            let change = compared.find_map(|(name, value)| Some((name.clone(), another(value)?)));
             let seen = chosen.entry(kind.to_owned());
             let name = stack["name"].as_str().unwrap().to_owned();
             let known = seen.or_insert_with(|| (name.clone(), id.clone(), None));
