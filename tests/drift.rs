@@ -640,7 +640,7 @@ fn three_changes_by_hand_come_to_a_decision_each() {
                   changed by hand: past CloudFormation, since the last deployment
         elk
           ~ Logstash  AWS::AutoScaling::AutoScalingGroup
-              HealthCheckGracePeriod  900 → 999
+              HealthCheckGracePeriod  900 → 999   templates/elk/stack.yaml:354:7
                   changed by hand: past CloudFormation, since the last deployment
         sync-api
           ~ Group  AWS::AutoScaling::AutoScalingGroup
@@ -721,7 +721,11 @@ fn what_cloudformation_does_not_see_is_seen() {
     let lab = "project: demo\naccount: \"111111111111\"\nregion: eu-west-1\nstacks: {all: {}}\n";
     let scenario = Scenario::empty().file(LAB, lab).file("templates/all/stack.yaml", BEYOND);
     let cloud = deployed(scenario);
-    cloud.run("drift lab").stdout_only().expect(expect![[r#""#]]);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab: no drift; 8 resources in sync, in 1 stack
+    "#]]);
     let id = |resource: &str| touch(&cloud, "all", resource, &json!({"set": {}}));
     let hand = |service: [&str; 2], operation: &str, parameters: &[(&str, &str)]| {
         cloud.by_hand_in(["111111111111", "eu-west-1"], service, operation, parameters);
@@ -747,8 +751,139 @@ fn what_cloudformation_does_not_see_is_seen() {
         [("DBInstanceIdentifier", database.as_str()), ("PubliclyAccessible", "true"), ("ApplyImmediately", "true")];
     hand(["rds", "2014-10-31"], "ModifyDBInstance", &exposed);
     cloud.come_to_rest();
-    cloud.run("drift lab").stdout_only().expect(expect![[r#""#]]);
-    cloud.run("drift lab --revert all/Servers --yes").last_words().expect(expect![[r#""#]]);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 4
+        -- stdout
+        all
+          ~ Database  AWS::RDS::DBInstance
+              PubliclyAccessible  false → true   templates/all/stack.yaml:20:5
+                  beyond CloudFormation's detection: the template leaves it out, and it is not RDS's default
+          ~ Launch  AWS::EC2::LaunchTemplate
+              LatestVersionNumber  the stack's version → a later one   templates/all/stack.yaml:31:5
+                  beyond CloudFormation's detection: a later version was made past CloudFormation; the next change of the template builds on neither
+          ~ Servers  AWS::EC2::SecurityGroup
+              SecurityGroupIngress  nothing → tcp 22 · 0.0.0.0/0   templates/all/stack.yaml:7:44
+                  beyond CloudFormation's detection: no template of this environment has such a rule
+
+        lab: 3 differences; 8 resources in sync, in 1 stack
+        hint: let it be: `greenroom drift lab --ignore all/Database/PubliclyAccessible --until DATE --because TEXT`
+    "#]]);
+    cloud.run("drift lab --revert all/Servers --yes").last_words().expect(expect![[r#"
+        exit 3
+        -- stderr
+        error: `all/Servers/SecurityGroupIngress` cannot be undone by CloudFormation, which does not compare it
+
+        hint: undo it where it was done
+    "#]]);
+}
+
+/// Somebody saves the file while CloudFormation still compares.
+#[test]
+fn a_file_that_was_changed_meanwhile_is_not_written_over() {
+    let mut cloud = deployed(scenario());
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    cloud.control("faults", r#"[{"operation": "DescribeStackDriftDetectionStatus", "effect": "throttle"}]"#);
+    let mut adopting = cloud.command("drift lab --adopt");
+    let mut child = adopting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("takes no more calls")), "it waits until it may look");
+    cloud.edit(LAB, "retention: 7", "retention: 6");
+    let meanwhile = cloud.scenario.read(LAB);
+    cloud.control("faults", "[]");
+    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    let ended = child.wait().unwrap();
+    assert_eq!(ended.code(), Some(3), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("was changed meanwhile, so no file was touched")), "{rest:?}");
+    assert_eq!(cloud.scenario.read(LAB), meanwhile);
+}
+
+/// Types of which CloudFormation compares nothing that our templates say: a gateway has only tags, and a launch template's data is
+/// never read back.
+const NOTHING_COMPARED: &[&str] = &["AWS::EC2::InternetGateway", "AWS::EC2::LaunchTemplate"];
+
+/// A stack, a resource of it, and what is changed of that, if anything can be.
+type Touched = (String, String, Option<(String, Value)>);
+
+/// A value that is surely another.
+fn another(value: &Value) -> Option<Value> {
+    match value {
+        Value::String(text) if !text.contains("{{") => Some(json!(format!("{text}-other"))),
+        Value::Number(number) => Some(json!(number.as_i64()? + 1)),
+        Value::Bool(is) => Some(json!(!is)),
+        Value::Array(items) if !items.is_empty() => Some(json!([])),
+        Value::Object(entries) => {
+            let (name, inner) = entries.iter().find_map(|(name, value)| Some((name, another(value)?)))?;
+            let mut entries = entries.clone();
+            entries.insert(name.clone(), inner);
+            Some(Value::Object(entries))
+        }
+        Value::String(_) | Value::Null | Value::Array(_) => None,
+    }
+}
+
+/// For every type that production ships: a changed property, a deleted resource and an unreadable one are found, each as itself.
+#[test]
+fn every_shipped_type_is_found_changed_deleted_and_unreadable() {
+    let mut cloud = Cloud::with(Scenario::shipped(), &["--page-size", "50", "--pace", "auto"]);
+    cloud.ends("deploy production --confirm production", 0);
+    cloud.come_to_rest();
+    let facts: Value = serde_json::from_str(include_str!("../data/resource-types.json")).unwrap();
+    let state = cloud.control("state", "");
+    let stacks = state["places"]["222222222222"]["ap-southeast-2"]["cloudformation"]["stacks"].as_object().unwrap();
+    let mut chosen: BTreeMap<String, Touched> = BTreeMap::new();
+    for stack in stacks.values() {
+        for (id, resource) in stack["resources"].as_object().unwrap() {
+            let kind = resource["type_name"].as_str().unwrap();
+            let hidden = facts["types"][kind]["write_only"].as_array().cloned().unwrap_or_default();
+            let mut compared =
+                resource["properties"].as_object().unwrap().iter().filter(|(name, _)| {
+                    !name.ends_with("KmsKeyId") && *name != "Tags" && !hidden.contains(&json!(name))
+                });
+            let change = compared.find_map(|(name, value)| Some((name.clone(), another(value)?)));
+            let seen = chosen.entry(kind.to_owned());
+            let name = stack["name"].as_str().unwrap().to_owned();
+            let known = seen.or_insert_with(|| (name.clone(), id.clone(), None));
+            if known.2.is_none() && change.is_some() {
+                *known = (name, id.clone(), change);
+            }
+        }
+    }
+    let saved = cloud.saved();
+    let touched = |cloud: &Cloud, stack: &str, id: &str, what: Value| {
+        let mut body = json!({"account": "222222222222", "region": "ap-southeast-2", "stack": stack, "logical_id": id});
+        body.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
+        cloud.control("touch", &body.to_string());
+    };
+    let kinds = |ran: &Ran, list: &str, class: &str| -> BTreeSet<String> {
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let rows =
+            report["drift"][list].as_array().unwrap().iter().filter(|row| class.is_empty() || row["class"] == class);
+        rows.map(|row| row["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    let all: BTreeSet<String> = chosen.keys().cloned().collect();
+
+    cloud.restore(&saved);
+    for (stack, id, change) in chosen.values() {
+        if let Some((name, value)) = change {
+            touched(&cloud, stack, id, json!({"set": {name: value}}));
+        }
+    }
+    let changed = kinds(&cloud.ends("drift production --format json", 4), "findings", "changed_by_hand");
+    let missing: Vec<&String> = all.difference(&changed).collect();
+    assert_eq!(missing, NOTHING_COMPARED);
+
+    cloud.restore(&saved);
+    for (stack, id, _) in chosen.values() {
+        touched(&cloud, stack, id, json!({"delete": true}));
+    }
+    let ran = cloud.run("drift production --format json");
+    let missing: Vec<String> = all.difference(&kinds(&ran, "findings", "deleted")).cloned().collect();
+    assert_eq!(missing, Vec::<String>::new(), "{ran}");
+
+    cloud.restore(&saved);
+    cloud.control("faults", r#"[{"effect": "unreadable"}]"#);
+    let unread = kinds(&cloud.ends("drift production --format json", 6), "unread", "");
+    assert_eq!(unread, all);
 }
 
 /// Somebody saves the file while CloudFormation still compares.

@@ -177,7 +177,8 @@ pub fn preview(desired: &Desired, now: &World) -> Preview {
         let live = now.stacks.get(&stack.name).filter(|live| live.status.phase() != Phase::Gone);
         let resolution = resolve(desired, stack, live, now, &|label| done.contains(label));
         let mut seen = preview_of(stack, live, &resolution);
-        if seen.outlook == Outlook::Unchanged {
+        // What is only recorded has the same outputs afterwards.
+        if matches!(seen.outlook, Outlook::Unchanged | Outlook::Recorded) {
             done.insert(&stack.name);
         } else {
             refusals.extend(resolution.missing);
