@@ -419,6 +419,7 @@ pub struct Drift {
 /// throughput_mibps_month: {gp3: 0.09}, snapshot_gib_month: 0.095, instance_hour: {m7g.xlarge: 0.2}}`, all of the Region that the
 /// clone lives in. `clone: {max_cost: 40}` in the target's file then refuses what costs more in a day.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Clone {
     /// The environment whose data it is: production
     pub source: String,

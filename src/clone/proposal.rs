@@ -65,9 +65,10 @@ pub fn proposal(source: &Environment, target: &str, templates: &Templates, today
                         values.push((ZONE.to_owned(), "null".to_owned(), "the zone of that name".to_owned()));
                     }
                     let line = ("null".to_owned(), comment);
-                    match is_for_all {
-                        true => drop(all.insert(input, line)),
-                        false => values.push((input, line.0, line.1)),
+                    if is_for_all {
+                        all.insert(input, line);
+                    } else {
+                        values.push((input, line.0, line.1));
                     }
                 }
             }

