@@ -71,8 +71,8 @@
 //! | what must a twin have in common with its source | [`clone::frozen`] |
 //! | how long is too long | [`operation::Pace`] |
 //! | what is done about an error code | [`aws::Course`] |
-//! | what may differ between twins | [`parity::declared`] |
-//! | is a difference drift, or only looks like it | [`drift::judge`] |
+//! | what may differ between twins | [`parity::declared()`] |
+//! | is a difference drift, or only looks like it | [`drift::judge()`] |
 //! | may this change set undo drift | [`drift::revert`] |
 //! | what would a change set do to what was changed by hand | [`deploy::drifted`] |
 //! | how is one value of a file changed, and no other byte | [`environment::edit`] |

@@ -1,7 +1,7 @@
 //! The end of a clone: what was copied for it goes, too. Nouns and decisions; both are few.
 //!
 //! A snapshot goes only if its marks, its origin and its name all say that it was made for this environment
-//! ([`was_made_for`](super::snapshot::was_made_for)); the source's own snapshots bear none of the three.
+//! ([`was_made_for`]); the source's own snapshots bear none of the three.
 
 use std::fmt;
 

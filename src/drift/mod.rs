@@ -1,7 +1,7 @@
 //! `drift`: what runs, against what the files say, and a decision for every difference.
 //!
 //! CloudFormation compares; this asks it to ([`plan`], [`observe`], [`apply`]: a detection is an operation like any other), and
-//! [`judge`] says of each difference what it is. The summary of a stack is never believed: it has been seen to say that a stack
+//! [`judge()`] says of each difference what it is. The summary of a stack is never believed: it has been seen to say that a stack
 //! is in sync whose resources are not (aws-cloudformation/cloudformation-coverage-roadmap, 2283). What nobody could read is
 //! listed as such, and is never fine.
 //!
