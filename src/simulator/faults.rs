@@ -107,8 +107,8 @@ pub(crate) enum Effect {
         #[serde(default)]
         replaces: bool,
     },
-    /// A database that is created or restored ends in this status instead of `available`; `logical_id` names its
-    /// identifier here.
+    /// A database that is created or restored ends in this status instead of `available`, or passes through it for
+    /// hours where it is `storage-optimization`; `logical_id` names its identifier here.
     DatabaseStatus {
         status: String,
     },
