@@ -19,6 +19,7 @@ mod diff;
 mod drift;
 mod elk;
 mod explain;
+mod faults;
 mod graph;
 mod init;
 mod kills;

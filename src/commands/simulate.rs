@@ -70,7 +70,8 @@ fn settings(request: &Simulate, state_file: PathBuf) -> Settings {
 fn fault_plan(path: &Path) -> Result<Faults, Failure> {
     let failure = || Failure::new(Exit::Usage, format!("the fault plan `{}` cannot be read", path.display()));
     let text = fs::read_to_string(path).map_err(|error| failure().because(sentence(&error)))?;
-    Faults::plan(&text).map_err(|error| failure().because(error))
+    let hint = "a list of rules such as `- {operation: ExecuteChangeSet, times: 2, effect: throttle}`; `docs/faults.md` has one of each";
+    Faults::plan(&text).map_err(|error| failure().because(error).hint(hint))
 }
 
 fn refused(error: ServeError) -> Failure {

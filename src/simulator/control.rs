@@ -62,7 +62,7 @@ fn advance(world: &mut World, body: &[u8]) -> Result<Value, String> {
 
 fn plan_faults(world: &mut World, body: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
-    world.faults = Faults::plan(text)?;
+    world.plan_faults(Faults::plan(text)?);
     world.mark_changed();
     Ok(json!({}))
 }

@@ -7,6 +7,7 @@ use super::moment::Moment;
 use super::refusal::Refusal;
 use super::wire::{Call, Delivery, Protocol, Service};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The plan, and what of it has happened.
@@ -38,8 +39,8 @@ struct Bucket {
 }
 
 /// One rule, as it is written. What is left out matches everything.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct FaultRule {
     service: Option<String>,
     operation: Option<String>,
@@ -57,14 +58,15 @@ pub(crate) struct FaultRule {
     percent: Option<u64>,
     /// Only from this virtual moment on (milliseconds since 1970).
     after: Option<Moment>,
+    /// The same for people: only when so many virtual seconds have passed since the plan was given.
+    after_seconds: Option<u64>,
     effect: Effect,
 }
 
 /// What a rule does.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Effect {
-    #[default]
     Throttle,
     /// Throttles what goes beyond so many calls in so many virtual seconds, for each account, Region and operation.
     Limit {
@@ -105,8 +107,8 @@ pub(crate) enum Effect {
         #[serde(default)]
         replaces: bool,
     },
-    /// A database that is created or restored ends in this status instead of `available`; `logical_id` names its
-    /// identifier here.
+    /// A database that is created or restored ends in this status instead of `available`, or passes through it for
+    /// hours where it is `storage-optimization`; `logical_id` names its identifier here.
     DatabaseStatus {
         status: String,
     },
@@ -180,12 +182,24 @@ impl Faults {
     /// Reads a plan: a YAML list (JSON is YAML too). An empty list ends all faults.
     ///
     /// # Errors
-    /// With a sentence when it is no list of rules.
+    /// With a sentence, and the rule it is about, when it is no list of rules or has one that could never take effect.
     pub fn plan(text: &str) -> Result<Self, String> {
-        let rules: Vec<FaultRule> =
-            serde_json::from_value(yaml::parse(text)?).map_err(|error| format!("the fault plan is wrong: {error}"))?;
-        let rules = rules.into_iter().map(Rule::new).collect();
-        Ok(Self { rules, fired: Vec::new() })
+        let Value::Array(rules) = yaml::parse(text)? else { return Err("it is no list of rules".to_owned()) };
+        let rules = rules.into_iter().zip(1..).map(|(rule, place): (Value, usize)| {
+            let rule = serde_json::from_value(rule).map_err(|error| error.to_string());
+            let rule: Result<FaultRule, String> = rule.and_then(FaultRule::checked);
+            rule.map(Rule::new).map_err(|error| format!("rule {place}: {error}"))
+        });
+        Ok(Self { rules: rules.collect::<Result<_, _>>()?, fired: Vec::new() })
+    }
+
+    /// From this moment on the plan's seconds are counted.
+    pub(crate) fn begin(&mut self, now: Moment) {
+        for rule in &mut self.rules {
+            if let Some(seconds) = rule.wanted.after_seconds.take() {
+                rule.wanted.after = Some(now.after_seconds(seconds));
+            }
+        }
     }
 
     pub(crate) fn has_stale_reads(&self) -> bool {
@@ -194,7 +208,7 @@ impl Faults {
 
     /// What the first rule that matches a call says.
     pub(crate) fn verdict(&mut self, call: &Call, now: Moment, dice: &mut Identifiers) -> Verdict {
-        let stack = call.parameters.get("StackName").and_then(serde_json::Value::as_str);
+        let stack = call.parameters.get("StackName").and_then(Value::as_str);
         for place in 0..self.rules.len() {
             let Some(rule) = self.rules.get_mut(place) else {
                 break;
@@ -322,6 +336,41 @@ impl Faults {
     }
 }
 
+impl FaultRule {
+    /// A rule that could never take effect, or would take it where it is not looked for, is a mistake of whoever wrote it.
+    fn checked(self) -> Result<Self, String> {
+        let named = [
+            ("service", self.service.is_some()),
+            ("operation", self.operation.is_some()),
+            ("stack", self.stack.is_some()),
+            ("logical_id", self.logical_id.is_some()),
+            ("type", self.type_name.is_some()),
+        ];
+        let heeded = self.effect.heeded();
+        if let Some((unheeded, _)) = named.iter().find(|(name, is_named)| *is_named && !heeded.contains(name)) {
+            let heeded = heeded.join("`, `");
+            return Err(format!("`{unheeded}` says nothing to this effect, which is told where by `{heeded}`"));
+        }
+        let counts = [("nth", self.nth), ("times", self.times), ("every", self.every), ("percent", self.percent)];
+        if let Some((name, _)) = counts.iter().find(|(_, count)| *count == Some(0)) {
+            return Err(format!("`{name}: 0` never takes effect"));
+        }
+        if let Some(percent) = self.percent.filter(|percent| *percent > 100) {
+            return Err(format!("`percent: {percent}` is more than 100"));
+        }
+        if self.after.is_some() && self.after_seconds.is_some() {
+            return Err("`after` and `after_seconds` say the same, so only one of them can be right".to_owned());
+        }
+        match &self.effect {
+            Effect::Error { status, .. } if !(400..600).contains(status) => {
+                Err(format!("`status: {status}` is no error: 400 to 599 are"))
+            }
+            Effect::Limit { seconds: 0, .. } => Err("`seconds: 0` is no time to count calls in".to_owned()),
+            _ => Ok(self),
+        }
+    }
+}
+
 impl Rule {
     fn new(wanted: FaultRule) -> Self {
         Self { wanted, seen: 0, fired: 0, buckets: BTreeMap::new() }
@@ -375,6 +424,16 @@ fn agrees(wanted: Option<&str>, found: &str) -> bool {
 }
 
 impl Effect {
+    /// What of a rule says where this takes effect.
+    fn heeded(&self) -> &'static [&'static str] {
+        match self {
+            Self::HideDrift => &["stack"],
+            Self::DatabaseStatus { .. } => &["logical_id"],
+            _ if self.is_about_resources() => &["stack", "logical_id", "type"],
+            _ => &["service", "operation", "stack"],
+        }
+    }
+
     fn is_about_resources(&self) -> bool {
         match self {
             Self::FailResource { .. }

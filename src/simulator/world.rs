@@ -156,8 +156,14 @@ impl World {
         self.pace = settings.pace;
         self.rules = settings.rules.clone();
         if let Some(faults) = &settings.faults {
-            self.faults = faults.clone();
+            self.plan_faults(faults.clone());
         }
+    }
+
+    /// What goes wrong from now on.
+    pub(crate) fn plan_faults(&mut self, mut faults: Faults) {
+        faults.begin(self.now);
+        self.faults = faults;
     }
 
     /// Forgets everything but the settings.

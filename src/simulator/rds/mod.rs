@@ -57,6 +57,8 @@ pub(crate) enum Status {
     BackingUp,
     Available,
     Modifying,
+    /// Its storage is rearranged, for hours; a fault makes it so.
+    StorageOptimization,
     Rebooting,
     Deleting,
     /// A terminal status a fault put it into, such as `incompatible-restore`.
@@ -70,6 +72,7 @@ impl Status {
             Self::BackingUp => "backing-up",
             Self::Available => "available",
             Self::Modifying => "modifying",
+            Self::StorageOptimization => "storage-optimization",
             Self::Rebooting => "rebooting",
             Self::Deleting => "deleting",
             Self::Broken(status) => status,
@@ -127,8 +130,7 @@ impl Database {
 
     /// Whether a snapshot can be taken (RDS User Guide, "Creating a DB snapshot").
     fn can_be_snapshotted(&self) -> bool {
-        matches!(&self.status, Status::Available)
-            || matches!(&self.status, Status::Broken(status) if status == "storage-optimization")
+        matches!(&self.status, Status::Available | Status::StorageOptimization)
     }
 
     /// Whether nothing is under way or waiting any more.
@@ -399,6 +401,9 @@ pub(crate) fn run(world: &mut World, place: &Place, transition: Transition) {
     }
 }
 
+/// It ends by itself, unlike the other statuses a fault can ask for; RDS takes up to a day.
+const STORAGE_OPTIMIZATION_SECONDS: u64 = 6 * 60 * 60;
+
 fn end_stage(world: &mut World, place: &Place, id: &str, serial: u64) {
     let Some(database) = world.services(place).rds.databases.get_mut(id).filter(|database| database.serial == serial)
     else {
@@ -421,13 +426,16 @@ fn end_stage(world: &mut World, place: &Place, id: &str, serial: u64) {
         Status::BackingUp => snapshots::take_automated(world, place, id),
         Status::Creating => {
             if let Some(status) = injected_status(world, id) {
-                if let Some(database) = world.services(place).rds.databases.get_mut(id) {
+                let Some(database) = world.services(place).rds.databases.get_mut(id) else { return };
+                if status != Status::StorageOptimization.as_str() {
                     database.status = Status::Broken(status);
+                    return;
                 }
-                return;
+                let stage = Stage { status: Status::StorageOptimization, seconds: STORAGE_OPTIMIZATION_SECONDS };
+                database.stages.push_front(stage);
             }
         }
-        Status::Available | Status::Broken(_) => {}
+        Status::Available | Status::StorageOptimization | Status::Broken(_) => {}
     }
     keep_master_secret(world, place, id);
     enter_next_stage(world, place, id);
