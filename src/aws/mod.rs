@@ -10,11 +10,12 @@ pub mod kms;
 mod paging;
 pub mod profiles;
 pub mod query;
+mod rate;
 pub mod rds;
 pub mod s3;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
@@ -26,11 +27,14 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cloudformation::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_cloudformation::config::{ConfigBag, Credentials, Intercept, RuntimeComponents, SharedCredentialsProvider};
 use aws_sdk_cloudformation::error::BoxError;
+use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
 pub use fault::{Course, Fault};
 pub use paging::{PAGES_MAX, Page, pages};
+use rate::Rate;
 
 /// Where calls go, and as whom.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +84,10 @@ pub struct Clients {
     configured: Mutex<HashMap<String, SdkConfig>>,
     /// By account: the profile that was found for it.
     profiles: Mutex<HashMap<String, String>>,
+    /// One for all clients, so that a connection is made once and not by each of them.
+    connections: OnceLock<SharedHttpClient>,
+    /// By account and Region: how many calls CloudFormation gets there.
+    rates: Mutex<HashMap<(String, String), Arc<Rate>>>,
 }
 
 impl Clients {
@@ -91,6 +99,8 @@ impl Clients {
             arrival: Clock::default(),
             configured: Mutex::default(),
             profiles: Mutex::default(),
+            connections: OnceLock::new(),
+            rates: Mutex::default(),
         }
     }
 
@@ -128,8 +138,27 @@ impl Clients {
     /// A client for CloudFormation.
     pub async fn cloudformation(&self, target: Target<'_>) -> aws_sdk_cloudformation::Client {
         let shared = self.shared(target).await;
-        let config = aws_sdk_cloudformation::config::Builder::from(&shared).interceptor(self.clock.clone()).build();
-        aws_sdk_cloudformation::Client::from_conf(config)
+        let mut config = aws_sdk_cloudformation::config::Builder::from(&shared).interceptor(self.clock.clone());
+        // Nobody else is kept waiting in the local cloud.
+        if !self.settings.is_local {
+            config = config.http_client(self.rate(target).over(self.connections()));
+        }
+        aws_sdk_cloudformation::Client::from_conf(config.build())
+    }
+
+    /// Whoever works in an account and Region, in whatever role, shares its limits.
+    fn rate(&self, target: Target<'_>) -> Arc<Rate> {
+        let key = (target.account.to_owned(), target.region.to_owned());
+        // Whoever panicked left rates that are each whole.
+        Arc::clone(self.rates.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
+    }
+
+    fn connections(&self) -> SharedHttpClient {
+        let made = || {
+            let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+            aws_smithy_http_client::Builder::new().tls_provider(provider).build_https()
+        };
+        self.connections.get_or_init(made).clone()
     }
 
     /// A client for RDS.
@@ -208,6 +237,7 @@ impl Clients {
         }
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(region.clone())
+            .http_client(self.connections())
             .retry_config(retries())
             .timeout_config(timeouts);
         if let Some(endpoint) = &self.settings.endpoint {
@@ -240,6 +270,7 @@ impl Clients {
             .behavior_version(BehaviorVersion::latest())
             .region(region)
             .credentials_provider(SharedCredentialsProvider::new(nobody))
+            .http_client(self.connections())
             .retry_config(retries().with_initial_backoff(LOCAL_BACKOFF))
             .timeout_config(timeouts);
         config.set_endpoint_url(self.settings.endpoint.clone());

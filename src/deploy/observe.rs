@@ -17,7 +17,7 @@ use super::marks::{self, CHANGE_SET_PREFIX};
 use super::plan::{bucket_in_use, seems_as_wanted};
 use super::world::{
     BucketStanding, ChangeSet, ChangeSetStatus, Detail, Drifted, DriftedProperty, Execution, LiveResource, LiveStack,
-    NestedStack, Phase, PolicyAction, Replacement, Row, RowAction, StackEvent, Stray, Wish, World,
+    NestedStack, Phase, PolicyAction, Replacement, Row, RowAction, StackEvent, StackStatus, Stray, Wish, World,
 };
 use super::{Desired, DesiredStack, Place, Step};
 use crate::aws::{Clients, Fault, Page, Target, pages};
@@ -26,6 +26,10 @@ use crate::template::document::Document;
 
 /// Calls about single stacks that are under way at the same time. Accounts share their limits with everybody in them.
 const CALLS_AT_ONCE: usize = 4;
+
+/// Of how many stacks that are still at the same work a look asks for news, in turn: the list of an account's stacks says which
+/// have ended, and what a resource does meanwhile is told in time by one look in a few.
+const NEWS_A_LOOK: usize = 4;
 
 /// How deep a cause is followed into nested stacks. Deeper nesting than a handful is unheard of; a circle is impossible, but its
 /// end would be CloudFormation's word alone.
@@ -64,6 +68,12 @@ struct Memory {
     nested: HashMap<(String, String), Vec<StackEvent>>,
     /// By the stack's ARN: what its template says about deletion.
     farewells: HashMap<String, BTreeMap<String, Farewell>>,
+    /// Resources, after their stack's ARN, whose comparison with the template was not answered.
+    silent: HashSet<(String, String)>,
+    /// By the stack's ARN: the status in which its events were last asked for, and at which look.
+    told: HashMap<String, (StackStatus, u64)>,
+    /// How often was looked.
+    looks: u64,
 }
 
 /// How deep to look into a stack.
@@ -97,10 +107,16 @@ impl<'clients> Observer<'clients> {
             memory.open.extend(open.map(|stack| stack.name.clone()));
             memory.open.clone()
         };
-        let details: Vec<&Wish> = wishes.iter().filter(|wish| open.contains(&wish.label)).collect();
-        let details = stream::iter(details).map(|wish| self.detailed(wish, world.stacks.get(&wish.label)));
-        let detailed: Vec<Option<(String, LiveStack)>> = details.buffered(CALLS_AT_ONCE).try_collect().await?;
-        world.stacks.extend(detailed.into_iter().flatten());
+        let details: Vec<(&Wish, LiveStack)> = wishes
+            .iter()
+            .filter(|wish| open.contains(&wish.label))
+            .filter_map(|wish| Some((wish, world.stacks.get(&wish.label)?.clone())))
+            .collect();
+        let in_silence = self.in_silence(details.iter().map(|(_, live)| live));
+        let details = stream::iter(details).map(|(wish, live)| self.detailed(wish, live, &in_silence));
+        let detailed: Vec<(String, LiveStack)> = details.buffered(CALLS_AT_ONCE).try_collect().await?;
+        world.stacks.extend(detailed);
+        self.close(desired, &world);
         world.imports = self.imports(desired, &world, &open).await?;
         self.look_at_policies(desired, &mut world).await?;
         world.buckets = self.buckets(desired, &open).await?;
@@ -302,17 +318,59 @@ impl<'clients> Observer<'clients> {
         Ok(found)
     }
 
+    /// Stacks that this run has brought to what is wanted, and of which nothing is left over, are not looked into any more:
+    /// executing a change set deletes all others of its stack.
+    fn close(&self, desired: &Desired, world: &World) {
+        let mut memory = self.memory();
+        for stack in &desired.stacks {
+            let is_over = memory.executed.contains_key(&stack.name) && !memory.made.contains_key(&stack.name);
+            let Some(live) = world.stacks.get(&stack.name).filter(|_| is_over) else { continue };
+            if live.status.phase() == Phase::Steady
+                && live.change_sets.is_empty()
+                && seems_as_wanted(desired, stack, world)
+            {
+                memory.open.remove(&stack.name);
+            }
+        }
+    }
+
+    /// The ARNs of stacks that are not asked for news at this look, because it is others' turn.
+    fn in_silence<'a>(&self, stacks: impl Iterator<Item = &'a LiveStack>) -> BTreeSet<String> {
+        let mut memory = self.memory();
+        memory.looks += 1;
+        let look = memory.looks;
+        let mut same = Vec::new();
+        for live in stacks.filter(|live| live.status.phase() == Phase::Busy) {
+            match memory.told.get(&live.id) {
+                Some((status, told)) if *status == live.status => same.push((*told, live)),
+                _ => drop(memory.told.insert(live.id.clone(), (live.status.clone(), look))),
+            }
+        }
+        same.sort_by_key(|(told, _)| *told);
+        let silent = same.split_off(same.len().min(NEWS_A_LOOK));
+        memory.told.extend(same.into_iter().map(|(_, live)| (live.id.clone(), (live.status.clone(), look))));
+        silent.into_iter().map(|(_, live)| live.id.clone()).collect()
+    }
+
     /// A stack with its change sets and the events of its last operation, as far as they say anything.
-    async fn detailed(&self, wish: &Wish, live: Option<&LiveStack>) -> Result<Option<(String, LiveStack)>, Fault> {
-        let Some(live) = live else { return Ok(None) };
+    async fn detailed(
+        &self,
+        wish: &Wish,
+        mut live: LiveStack,
+        in_silence: &BTreeSet<String>,
+    ) -> Result<(String, LiveStack), Fault> {
         let client = self.client(&wish.place).await;
-        let mut live = live.clone();
-        self.look_at_events(&client, &mut live).await?;
+        if in_silence.contains(&live.id) {
+            live.events = self.memory().events.get(&live.id).cloned().unwrap_or_default();
+            live.nested = self.nested(&client, &live).await?;
+        } else {
+            self.look_at_events(&client, &mut live).await?;
+        }
         if matches!(live.status.phase(), Phase::Steady | Phase::Empty) {
             live.change_sets = self.change_sets(&client, &live).await?;
         }
         live.computed = self.memory().computed.get(&live.id).cloned().unwrap_or_default();
-        Ok(Some((wish.label.clone(), live)))
+        Ok((wish.label.clone(), live))
     }
 
     async fn look_at_events(&self, client: &Client, live: &mut LiveStack) -> Result<(), Fault> {
@@ -490,8 +548,21 @@ impl<'clients> Observer<'clients> {
     /// may last seconds. That it is not known keeps nobody from looking at the rest.
     async fn drifted(&self, client: &Client, live: &LiveStack, rows: &[Row]) -> Result<Vec<Drifted>, Fault> {
         let written = rows.iter().filter(|row| row.action == RowAction::Modify);
-        let looks = stream::iter(written).map(|row| drifted(client, &live.id, row));
+        let looks = stream::iter(written).map(|row| async {
+            match drifted(client, &live.id, row).await {
+                Err(Fault::Unreachable { cause }) if self.is_silent(&live.id, &row.logical_id) => {
+                    Ok(Drifted { resource: row.logical_id.clone(), unread: Some(cause), ..Drifted::default() })
+                }
+                looked => looked,
+            }
+        });
         looks.buffered(CALLS_AT_ONCE).try_collect().await
+    }
+
+    /// Whether a comparison of this resource was unanswered before, through all the attempts of the SDK. Once may be the network;
+    /// twice is a service that does not offer it, as some emulators do not, and would be asked without end.
+    fn is_silent(&self, id: &str, resource: &str) -> bool {
+        !self.memory().silent.insert((id.to_owned(), resource.to_owned()))
     }
 
     /// The resources of a stack, with what its template says about their deletion.
