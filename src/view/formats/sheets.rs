@@ -261,7 +261,7 @@ fn difference(found: &Difference, environment: &str) -> Finding {
     };
     let of = Stack { environment, stack: &found.stack };
     let message = match found.property {
-        Some(_) => format!("`{}` should be {}", found.path(), drift_told::values(found).replace(" → ", ", and is ")),
+        Some(_) => format!("`{}`: {}", found.path(), drift_told::values(found)),
         None => format!("`{}` ({}): {}", found.path(), found.kind, found.class),
     };
     let weight = if found.is_open() { Weight::Wrong } else { Weight::Note };
