@@ -395,7 +395,7 @@ fn drift() {
         <testsuites name="greenroom drift of lab" tests="2" failures="1" errors="0">
           <testsuite name="lab" tests="2" failures="1" errors="0">
             <testcase classname="drift.lab" name="store">
-              <failure message="`store/Queue/VisibilityTimeout` should be 30, and is 99" type="drift/changed-by-hand">templates/store/inputs.yaml:5:46: `store/Queue/VisibilityTimeout` should be 30, and is 99
+              <failure message="`store/Queue/VisibilityTimeout`: 30 → 99" type="drift/changed-by-hand">templates/store/inputs.yaml:5:46: `store/Queue/VisibilityTimeout`: 30 → 99
         changed by hand: past CloudFormation, since the last deployment
         hint: `greenroom drift lab` says how to keep it, undo it or let it be</failure>
             </testcase>
@@ -454,7 +454,7 @@ fn drift() {
                   "ruleIndex": 0,
                   "level": "error",
                   "message": {
-                    "text": "`store/Queue/VisibilityTimeout` should be 30, and is 99\nchanged by hand: past CloudFormation, since the last deployment\nhint: `greenroom drift lab` says how to keep it, undo it or let it be"
+                    "text": "`store/Queue/VisibilityTimeout`: 30 → 99\nchanged by hand: past CloudFormation, since the last deployment\nhint: `greenroom drift lab` says how to keep it, undo it or let it be"
                   },
                   "locations": [
                     {
@@ -482,7 +482,7 @@ fn drift() {
     github_ran.expect(expect![[r#"
         exit 4
         -- stdout
-        ::error file=templates/store/inputs.yaml,line=5,col=46,title=greenroom drift/changed-by-hand::`store/Queue/VisibilityTimeout` should be 30, and is 99%0Achanged by hand: past CloudFormation, since the last deployment%0Ahint: `greenroom drift lab` says how to keep it, undo it or let it be
+        ::error file=templates/store/inputs.yaml,line=5,col=46,title=greenroom drift/changed-by-hand::`store/Queue/VisibilityTimeout`: 30 → 99%0Achanged by hand: past CloudFormation, since the last deployment%0Ahint: `greenroom drift lab` says how to keep it, undo it or let it be
     "#]]);
     markdown_ran.expect(expect![[r#"
         exit 4
@@ -493,7 +493,7 @@ fn drift() {
 
         | | place | what |
         |---|---|---|
-        | **error** | <code>templates/store/inputs.yaml:5:46</code> | <code>store/Queue/VisibilityTimeout</code> should be 30, and is 99<br>changed by hand: past CloudFormation, since the last deployment<br>hint: <code>greenroom drift lab</code> says how to keep it, undo it or let it be |
+        | **error** | <code>templates/store/inputs.yaml:5:46</code> | <code>store/Queue/VisibilityTimeout</code>: 30 → 99<br>changed by hand: past CloudFormation, since the last deployment<br>hint: <code>greenroom drift lab</code> says how to keep it, undo it or let it be |
 
         <details><summary>all that was found</summary>
 
