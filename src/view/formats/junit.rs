@@ -1,4 +1,4 @@
-//! JUnit's XML, as Jenkins' `junit-10.xsd` has it: a suite an environment, a case a stack.
+//! The XML of `JUnit`, as Jenkins' `junit-10.xsd` has it: a suite an environment, a case a stack.
 
 use std::collections::BTreeSet;
 

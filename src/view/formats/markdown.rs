@@ -88,7 +88,7 @@ fn folded(detail: &Detail, room: usize) -> (String, bool) {
 fn inline(text: &str) -> String {
     let text = printable(text);
     let mut html = String::new();
-    let is_paired = text.matches('`').count() % 2 == 0;
+    let is_paired = text.matches('`').count().is_multiple_of(2);
     let mut is_code = false;
     for character in text.trim_end().chars() {
         match character {

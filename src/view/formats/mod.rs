@@ -1,4 +1,4 @@
-//! For pipelines: one result, drawn as JUnit, SARIF, GitHub's workflow commands or markdown.
+//! For pipelines: one result, drawn as `JUnit`, SARIF, GitHub's workflow commands or markdown.
 //!
 //! Every verb maps what it found to a [`Sheet`] (in [`sheets`]), and every format is drawn from a sheet alone. So a format knows no
 //! verb, a verb no format, and all formats agree on what is wrong. How a run ends is not decided here.

@@ -121,7 +121,7 @@ fn uri(path: &str) -> String {
 fn fingerprint(finding: &Finding, sheet: &Sheet, seen: &mut BTreeMap<String, usize>) -> String {
     let path = finding.place.as_ref().map(|region| region.start.path.as_str()).unwrap_or_default();
     let digest = Sha256::digest([&finding.rule, &sheet.title, path, &finding.subject].join("\n"));
-    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest.iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let times = seen.entry(digest.clone()).or_default();
     *times += 1;
     format!("{digest}:{times}")

@@ -80,7 +80,8 @@ pub(super) fn plan(preview: &Preview, sources: &Sources, exit: Exit) -> Sheet {
     let Counts { add, modify, replace, remove } = preview.counts;
     let mut summary = format!("{add} to add, {modify} to modify, {replace} to replace, {remove} to remove");
     if !preview.refusals.is_empty() {
-        summary.push_str(&format!("; `deploy` will refuse, for {}", plural(preview.refusals.len(), "reason")));
+        let reasons = plural(preview.refusals.len(), "reason");
+        summary = format!("{summary}; `deploy` will refuse, for {reasons}");
     }
     let mut findings: Vec<Finding> = preview.refusals.iter().map(|reason| refusal(reason, preview)).collect();
     for stack in &preview.stacks {
@@ -194,11 +195,10 @@ fn changes(stack: &StackPreview, preview: &Preview, changed: Weight) -> Vec<Find
     let of = Stack { environment: &preview.environment, stack: &stack.stack };
     let whole = |rule, what: String| vec![of.finding(rule, changed, format!("`{}`: {what}", stack.stack))];
     match stack.outlook {
-        Outlook::Unchanged | Outlook::Recorded => Vec::new(),
+        // Why a stack cannot be changed is among the refusals.
+        Outlook::Unchanged | Outlook::Recorded | Outlook::Barred => Vec::new(),
         Outlook::New => whole("plan/new", deployment::verdict(stack)),
         Outlook::Open => whole("plan/open", deployment::verdict(stack)),
-        // Why it cannot is among the refusals.
-        Outlook::Barred => Vec::new(),
         Outlook::Changed if stack.changes.is_empty() => whole("plan/change", deployment::verdict(stack)),
         Outlook::Changed => stack.changes.iter().map(|change| self::change(change, of, changed)).collect(),
     }
