@@ -83,6 +83,8 @@ pub enum Verb {
     Explain(Explain),
     /// Compare two environments, in meaning
     Diff(Diff),
+    /// Tell which stacks of which environments a change of the repository touches
+    Affected(Affected),
     /// Show what a deployment would do, and change nothing
     Plan(Plan),
     /// Bring an environment to what its file says
@@ -186,6 +188,24 @@ pub struct Diff {
     /// End with 4 if anything differs that is not declared
     #[arg(long)]
     pub exit_code: bool,
+}
+
+/// Tell which stacks of which environments a change of the repository touches.
+///
+/// Every stack for which something else would be sent than at REV, through whatever it was inherited: template, parameters, tags,
+/// name, account, Region, deploy settings. What is compared is the working tree, whether committed or not, with the commit where
+/// this branch left REV. AWS is not asked. An environment that stands for many is told of once, by its file's name.
+///
+/// With `--format json` the matrix of a pipeline, in one line: `{"include": [{"environment": …, "stack": …, …}]}`. Stacks that are
+/// gone from the files are not in it: to destroy what runs is a person's decision.
+#[derive(Debug, Args)]
+pub struct Affected {
+    /// The branch, tag or commit that is compared with: origin/main
+    #[arg(long, value_name = "REV")]
+    pub since: String,
+    /// With --format json: the whole report instead of the matrix, with what is gone
+    #[arg(long)]
+    pub details: bool,
 }
 
 /// Show what a deployment would do, and change nothing.

@@ -93,6 +93,7 @@
 //!   four files;
 //! - a condition under which something is safe: a reason, its branch in `plan.rs`, and a `check` below it.
 
+pub mod affected;
 pub mod aws;
 pub mod bootstrap;
 pub mod cancel;
@@ -107,6 +108,7 @@ pub mod drift;
 pub mod environment;
 pub mod error;
 pub mod explain;
+pub mod git;
 pub mod log;
 pub mod operation;
 pub mod parity;

@@ -7,6 +7,7 @@
     reason = "scenes are short; how they are set must read well"
 )]
 
+mod affected;
 mod architecture;
 mod before_the_cloud;
 mod bootstrap;

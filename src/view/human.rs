@@ -36,6 +36,7 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Explanation(explanation) => self::explanation(explanation),
         Report::Overview(overview) => self::overview(overview),
         Report::Differences(differences) => self::differences(differences),
+        Report::Affected(affected) => super::affected::affected(affected),
         Report::Parity(parity) => super::parity::parity(parity),
         Report::Drift(drift) => super::drift::drift(drift),
         Report::Edits(edits) => super::drift::edits(edits),

@@ -20,6 +20,9 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Explanation(explanation) => json!({ "schema": SCHEMA, "explanation": explanation }),
         Report::Overview(overview) => json!({ "schema": SCHEMA, "overview": overview }),
         Report::Differences(differences) => json!({ "schema": SCHEMA, "differences": differences }),
+        Report::Affected(affected) if affected.is_whole => json!({ "schema": SCHEMA, "affected": affected }),
+        // A pipeline takes every key beside `include` for a dimension of its matrix, and an output of a step is one line.
+        Report::Affected(affected) => return format!("{}\n", json!({ "include": super::affected::matrix(affected) })),
         Report::Parity(parity) => json!({ "schema": SCHEMA, "parity": parity }),
         Report::Drift(drift) => json!({ "schema": SCHEMA, "drift": drift }),
         Report::Edits(edits) => json!({ "schema": SCHEMA, "edits": edits }),

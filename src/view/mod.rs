@@ -1,5 +1,6 @@
 //! The only code that prints. Results go to stdout, once, at the end; everything else goes to stderr.
 
+mod affected;
 mod board;
 mod cancel;
 mod clone;
@@ -21,6 +22,7 @@ pub use board::{Afterwards, Board, End};
 pub use table::Expected;
 pub use watch::Watch;
 
+use crate::affected::Affected;
 use crate::cancel::report::Cancellation;
 use crate::check::Findings;
 use crate::clone::report::{Cloned, Rehearsal};
@@ -32,6 +34,7 @@ use crate::drift::report::Edits;
 use crate::environment::Sources;
 use crate::error::Failure;
 use crate::explain::{Explanation, Overview};
+use crate::git::Base;
 use crate::log::Log;
 use crate::operation::Event;
 use crate::parity::Parity;
@@ -64,6 +67,8 @@ pub enum Report {
     Overview(Overview),
     /// What differs.
     Differences(Differences),
+    /// What a change of the files touches.
+    Affected(AffectedSince),
     /// How two environments compare that run.
     Parity(Parity),
     /// What has drifted.
@@ -96,6 +101,19 @@ pub enum Report {
     Permissions(Permissions),
     /// Environments as they are.
     Status(Vec<Status>),
+}
+
+/// What a change of the files touches, and since when.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct AffectedSince {
+    /// What is compared with.
+    pub base: Base,
+    /// What is touched.
+    #[serde(flatten)]
+    pub affected: Affected,
+    /// For programs: all of it, not only what a pipeline goes through.
+    #[serde(skip)]
+    pub is_whole: bool,
 }
 
 /// A plan that was sealed.
