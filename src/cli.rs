@@ -81,7 +81,7 @@ pub enum Verb {
     Inputs(Inputs),
     /// Tell where a value comes from and where it ends up
     Explain(Explain),
-    /// Compare two environments, in meaning
+    /// Compare two environments, or one with what it was, in meaning
     Diff(Diff),
     /// Tell which stacks of which environments a change of the repository touches
     Affected(Affected),
@@ -170,9 +170,12 @@ pub struct Explain {
     pub path: Option<String>,
 }
 
-/// Compare two environments, in meaning.
+/// Compare two environments, or one with what it was, in meaning.
 ///
 /// Names and accounts are left out. Differences that either file declares are honoured until their date.
+///
+/// With `--since REV` one environment is compared with what it was where this branch left REV: all that would be sent, names, tags
+/// and settings included. If the files of then do not render, it ends with 6.
 ///
 /// With `--live` not the files are compared but what runs: databases with their parameters, groups of instances with their launch
 /// templates, load balancers, networks. What cannot be read is reported, and ends with 6.
@@ -181,7 +184,11 @@ pub struct Diff {
     /// The first environment
     pub environment: String,
     /// The second environment
-    pub other: String,
+    #[arg(required_unless_present = "since")]
+    pub other: Option<String>,
+    /// Compare with what the first was: at a branch, a tag or a commit
+    #[arg(long, value_name = "REV", conflicts_with_all = ["other", "live"])]
+    pub since: Option<String>,
     /// Compare what runs instead of what the files say
     #[arg(long)]
     pub live: bool,

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::environment::Project;
-use crate::environment::project::{ENVIRONMENTS, load};
+use crate::environment::{Project, Sources};
+use crate::environment::project::{ENVIRONMENTS, load_beside};
 use crate::environment::source::FILE_BYTES_MAX;
 use crate::error::{Exit, Failure};
 use crate::git::{Base, FOLDERS, GitFault, Past, Relation, past};
@@ -18,9 +18,9 @@ pub(super) fn read(root: &Path, revision: &str, view: View) -> Result<Past, Fail
     Ok(past)
 }
 
-/// The environment files as they were; nothing where there was no project yet.
-pub(super) fn project(past: &Past) -> Option<Project> {
-    past.root().join(ENVIRONMENTS).is_dir().then(|| load(past.root()).ok()).flatten()
+/// The environment files as they were, their texts behind others; nothing where there was no project yet.
+pub(super) fn project(past: &Past, sources: &Sources) -> Option<Project> {
+    past.root().join(ENVIRONMENTS).is_dir().then(|| load_beside(past.root(), sources.clone()).ok()).flatten()
 }
 
 fn compared_with(base: &Base) -> String {
