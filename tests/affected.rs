@@ -415,7 +415,7 @@ fn no_file_is_touched_and_none_is_left() {
     let temporary = tempfile::tempdir().unwrap();
     let before = everything(&scenario, temporary.path());
     for (since, code) in [("HEAD", 0), ("nowhere", 2)] {
-        for verb in [&["affected"][..], &["affected", "--format", "json"][..]] {
+        for verb in [&["affected"][..], &["diff", "lab"][..]] {
             let mut command = scenario.command(verb.iter().copied().chain(["--since", since]));
             let ran = scenario.ended(command.env("TMPDIR", temporary.path()).output().unwrap());
             assert_eq!(ran.code, Some(code), "{ran}");
@@ -535,5 +535,247 @@ fn a_clone_that_is_too_shallow() {
         2 stacks of 2 environments: 2 changed
         -- stderr
         compared with origin/main (9e53d6079831)
+    "#]]);
+}
+
+fn diff(scenario: &Scenario, more: &[&str]) -> Ran {
+    scenario.run(["diff", "lab", "--since", "HEAD"].into_iter().chain(more.iter().copied()))
+}
+
+#[test]
+fn an_environment_is_compared_with_what_it_was() {
+    let scenario = lab_and_twin()
+        .edit("environments/lab.yaml", "region:", "tags: {team: x}\nstack_name: x-${stack}\nprotected: true\nregion:")
+        .edit("environments/lab.yaml", "stacks:", "deploy: {notify: ['arn:aws:sns:eu-west-1:111111111111:t']}\nstacks:")
+        .edit("environments/lab.yaml", "papers", "books")
+        .edit("templates/store/stack.yaml", "Outputs:", "  Other:\n    Type: AWS::SNS::Topic\nOutputs:");
+    diff(&scenario, &["--exit-code"]).expect(expect![[r#"
+        exit 4
+        -- stdout
+        store
+          topic  papers → books  environments/lab.yaml:6:21 → environments/lab.yaml:10:21
+          ~ deploy/notify/0  nothing → arn:aws:sns:eu-west-1:111111111111:t
+          ~ protected  false → true
+          ~ stack_name  demo-lab-store → x-store
+          ~ tags/team  nothing → x
+          + Other  AWS::SNS::Topic
+          ~ Topic  AWS::SNS::Topic
+              DisplayName  papers of 3 → books of 3
+              TopicName  papers → books
+        -- stderr
+        compared with HEAD (9e53d6079831)
+    "#]]);
+    diff(&scenario, &["--format", "json"]).expect(expect![[r#"
+        exit 0
+        -- stdout
+        {
+          "schema": 1,
+          "differences": {
+            "environment": "lab at 9e53d6079831",
+            "other": "lab",
+            "since": "9e53d6079831fd82c31f1c2afd903588a5452b93",
+            "stacks": [
+              {
+                "stack": "store",
+                "values": [
+                  {
+                    "input": "topic",
+                    "before": {
+                      "value": "papers",
+                      "place": {
+                        "path": "environments/lab.yaml",
+                        "line": 6,
+                        "column": 21
+                      }
+                    },
+                    "after": {
+                      "value": "books",
+                      "place": {
+                        "path": "environments/lab.yaml",
+                        "line": 10,
+                        "column": 21
+                      }
+                    }
+                  }
+                ],
+                "settings": [
+                  {
+                    "path": "deploy/notify/0",
+                    "after": "arn:aws:sns:eu-west-1:111111111111:t"
+                  },
+                  {
+                    "path": "protected",
+                    "before": false,
+                    "after": true
+                  },
+                  {
+                    "path": "stack_name",
+                    "before": "demo-lab-store",
+                    "after": "x-store"
+                  },
+                  {
+                    "path": "tags/team",
+                    "after": "x"
+                  }
+                ],
+                "template": {
+                  "resources": [
+                    {
+                      "resource": "Other",
+                      "kind": "AWS::SNS::Topic",
+                      "difference": "added"
+                    },
+                    {
+                      "resource": "Topic",
+                      "kind": "AWS::SNS::Topic",
+                      "difference": {
+                        "changed": [
+                          {
+                            "path": "DisplayName",
+                            "before": "papers of 3",
+                            "after": "books of 3"
+                          },
+                          {
+                            "path": "TopicName",
+                            "before": "papers",
+                            "after": "books"
+                          }
+                        ]
+                      }
+                    }
+                  ],
+                  "rest": []
+                },
+                "declared_resources": 0
+              }
+            ]
+          }
+        }
+    "#]]);
+}
+
+#[test]
+fn what_an_environment_declares_to_differ_from_others_it_does_not_from_itself() {
+    let declared = format!("{LAB}differences: [{{path: store/topic, because: they are rare, until: 2027-01-01}}]\n");
+    let scenario = Scenario::small().lab(&declared).in_git().edit("environments/lab.yaml", "papers", "books");
+    diff(&scenario, &["--exit-code"]).expect(expect![[r#"
+        exit 4
+        -- stdout
+        store
+          topic  papers → books  environments/lab.yaml:6:21 → environments/lab.yaml:6:21
+          ~ Topic  AWS::SNS::Topic
+              DisplayName  papers of 3 → books of 3
+              TopicName  papers → books
+        -- stderr
+        compared with HEAD (16c44b7bd042)
+    "#]]);
+}
+
+#[test]
+fn stacks_that_came_and_went() {
+    let scenario = lab_and_twin().edit("environments/lab.yaml", "  store:", "  other:\n    template: store");
+    diff(&scenario, &["--exit-code"]).expect(expect![[r#"
+        exit 4
+        -- stdout
+        store
+          only in lab at 9e53d6079831
+
+        other
+          only in lab
+        -- stderr
+        compared with HEAD (9e53d6079831)
+    "#]]);
+    let scenario = scenario.file("environments/new.yaml", LAB.replace("demo", "new"));
+    scenario.run(["diff", "new", "--since", "HEAD", "--exit-code"]).expect(expect![[r#"
+        exit 4
+        -- stdout
+        store
+          only in new
+        -- stderr
+        compared with HEAD (9e53d6079831)
+    "#]]);
+}
+
+#[test]
+fn nothing_has_changed() {
+    diff(&lab_and_twin().edit("environments/lab.yaml", "project", "owner: jane\nproject"), &["--exit-code"]).expect(
+        expect![[r#"
+            exit 0
+            -- stdout
+            lab at 9e53d6079831 and now differ in nothing that would be sent
+            -- stderr
+            compared with HEAD (9e53d6079831)
+        "#]],
+    );
+}
+
+#[test]
+fn what_it_was_cannot_be_rendered() {
+    let scenario = lab_and_twin().store("Resources: {{ nothing }}\n").commit("broken").store(STORE);
+    diff(&scenario, &["--exit-code"]).expect(expect![[r#"
+        exit 6
+        -- stderr
+        compared with HEAD (e2c54772ffeb)
+        error: `lab` cannot be rendered as it was at e2c54772ffeb
+          no input declares `nothing`
+
+        hint: compare with another revision, or with what is deployed: `greenroom plan`
+    "#]]);
+    let scenario = scenario.commit("mended").edit("environments/lab.yaml", "region", "reign").commit("broken");
+    diff(&scenario.lab(LAB), &[]).expect(expect![[r#"
+        exit 6
+        -- stderr
+        compared with HEAD (bf7e6c447d06)
+        error: `lab` cannot be rendered as it was at bf7e6c447d06
+          unknown key `reign`
+          `lab` says no `region`
+
+        hint: compare with another revision, or with what is deployed: `greenroom plan`
+    "#]]);
+}
+
+#[test]
+fn one_of_many_is_compared_by_its_name() {
+    let scenario =
+        Scenario::small().lab(&format!("named: true\n{LAB}")).in_git().edit("environments/lab.yaml", "papers", "books");
+    scenario.run(["diff", "lab@jane", "--since", "HEAD"]).expect(expect![[r#"
+        exit 0
+        -- stdout
+        store
+          topic  papers → books  environments/lab.yaml:7:21 → environments/lab.yaml:7:21
+          ~ Topic  AWS::SNS::Topic
+              DisplayName  papers of 3 → books of 3
+              TopicName  papers → books
+        -- stderr
+        compared with HEAD (7e92e7222aeb)
+    "#]]);
+    scenario.run(["diff", "lab", "--since", "HEAD"]).expect(expect![[r#"
+        exit 2
+        -- stderr
+        error: `lab` stands for many: say which one, `lab@NAME`
+    "#]]);
+}
+
+#[test]
+fn since_is_instead_of_another_environment() {
+    let scenario = lab_and_twin();
+    scenario.run(["diff", "lab", "twin", "--since", "HEAD"]).expect(expect![[r#"
+        exit 2
+        -- stderr
+        error: the argument '[OTHER]' cannot be used with '--since <REV>'
+
+        Usage: greenroom diff <ENVIRONMENT> <OTHER>
+
+        For more information, try '--help'.
+    "#]]);
+    scenario.run(["diff", "lab"]).expect(expect![[r#"
+        exit 2
+        -- stderr
+        error: the following required arguments were not provided:
+          <OTHER>
+
+        Usage: greenroom diff <ENVIRONMENT> <OTHER>
+
+        For more information, try '--help'.
     "#]]);
 }

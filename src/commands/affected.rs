@@ -7,9 +7,9 @@ use crate::check::Findings;
 use crate::cli::{Affected, Common};
 use crate::commands::since::{Copy, Tree, changed, project as past_project, read, tree};
 use crate::commands::{Done, Ended, Stop, discreet, project};
-use crate::environment::{Project, Sources};
 use crate::environment::layers::lineage;
 use crate::environment::project::load;
+use crate::environment::{Project, Sources};
 use crate::error::{Exit, Failure};
 use crate::view::{AffectedSince, Report, View};
 
@@ -26,7 +26,8 @@ pub(super) fn run(common: &Common, request: &Affected, view: View) -> Ended {
         return Err(Stop::Mistakes(discreet(findings, &project), project.sources));
     }
     let (before_tree, tree) = (tree(past.root()), tree(&project.root));
-    let before = past_project(&past, &Sources::default()).map(|mut past| outcome(&mut past, |_| true)).unwrap_or_default();
+    let before =
+        past_project(&past, &Sources::default()).map(|mut past| outcome(&mut past, |_| true)).unwrap_or_default();
     let mut affected = affected(&before, &now);
     let decide = Deciding { before: &before_tree, after: &tree, project: &project, now: &now };
     decide.files(&mut affected).map_err(|error| {

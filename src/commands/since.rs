@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::environment::{Project, Sources};
 use crate::environment::project::{ENVIRONMENTS, load_beside};
 use crate::environment::source::FILE_BYTES_MAX;
+use crate::environment::{Project, Sources};
 use crate::error::{Exit, Failure};
 use crate::git::{Base, FOLDERS, GitFault, Past, Relation, past};
 use crate::view::View;

@@ -158,7 +158,9 @@ pub fn changes(
                 let found = comparing.stack(stack, other)?;
                 match (found, settings.is_empty()) {
                     (None, true) => None,
-                    (found, _) => Some(StackDifference { settings, ..found.unwrap_or_else(|| StackDifference::of(&stack.name)) }),
+                    (found, _) => {
+                        Some(StackDifference { settings, ..found.unwrap_or_else(|| StackDifference::of(&stack.name)) })
+                    }
                 }
             }
             (_, _) => Some(alone(stack, &was)),
