@@ -204,15 +204,28 @@ pub struct Diff {
 /// this branch left REV. AWS is not asked. An environment that stands for many is told of once, by its file's name.
 ///
 /// With `--format json` the matrix of a pipeline, in one line: `{"include": [{"environment": …, "stack": …, …}]}`. Stacks that are
-/// gone from the files are not in it: to destroy what runs is a person's decision.
+/// gone from the files are not in it: to destroy what runs is a person's decision. With `--by environment` an entry is an environment
+/// with its `stacks`.
 #[derive(Debug, Args)]
 pub struct Affected {
     /// The branch, tag or commit that is compared with: origin/main
     #[arg(long, value_name = "REV")]
     pub since: String,
+    /// With --format json: what an entry of the matrix is
+    #[arg(long, value_enum, default_value_t = Entry::Stack, value_name = "WHAT", conflicts_with = "details")]
+    pub by: Entry,
     /// With --format json: the whole report instead of the matrix, with what is gone
     #[arg(long)]
     pub details: bool,
+}
+
+/// What an entry of a matrix is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Entry {
+    /// A stack of an environment
+    Stack,
+    /// An environment, with its stacks
+    Environment,
 }
 
 /// Show what a deployment would do, and change nothing.

@@ -145,6 +145,11 @@ fn what_is_new_and_what_is_gone() {
         -- stdout
         {"include":[{"environment":"attic","stack":"loft","change":"new","named":false,"files":["environments/attic.yaml"]},{"environment":"field","stack":"store","change":"new","named":false,"files":["environments/field.yaml"]}]}
     "#]]);
+    scenario.run(asked.into_iter().chain(["--by", "environment"])).expect(expect![[r#"
+        exit 0
+        -- stdout
+        {"include":[{"environment":"attic","named":false,"stacks":["loft"]},{"environment":"field","named":false,"stacks":["store"]}]}
+    "#]]);
     scenario.run(asked.into_iter().chain(["--details"])).expect(expect![[r#"
         exit 0
         -- stdout

@@ -28,6 +28,7 @@ mod log;
 mod messages;
 mod parity;
 mod permissions;
+mod pipeline;
 mod preflight;
 mod properties;
 mod read_only;

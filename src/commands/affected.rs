@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::affected::{Outcome, affected, outcome};
 use crate::check::Findings;
-use crate::cli::{Affected, Common};
+use crate::cli::{Affected, Common, Entry};
 use crate::commands::since::{Copy, Tree, changed, project as past_project, read, tree};
 use crate::commands::{Done, Ended, Stop, discreet, project};
 use crate::environment::layers::lineage;
 use crate::environment::project::load;
 use crate::environment::{Project, Sources};
 use crate::error::{Exit, Failure};
-use crate::view::{AffectedSince, Report, View};
+use crate::view::{AffectedSince, Extent, Report, View};
 
 pub(super) fn run(common: &Common, request: &Affected, view: View) -> Ended {
     let mut project = project(common)?;
@@ -35,7 +35,12 @@ pub(super) fn run(common: &Common, request: &Affected, view: View) -> Ended {
             .because(error)
             .hint("`TMPDIR` names the directory for what is temporary")
     })?;
-    let report = AffectedSince { base: past.base.clone(), affected, is_whole: request.details };
+    let extent = match (request.details, request.by) {
+        (true, _) => Extent::Whole,
+        (false, Entry::Stack) => Extent::Stacks,
+        (false, Entry::Environment) => Extent::Environments,
+    };
+    let report = AffectedSince { base: past.base.clone(), affected, extent };
     Ok(Done::with(Report::Affected(report)))
 }
 

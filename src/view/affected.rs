@@ -5,14 +5,26 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use super::AffectedSince;
 use super::human::{columns, plural};
+use super::{AffectedSince, Extent};
 use crate::affected::{AffectedStack, Change};
 
-/// The stacks that a pipeline goes through. What is gone is not among them: nothing could be planned for it.
+/// What a pipeline goes through. What is gone is not in it: nothing could be planned for it.
 pub(super) fn matrix(since: &AffectedSince) -> Vec<Json> {
-    let stays = since.affected.stacks.iter().filter(|stack| stack.change != Change::Gone);
-    stays.map(|stack| json!(stack)).collect()
+    let stays: Vec<&AffectedStack> =
+        since.affected.stacks.iter().filter(|stack| stack.change != Change::Gone).collect();
+    match since.extent {
+        Extent::Stacks | Extent::Whole => stays.iter().map(|stack| json!(stack)).collect(),
+        Extent::Environments => {
+            stays.chunk_by(|left, right| left.environment == right.environment).filter_map(environment).collect()
+        }
+    }
+}
+
+fn environment(stacks: &[&AffectedStack]) -> Option<Json> {
+    let AffectedStack { environment, named, .. } = stacks.first()?;
+    let stacks: Vec<&String> = stacks.iter().map(|stack| &stack.stack).collect();
+    Some(json!({ "environment": environment, "named": named, "stacks": stacks }))
 }
 
 pub(super) fn affected(since: &AffectedSince) -> String {

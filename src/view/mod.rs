@@ -111,9 +111,20 @@ pub struct AffectedSince {
     /// What is touched.
     #[serde(flatten)]
     pub affected: Affected,
-    /// For programs: all of it, not only what a pipeline goes through.
+    /// What a program is given of it.
     #[serde(skip)]
-    pub is_whole: bool,
+    pub extent: Extent,
+}
+
+/// What a program is given of what is touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What a pipeline goes through, stack by stack.
+    Stacks,
+    /// The same, environment by environment.
+    Environments,
+    /// All of it, with what is gone.
+    Whole,
 }
 
 /// A plan that was sealed.
