@@ -14,6 +14,12 @@ const RULES: &[(&str, &[&str], &str)] = &[
     ("check", &["environment", "template"], "findings are data; nothing is printed and nothing is called"),
     ("explain", &["environment", "template"], "explanations are data; nothing is printed and nothing is called"),
     ("diff", &["environment", "template", "explain"], "differences are data; nothing is printed and nothing is called"),
+    (
+        "affected",
+        &["environment", "template"],
+        "what a change touches is data; nothing is printed and nothing is called",
+    ),
+    ("git", &[], "an earlier revision is files in a directory; what they mean is another's question"),
     ("aws", &[], "the way to AWS is the same for all that go it"),
     (
         "deploy",
@@ -70,6 +76,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
     (
         "view",
         &[
+            "affected",
             "cancel",
             "check",
             "clone",
@@ -80,6 +87,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "environment",
             "error",
             "explain",
+            "git",
             "log",
             "operation",
             "parity",
@@ -93,6 +101,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
     (
         "commands",
         &[
+            "affected",
             "aws",
             "bootstrap",
             "cancel",
@@ -106,6 +115,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "environment",
             "error",
             "explain",
+            "git",
             "log",
             "operation",
             "parity",

@@ -7,6 +7,7 @@
     reason = "scenes are short; how they are set must read well"
 )]
 
+mod affected;
 mod architecture;
 mod before_the_cloud;
 mod bootstrap;
@@ -28,6 +29,7 @@ mod log;
 mod messages;
 mod parity;
 mod permissions;
+mod pipeline;
 mod preflight;
 mod properties;
 mod read_only;

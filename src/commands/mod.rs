@@ -1,5 +1,6 @@
 //! What was meant: one file a verb, from the request to the report.
 
+mod affected;
 mod bootstrap;
 mod cancel;
 mod check;
@@ -24,6 +25,7 @@ mod render;
 mod schema;
 mod sealed;
 mod simulate;
+mod since;
 mod status;
 mod writing;
 
@@ -95,6 +97,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Inputs(request) => inputs::run(common, &request),
         Verb::Explain(request) => explain::run(common, &request),
         Verb::Diff(request) => diff::run(common, &request, view),
+        Verb::Affected(request) => affected::run(common, &request, view),
         Verb::Plan(request) => deploy::run_plan(common, &request, view),
         Verb::Deploy(request) => deploy::run_deploy(common, &request, view),
         Verb::Status(request) => status::run_status(common, &request, view),

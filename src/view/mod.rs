@@ -1,5 +1,6 @@
 //! The only code that prints. Results go to stdout, once, at the end; everything else goes to stderr.
 
+mod affected;
 mod board;
 mod cancel;
 mod clone;
@@ -23,6 +24,7 @@ pub use formats::Document;
 pub use table::Expected;
 pub use watch::Watch;
 
+use crate::affected::Affected;
 use crate::cancel::report::Cancellation;
 use crate::check::Findings;
 use crate::clone::report::{Cloned, Rehearsal};
@@ -34,6 +36,7 @@ use crate::drift::report::Edits;
 use crate::environment::Sources;
 use crate::error::{Exit, Failure};
 use crate::explain::{Explanation, Overview};
+use crate::git::Base;
 use crate::log::Log;
 use crate::operation::Event;
 use crate::parity::Parity;
@@ -66,6 +69,8 @@ pub enum Report {
     Overview(Overview),
     /// What differs.
     Differences(Differences),
+    /// What a change of the files touches.
+    Affected(AffectedSince),
     /// How two environments compare that run.
     Parity(Parity),
     /// What has drifted.
@@ -98,6 +103,30 @@ pub enum Report {
     Permissions(Permissions),
     /// Environments as they are.
     Status(Vec<Status>),
+}
+
+/// What a change of the files touches, and since when.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct AffectedSince {
+    /// What is compared with.
+    pub base: Base,
+    /// What is touched.
+    #[serde(flatten)]
+    pub affected: Affected,
+    /// What a program is given of it.
+    #[serde(skip)]
+    pub extent: Extent,
+}
+
+/// What a program is given of what is touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What a pipeline goes through, stack by stack.
+    Stacks,
+    /// The same, environment by environment.
+    Environments,
+    /// All of it, with what is gone.
+    Whole,
 }
 
 /// A plan that was sealed.

@@ -3,6 +3,7 @@
 //! Expectations stand in the tests; `UPDATE_EXPECT=1 cargo test` writes them anew, and the diff is to be read as a user would.
 
 pub(crate) mod cloud;
+pub(crate) mod git;
 pub(crate) mod proxy;
 mod published;
 pub(crate) mod stuck;
@@ -165,6 +166,8 @@ impl Scenario {
             command.env_remove(name);
         }
         command.env("SOURCE_DATE_EPOCH", TODAY_SECONDS);
+        // What git makes of a file is not for this machine's settings to say.
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         command
     }
 
