@@ -56,6 +56,11 @@ const RULES: &[(&str, &[&str], &str)] = &[
         "what is stuck was deployed; it shares the nouns and the looks of `deploy`",
     ),
     (
+        "reap",
+        &["aws", "deploy", "destroy", "environment", "error", "template"],
+        "what is over is seen by the looks of `deploy`, and goes by `destroy`",
+    ),
+    (
         "log",
         &["aws", "deploy", "environment"],
         "what happened is read by the looks of `deploy`, and told without a decision",
@@ -83,6 +88,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "log",
             "operation",
             "parity",
+            "reap",
             "recover",
             "permissions",
             "status",
@@ -109,6 +115,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "log",
             "operation",
             "parity",
+            "reap",
             "recover",
             "permissions",
             "simulator",
