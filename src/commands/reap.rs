@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::aws::Clients;
 use crate::cli::{Common, Destroy, Reap as Request};
 use crate::clone::SOURCE_SNAPSHOT;
+use crate::clone::observe::made_for;
 use crate::clone::removal::Removed;
 use crate::commands::cloud::{arrive, ask, block_on, failed, guard, interrupted, settings, whereabouts};
 use crate::commands::deploy::{Consent, Run};
@@ -15,6 +16,7 @@ use crate::commands::{Done, Ended, Stop, destroy, environment, name, project, te
 use crate::deploy::Place;
 use crate::deploy::desired::place;
 use crate::deploy::lifetime::{after, mark};
+use crate::deploy::marks::is_of_environment;
 use crate::destroy::{Doomed, DoomedStack};
 use crate::environment::resolve::name_to_try;
 use crate::environment::shape::parse_duration;
@@ -24,7 +26,7 @@ use crate::reap::extension;
 use crate::reap::observe::look;
 use crate::reap::plan::plan;
 use crate::reap::report::{Extended, Outcome, Reaped, Reaping};
-use crate::reap::{Endless, Found, Judged, Known, Unread, Verdict, World};
+use crate::reap::{Copy, Endless, Found, Judged, Known, Unread, Verdict, World};
 use crate::view::{Report, View};
 
 pub(super) fn run(common: &Common, request: &Request, view: View) -> Ended {
@@ -104,7 +106,7 @@ impl Reaper<'_> {
             seen: world.now,
             environments: judged.iter().map(|judged| Reaping::of(judged, world.now)).collect(),
             looked_at: world.looked_at,
-            unread: world.unread,
+            unread: [world.unread, world.uncounted].concat(),
         };
         let over: Vec<usize> = (0..judged.len()).filter(|index| judged[*index].verdict == Verdict::Over).collect();
         if self.request.dry_run || !self.request.yes {
@@ -146,7 +148,34 @@ impl Reaper<'_> {
                 Err(failure) => world.unread.push(unread(place, &failure)),
             }
         }
+        self.look_for_copies(&mut world).await?;
         Ok(world)
+    }
+
+    /// Looks for what was copied for clones of which no stack is there any more.
+    async fn look_for_copies(&self, world: &mut World) -> Result<(), Failure> {
+        let clones = self.environments.iter().filter(|environment| environment.lifetime.is_some());
+        for environment in clones.filter(|it| it.name.instance.is_none() && !it.is_protected) {
+            let Some(removed) = destroy::removed(self.project, environment).map_err(failure)? else { continue };
+            let is_its_own = |found: &Found| is_of_environment(&found.stack.tags, &removed.project, &removed.word);
+            let is_seen = |place: &Place| world.looked_at.contains(place);
+            if world.stacks.iter().any(is_its_own) || !removed.places.iter().all(is_seen) {
+                continue;
+            }
+            for place in &removed.places {
+                match made_for(self.clients, place, &removed.project, &removed.word).await {
+                    Ok(found) => world.copies.extend(found.into_iter().map(|snapshot| Copy {
+                        file: environment.name.file.clone(),
+                        created: snapshot.created,
+                    })),
+                    Err(fault) => {
+                        let what = format!("the snapshots of `{}` could not be looked for", removed.environment);
+                        world.uncounted.push(unread(place, &failed(fault, what)));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn rehearse(&self, judged: &Judged) -> Result<Outcome, Failure> {
@@ -158,6 +187,8 @@ impl Reaper<'_> {
     async fn remove(&self, judged: &Judged) -> Result<Outcome, Failure> {
         let of_file = self.known.iter().filter(|known| judged.file.as_ref().is_none_or(|file| *file == known.file));
         let found = judged.stacks.iter().map(|found| found.place.clone());
+        // What was copied for a clone lies with its source, too.
+        let of_file = of_file.chain(self.known.iter().filter(|_| judged.stacks.is_empty()));
         let places = of_file.flat_map(|known| known.places.iter().cloned()).chain(found).collect();
         let world = self.look(&places).await?;
         let mut again = plan(&self.known, &world).into_iter();
@@ -205,20 +236,13 @@ impl Reaper<'_> {
 
     /// What goes: what the file says, and what bears its marks elsewhere; without a file, what bears its marks.
     fn doomed(&self, judged: &Judged) -> Result<(Doomed, Option<Removed>), Failure> {
-        let Some(file) = &judged.file else { return Ok(self.doomed_by_marks(judged)) };
-        let mistaken = |_| {
-            let what = format!("the files of `{}` have mistakes", judged.environment);
-            let hint = format!("`greenroom check {file}` says which");
-            Failure::new(Exit::Usage, what).hint(hint)
-        };
-        let stopped = |stop| match stop {
-            Stop::Failure(failure) => failure,
-            Stop::Mistakes(..) => mistaken(()),
-        };
-        let environment = environment(self.project, &name(&judged.environment)?).map_err(stopped)?;
+        if judged.file.is_none() {
+            return Ok(self.doomed_by_marks(judged));
+        }
+        let environment = environment(self.project, &name(&judged.environment)?).map_err(failure)?;
         let templates = templates(&mut self.project.clone(), [&environment]);
-        let mut doomed = destroy::doomed(&environment, &templates, self.project).map_err(stopped)?;
-        let removed = destroy::removed(self.project, &environment).map_err(stopped)?;
+        let mut doomed = destroy::doomed(&environment, &templates, self.project).map_err(failure)?;
+        let removed = destroy::removed(self.project, &environment).map_err(failure)?;
         let looked: BTreeSet<_> =
             doomed.stacks.iter().map(|it| (it.place.account.clone(), it.place.region.clone())).collect();
         let is_elsewhere =
@@ -269,6 +293,16 @@ fn add<'a>(doomed: &mut Doomed, stacks: impl IntoIterator<Item = &'a Found>) {
             needed_by: newer.clone(),
         });
         newer.insert(name);
+    }
+}
+
+/// Mistakes that only this one of many has.
+fn failure(stop: Stop) -> Failure {
+    match stop {
+        Stop::Failure(failure) => failure,
+        Stop::Mistakes(..) => {
+            Failure::new(Exit::Usage, "the files have mistakes").hint("`greenroom check` says which")
+        }
     }
 }
 

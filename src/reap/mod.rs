@@ -34,6 +34,15 @@ pub struct Known {
     pub places: BTreeSet<Place>,
 }
 
+/// A snapshot that was made for an environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copy {
+    /// The environment's file.
+    pub file: String,
+    /// When it was complete; nothing as long as it is being made.
+    pub created: Option<Timestamp>,
+}
+
 /// What was seen, in all places that the project's files name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct World {
@@ -45,6 +54,10 @@ pub struct World {
     pub unread: Vec<Unread>,
     /// Every stack of the places that were read.
     pub stacks: Vec<Found>,
+    /// The snapshots that were made for clones of which no stack is there: a run that is killed leaves them for the next.
+    pub copies: Vec<Copy>,
+    /// Where those could not be looked for.
+    pub uncounted: Vec<Unread>,
 }
 
 /// A place that could not be looked at.
