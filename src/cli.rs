@@ -487,7 +487,7 @@ pub struct Destroy {
 #[derive(Debug, Args)]
 pub struct Reap {
     /// Let an environment live until at least so long from now, and delete nothing: scratch@jane 24h
-    #[arg(long, num_args = 2, value_names = ["ENV", "DURATION"], conflicts_with_all = ["yes", "report"])]
+    #[arg(long, num_args = 2, value_names = ["ENV", "DURATION"], conflicts_with = "report")]
     pub extend: Option<Vec<String>>,
     /// Do not ask
     #[arg(long, short)]

@@ -164,10 +164,11 @@ impl Reaper<'_> {
             }
             for place in &removed.places {
                 match made_for(self.clients, place, &removed.project, &removed.word).await {
-                    Ok(found) => world.copies.extend(found.into_iter().map(|snapshot| Copy {
-                        file: environment.name.file.clone(),
-                        created: snapshot.created,
-                    })),
+                    Ok(found) => world.copies.extend(
+                        found
+                            .into_iter()
+                            .map(|snapshot| Copy { file: environment.name.file.clone(), created: snapshot.created }),
+                    ),
                     Err(fault) => {
                         let what = format!("the snapshots of `{}` could not be looked for", removed.environment);
                         world.uncounted.push(unread(place, &failed(fault, what)));
@@ -196,10 +197,10 @@ impl Reaper<'_> {
         match again.map(|again| (again.verdict.clone(), again)) {
             Some((Verdict::Over, again)) => self.outcome(&again, &self.request_for(judged)).await,
             Some((Verdict::Unknown { because }, _)) => {
-                Ok(Outcome::NotGone { because: vec![because.to_string()], exit: Exit::CouldNotCheck })
+                Ok(Outcome::NotGone { reasons: vec![because.to_string()], exit: Exit::CouldNotCheck })
             }
             Some((Verdict::Doubtful { because }, _)) => {
-                Ok(Outcome::NotGone { because: vec![because.to_string()], exit: Exit::Refused })
+                Ok(Outcome::NotGone { reasons: vec![because.to_string()], exit: Exit::Refused })
             }
             Some((Verdict::Lives | Verdict::Endless { .. } | Verdict::Protected, _)) | None => Ok(Outcome::Spared),
         }
@@ -228,8 +229,12 @@ impl Reaper<'_> {
             Ok(_) => Ok(Outcome::Spared),
             Err(failure) if failure.exit == Exit::Interrupted => Err(failure),
             Err(failure) => {
-                self.view.failure(&failure);
-                Ok(Outcome::NotGone { exit: failure.exit, because: reasons(&failure) })
+                let (exit, reasons) = (failure.exit, reasons(&failure));
+                // What its hints name are flags of that verb.
+                let hint =
+                    format!("`greenroom destroy {}` does this one by itself, with such flags", judged.environment);
+                self.view.failure(&if judged.file.is_some() { failure.hint(hint) } else { failure });
+                Ok(Outcome::NotGone { reasons, exit })
             }
         }
     }
@@ -300,9 +305,7 @@ fn add<'a>(doomed: &mut Doomed, stacks: impl IntoIterator<Item = &'a Found>) {
 fn failure(stop: Stop) -> Failure {
     match stop {
         Stop::Failure(failure) => failure,
-        Stop::Mistakes(..) => {
-            Failure::new(Exit::Usage, "the files have mistakes").hint("`greenroom check` says which")
-        }
+        Stop::Mistakes(..) => Failure::new(Exit::Usage, "the files have mistakes").hint("`greenroom check` says which"),
     }
 }
 

@@ -119,6 +119,7 @@ pub enum Verdict {
     #[error("it never ends by itself: {because}")]
     Endless {
         /// Who says so.
+        #[serde(rename = "why")]
         because: Endless,
     },
     /// Its lifetime is over, but nobody may destroy it.
@@ -128,12 +129,14 @@ pub enum Verdict {
     #[error("{because}")]
     Doubtful {
         /// What.
+        #[serde(flatten)]
         because: Doubt,
     },
     /// Whether its lifetime is over could not be told.
     #[error("{because}")]
     Unknown {
         /// Why not.
+        #[serde(flatten)]
         because: Ignorance,
     },
 }
@@ -155,7 +158,7 @@ pub enum Endless {
 
 /// What speaks against removing an environment whose lifetime is over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[serde(tag = "doubt", rename_all = "snake_case")]
+#[serde(tag = "why", rename_all = "snake_case")]
 pub enum Doubt {
     /// Several files could be its own.
     #[error("it may be that of environments/{}.yaml", files.join(".yaml or of environments/"))]
@@ -173,7 +176,7 @@ pub enum Doubt {
 
 /// Why nobody knows whether an environment's lifetime is over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[serde(tag = "unknown", rename_all = "snake_case")]
+#[serde(tag = "why", rename_all = "snake_case")]
 pub enum Ignorance {
     /// Part of it, or what extends it, may be where nobody could look.
     #[error("part of it may be in {}, which could not be looked at", places.join(", "))]
@@ -190,6 +193,6 @@ pub enum Ignorance {
         text: String,
     },
     /// Nobody has told what time it is, or when a stack was created.
-    #[error("the cloud did not say when it began")]
+    #[error("the cloud did not say how old it is")]
     NoClock,
 }

@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn without_a_clock_nothing_is_over() {
         let world = World { now: None, ..world(&["lab/store a 1 8h"], &[]) };
-        assert_eq!(reads(&["lab a 8h"], &world), ["lab 9: the cloud did not say when it began"]);
+        assert_eq!(reads(&["lab a 8h"], &world), ["lab 9: the cloud did not say how old it is"]);
         assert_eq!(known("lab a 8h").lifetime, Some(Duration::from_hours(8)));
     }
 }

@@ -45,7 +45,7 @@ pub struct Reaping {
     /// The verdict in a sentence.
     pub sentence: String,
     /// What was done about it; nothing where nothing was to be done.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(flatten)]
     pub outcome: Option<Outcome>,
 }
 
@@ -66,7 +66,7 @@ pub enum Outcome {
     /// It is not gone, or not wholly.
     NotGone {
         /// Why.
-        because: Vec<String>,
+        reasons: Vec<String>,
         /// How a run ends that had only this to do.
         #[serde(rename = "exit_code", serialize_with = "code")]
         exit: Exit,

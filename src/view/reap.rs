@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::deploy::Place;
+use crate::destroy::report::Demolition;
 use crate::reap::Verdict;
 use crate::reap::report::{Extended, Outcome, Reaped, Reaping};
 use crate::view::deployment::{demolition, span};
@@ -53,17 +54,15 @@ fn row(reaping: &Reaping) -> Vec<String> {
 }
 
 fn fate(reaping: &Reaping) -> Option<String> {
-    let stacks = |demolition: &crate::destroy::report::Demolition| {
-        let mut count = plural(demolition.stacks.len(), "stack");
-        if !demolition.snapshots.is_empty() {
-            let _ = write!(count, ", {}", plural(demolition.snapshots.len(), "snapshot"));
-        }
-        count
+    let stacks = |demolition: &Demolition| {
+        let counted = [(demolition.stacks.len(), "stack"), (demolition.snapshots.len(), "snapshot")];
+        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
+        counted.map(|(count, what)| plural(count, what)).collect::<Vec<_>>().join(", ")
     };
     match (&reaping.outcome, &reaping.verdict) {
         (Some(Outcome::WouldGo { demolition }), _) => Some(format!("to be destroyed: {}", stacks(demolition))),
         (Some(Outcome::Gone { demolition }), _) => Some(format!("destroyed: {}", stacks(demolition))),
-        (Some(Outcome::NotGone { because, .. }), _) => Some(format!("NOT destroyed: {}", because.join("; "))),
+        (Some(Outcome::NotGone { reasons, .. }), _) => Some(format!("NOT destroyed: {}", reasons.join("; "))),
         (Some(Outcome::Spared), _) => Some("left alone: it is not over any more".to_owned()),
         (None, Verdict::Lives) => None,
         (None, Verdict::Over) => Some("to be destroyed".to_owned()),
