@@ -57,7 +57,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "reap",
-        &["aws", "deploy", "destroy", "environment", "error", "template"],
+        &["aws", "deploy", "destroy", "environment", "template"],
         "what is over is seen by the looks of `deploy`, and goes by `destroy`",
     ),
     (
@@ -208,7 +208,7 @@ fn only_the_view_and_main_print() {
 #[test]
 fn only_looking_and_acting_reach_the_cloud() {
     let reaching = ["aws_sdk", "crate::aws", "Clients"];
-    for module in ["cancel", "clone", "deploy", "destroy", "drift", "log", "parity", "recover", "status"] {
+    for module in ["cancel", "clone", "deploy", "destroy", "drift", "log", "parity", "reap", "recover", "status"] {
         for path in rust_files(&root().join("src").join(module)) {
             let may = path.ends_with("observe.rs") || path.ends_with("apply.rs");
             let text = fs::read_to_string(&path).expect("a readable file");

@@ -42,8 +42,7 @@ fn reap(common: &Common, request: &Request, view: View) -> Ended {
     let known = environments.iter().map(known).collect();
     let clients = Clients::new(settings(common, &project.root)?);
     let reaper = Reaper { project: &project, environments: &environments, known, clients: &clients, request, view };
-    let reaped = block_on(reaper.reap())??;
-    let exit = exit(&reaped);
+    let (reaped, exit) = block_on(reaper.reap())??;
     Ok(Done { report: Report::Reaped(reaped), sources: project.sources, exit })
 }
 
@@ -70,17 +69,20 @@ pub(super) fn own_places(environment: &Environment) -> BTreeSet<Place> {
     environment.stacks.iter().filter(|stack| stack.is_managed).map(place).collect()
 }
 
-/// How the run ends, of all that was found and done.
-fn exit(reaped: &Reaped) -> Exit {
-    let unread = (!reaped.unread.is_empty()).then_some(Exit::CouldNotCheck);
-    let of = |reaping: &Reaping| match (&reaping.outcome, &reaping.verdict) {
-        (Some(Outcome::NotGone { exit, .. }), _) => *exit,
-        (Some(Outcome::WouldGo { .. } | Outcome::Gone { .. } | Outcome::Spared), _) => Exit::Done,
-        (None, Verdict::Doubtful { .. }) => Exit::Refused,
-        (None, Verdict::Unknown { .. }) => Exit::CouldNotCheck,
-        (None, Verdict::Over | Verdict::Lives | Verdict::Endless { .. } | Verdict::Protected) => Exit::Done,
-    };
-    Exit::foremost(reaped.environments.iter().map(of).chain(unread))
+/// How a run ends that had nothing to do but to say this.
+fn exit(verdict: &Verdict) -> Exit {
+    match verdict {
+        Verdict::Doubtful { .. } => Exit::Refused,
+        Verdict::Unknown { .. } => Exit::CouldNotCheck,
+        Verdict::Over | Verdict::Lives | Verdict::Endless { .. } | Verdict::Protected => Exit::Done,
+    }
+}
+
+/// What was done about an environment, and how a run ends that had only this to do.
+type Ending = (Outcome, Exit);
+
+fn not_gone(exit: Exit, reasons: Vec<String>) -> Ending {
+    (Outcome::NotGone { reasons, exit_code: exit.code() }, exit)
 }
 
 /// What all parts of a run share.
@@ -94,7 +96,7 @@ struct Reaper<'a> {
 }
 
 impl Reaper<'_> {
-    async fn reap(&self) -> Result<Reaped, Failure> {
+    async fn reap(&self) -> Result<(Reaped, Exit), Failure> {
         let all = self.known.iter().flat_map(|known| known.places.iter().cloned()).collect();
         let projects: BTreeSet<&str> = self.known.iter().map(|known| known.project.as_str()).collect();
         let projects: Vec<&str> = projects.into_iter().collect();
@@ -108,25 +110,39 @@ impl Reaper<'_> {
             looked_at: world.looked_at,
             unread: [world.unread, world.uncounted].concat(),
         };
-        let over: Vec<usize> = (0..judged.len()).filter(|index| judged[*index].verdict == Verdict::Over).collect();
+        let unread = (!reaped.unread.is_empty()).then_some(Exit::CouldNotCheck);
+        let found: Vec<Exit> = judged.iter().map(|judged| exit(&judged.verdict)).chain(unread).collect();
+        let done = self.settle(&judged, &mut reaped).await?;
+        Ok((reaped, Exit::foremost(found.into_iter().chain(done))))
+    }
+
+    /// Shows what is over, asks where it has to, and removes it.
+    async fn settle(&self, judged: &[Judged], reaped: &mut Reaped) -> Result<Vec<Exit>, Failure> {
+        let mut exits = Vec::new();
+        let all = || judged.iter().enumerate().filter(|(_, judged)| judged.verdict == Verdict::Over);
         if self.request.dry_run || !self.request.yes {
-            for index in &over {
-                reaped.environments[*index].outcome = Some(self.rehearse(&judged[*index]).await?);
+            for (index, judged) in all() {
+                let (outcome, exit) = self.rehearse(judged).await?;
+                reaped.environments[index].outcome = Some(outcome);
+                exits.push(exit);
             }
         }
-        if self.request.dry_run || over.is_empty() {
-            return Ok(reaped);
+        if self.request.dry_run || all().next().is_none() {
+            return Ok(exits);
         }
         if !self.request.yes {
-            self.view.reaped(&reaped);
-            let names: Vec<&str> = over.iter().map(|index| judged[*index].environment.as_str()).collect();
+            self.view.reaped(reaped);
+            let names: Vec<&str> = all().map(|(_, judged)| judged.environment.as_str()).collect();
             ask(self.view, &format!("Destroy {}? Type `yes`:", names.join(", ")), "yes", "--yes").await?;
         }
-        for index in over {
+        exits.clear();
+        for (index, judged) in all() {
             // One that fails keeps none of the others.
-            reaped.environments[index].outcome = Some(self.remove(&judged[index]).await?);
+            let (outcome, exit) = self.remove(judged).await?;
+            reaped.environments[index].outcome = Some(outcome);
+            exits.push(exit);
         }
-        Ok(reaped)
+        Ok(exits)
     }
 
     /// Looks at places; what cannot be reached is told, and keeps nobody from the others.
@@ -140,7 +156,7 @@ impl Reaper<'_> {
             };
             let seen = tokio::select! {
                 seen = seen => seen,
-                () = interrupted() => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
+                () = interrupted() => Err(Failure::new(Exit::Interrupted, "interrupted")),
             };
             match seen {
                 Ok(()) => {}
@@ -179,13 +195,13 @@ impl Reaper<'_> {
         Ok(())
     }
 
-    async fn rehearse(&self, judged: &Judged) -> Result<Outcome, Failure> {
+    async fn rehearse(&self, judged: &Judged) -> Result<Ending, Failure> {
         let rehearsal = Destroy { dry_run: true, ..self.request_for(judged) };
         self.outcome(judged, &rehearsal).await
     }
 
     /// Looks once more, because what came before may have taken hours, and removes what is still over.
-    async fn remove(&self, judged: &Judged) -> Result<Outcome, Failure> {
+    async fn remove(&self, judged: &Judged) -> Result<Ending, Failure> {
         let of_file = self.known.iter().filter(|known| judged.file.as_ref().is_none_or(|file| *file == known.file));
         let found = judged.stacks.iter().map(|found| found.place.clone());
         // What was copied for a clone lies with its source, too.
@@ -194,15 +210,13 @@ impl Reaper<'_> {
         let world = self.look(&places).await?;
         let mut again = plan(&self.known, &world).into_iter();
         let again = again.find(|it| (&it.word, &it.project) == (&judged.word, &judged.project));
-        match again.map(|again| (again.verdict.clone(), again)) {
-            Some((Verdict::Over, again)) => self.outcome(&again, &self.request_for(judged)).await,
-            Some((Verdict::Unknown { because }, _)) => {
-                Ok(Outcome::NotGone { reasons: vec![because.to_string()], exit: Exit::CouldNotCheck })
+        let Some(again) = again else { return Ok((Outcome::Spared, Exit::Done)) };
+        match &again.verdict {
+            Verdict::Over => self.outcome(&again, &self.request_for(judged)).await,
+            Verdict::Unknown { .. } | Verdict::Doubtful { .. } => {
+                Ok(not_gone(exit(&again.verdict), vec![again.verdict.to_string()]))
             }
-            Some((Verdict::Doubtful { because }, _)) => {
-                Ok(Outcome::NotGone { reasons: vec![because.to_string()], exit: Exit::Refused })
-            }
-            Some((Verdict::Lives | Verdict::Endless { .. } | Verdict::Protected, _)) | None => Ok(Outcome::Spared),
+            Verdict::Lives | Verdict::Endless { .. } | Verdict::Protected => Ok((Outcome::Spared, Exit::Done)),
         }
     }
 
@@ -218,15 +232,15 @@ impl Reaper<'_> {
     }
 
     /// What `destroy` makes of it. Only Ctrl-C ends the whole run.
-    async fn outcome(&self, judged: &Judged, request: &Destroy) -> Result<Outcome, Failure> {
+    async fn outcome(&self, judged: &Judged, request: &Destroy) -> Result<Ending, Failure> {
         let done = async {
             let (doomed, removed) = self.doomed(judged)?;
             Box::pin(destroy::destroy(&doomed, removed.as_ref(), request, self.clients, self.view)).await
         };
         match done.await {
-            Ok(Report::Demolition(demolition)) if request.dry_run => Ok(Outcome::WouldGo { demolition }),
-            Ok(Report::Demolition(demolition)) => Ok(Outcome::Gone { demolition }),
-            Ok(_) => Ok(Outcome::Spared),
+            Ok(Report::Demolition(demolition)) if request.dry_run => Ok((Outcome::WouldGo { demolition }, Exit::Done)),
+            Ok(Report::Demolition(demolition)) => Ok((Outcome::Gone { demolition }, Exit::Done)),
+            Ok(_) => Ok((Outcome::Spared, Exit::Done)),
             Err(failure) if failure.exit == Exit::Interrupted => Err(failure),
             Err(failure) => {
                 let (exit, reasons) = (failure.exit, reasons(&failure));
@@ -234,7 +248,7 @@ impl Reaper<'_> {
                 let hint =
                     format!("`greenroom destroy {}` does this one by itself, with such flags", judged.environment);
                 self.view.failure(&if judged.file.is_some() { failure.hint(hint) } else { failure });
-                Ok(Outcome::NotGone { reasons, exit })
+                Ok(not_gone(exit, reasons))
             }
         }
     }

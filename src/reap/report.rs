@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::{Judged, Unread, Verdict};
 use crate::deploy::Place;
 use crate::destroy::report::Demolition;
-use crate::error::Exit;
 
 /// What a run found, and did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -68,16 +67,10 @@ pub enum Outcome {
         /// Why.
         reasons: Vec<String>,
         /// How a run ends that had only this to do.
-        #[serde(rename = "exit_code", serialize_with = "code")]
-        exit: Exit,
+        exit_code: u8,
     },
     /// Somebody was faster: it was extended, or went, since it was first looked at.
     Spared,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
-fn code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u8(exit.code())
 }
 
 impl Reaping {
