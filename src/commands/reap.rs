@@ -42,8 +42,8 @@ fn reap(common: &Common, request: &Request, view: View) -> Ended {
     let known = environments.iter().map(known).collect();
     let clients = Clients::new(settings(common, &project.root)?);
     let reaper = Reaper { project: &project, environments: &environments, known, clients: &clients, request, view };
-    let (reaped, exit) = block_on(reaper.reap())??;
-    Ok(Done { report: Report::Reaped(reaped), sources: project.sources, exit })
+    let (found, exit) = block_on(reaper.reap())??;
+    Ok(Done { report: Report::Reaped(found), sources: project.sources, exit })
 }
 
 /// Every environment that the files describe; of one of many, the one that is tried out. A file that cannot be understood may be of

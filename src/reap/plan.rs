@@ -13,23 +13,36 @@ use crate::environment::EnvironmentName;
 /// Judges every environment of the project's that was seen, in order of their names.
 pub fn plan(known: &[Known], world: &World) -> Vec<Judged> {
     let projects: BTreeSet<&str> = known.iter().map(|it| it.project.as_str()).collect();
-    let mut environments: BTreeMap<(String, String), Vec<Found>> = BTreeMap::new();
+    let mut environments: BTreeMap<Marked, Vec<Found>> = BTreeMap::new();
     for found in &world.stacks {
-        let (Some(project), Some(word)) = (mark(&found.stack, "project"), mark(&found.stack, "environment")) else {
-            continue;
-        };
-        // What belongs to no environment, such as buckets for templates, bears a word that nobody can type.
-        if projects.contains(project) && word.parse::<EnvironmentName>().is_ok_and(|name| name.instance.is_none()) {
-            environments.entry((word.to_owned(), project.to_owned())).or_default().push(found.clone());
+        if let Some(marked) = marked(&found.stack).filter(|it| projects.contains(it.project.as_str())) {
+            environments.entry(marked).or_default().push(found.clone());
         }
     }
-    let left = known.iter().filter(|known| !environments.contains_key(&(known.file.clone(), known.project.clone())));
-    let left: Vec<Judged> = left.filter_map(|known| judge_copies(known, world)).collect();
+    let is_there = |known: &&Known| {
+        environments.contains_key(&Marked { environment: known.file.clone(), project: known.project.clone() })
+    };
+    let left: Vec<Judged> = known.iter().filter(|it| !is_there(it)).filter_map(|it| judge_copies(it, world)).collect();
     let mut all: Vec<Judged> =
-        environments.into_iter().map(|((word, project), stacks)| judge(known, world, word, project, stacks)).collect();
+        environments.into_iter().map(|(marked, stacks)| judge(known, world, marked, stacks)).collect();
     all.extend(left);
     all.sort_by(|left, right| (&left.word, &left.project).cmp(&(&right.word, &right.project)));
     all
+}
+
+/// Whose a stack is, by its marks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Marked {
+    environment: String,
+    project: String,
+}
+
+/// What belongs to no environment, such as buckets for templates, bears a word that nobody can type.
+fn marked(live: &LiveStack) -> Option<Marked> {
+    let environment = mark(live, "environment")?;
+    let is_one = environment.parse::<EnvironmentName>().is_ok_and(|name| name.instance.is_none());
+    let project = mark(live, "project")?.to_owned();
+    is_one.then(|| Marked { environment: environment.to_owned(), project })
 }
 
 /// A clone of which nothing is left but what was copied for it. What a clone has just begun with looks the same, and is young.
@@ -55,12 +68,12 @@ fn judge_copies(known: &Known, world: &World) -> Option<Judged> {
     })
 }
 
-fn judge(known: &[Known], world: &World, word: String, project: String, mut stacks: Vec<Found>) -> Judged {
+fn judge(known: &[Known], world: &World, marked: Marked, mut stacks: Vec<Found>) -> Judged {
     stacks.sort_by(|left, right| {
         right.stack.created.cmp(&left.stack.created).then_with(|| left.stack.name.cmp(&right.stack.name))
     });
     let candidates: Vec<(&Known, EnvironmentName)> =
-        known.iter().filter_map(|it| Some((it, name_in(it, &project, &word)?))).collect();
+        known.iter().filter_map(|it| Some((it, name_in(it, &marked)?))).collect();
     let one = match candidates.as_slice() {
         [(known, name)] => Some((*known, name)),
         _ => None,
@@ -71,11 +84,11 @@ fn judge(known: &[Known], world: &World, word: String, project: String, mut stac
         Err(verdict) => (None, None, verdict),
     };
     Judged {
-        environment: one.map_or_else(|| word.clone(), |(_, name)| name.to_string()),
+        environment: one.map_or_else(|| marked.environment.clone(), |(_, name)| name.to_string()),
         file: one.map(|(known, _)| known.file.clone()),
         born: born(stacks.iter().map(|found| &found.stack)),
-        word,
-        project,
+        word: marked.environment,
+        project: marked.project,
         stacks,
         ends,
         extended_until,
@@ -84,14 +97,15 @@ fn judge(known: &[Known], world: &World, word: String, project: String, mut stac
 }
 
 /// The name under which a file stands for an environment, if it does. `scratch-pr-812` may be `scratch@pr-812`.
-fn name_in(known: &Known, project: &str, word: &str) -> Option<EnvironmentName> {
-    if known.project != project {
+fn name_in(known: &Known, marked: &Marked) -> Option<EnvironmentName> {
+    if known.project != marked.project {
         return None;
     }
     if !known.is_named {
-        return (known.file == word).then(|| EnvironmentName { file: known.file.clone(), instance: None });
+        return (known.file == marked.environment)
+            .then(|| EnvironmentName { file: known.file.clone(), instance: None });
     }
-    let instance = word.strip_prefix(&known.file)?.strip_prefix('-')?;
+    let instance = marked.environment.strip_prefix(&known.file)?.strip_prefix('-')?;
     format!("{}@{instance}", known.file).parse().ok()
 }
 
