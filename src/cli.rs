@@ -55,6 +55,14 @@ pub enum Format {
     Human,
     /// For programs
     Json,
+    /// For test tabs (`check`, `plan`, `drift`)
+    Junit,
+    /// For code scanning (the same)
+    Sarif,
+    /// For the log of a GitHub workflow (the same)
+    Github,
+    /// For a comment on a pull request (the same)
+    Markdown,
 }
 
 /// When to use colour.
@@ -81,8 +89,10 @@ pub enum Verb {
     Inputs(Inputs),
     /// Tell where a value comes from and where it ends up
     Explain(Explain),
-    /// Compare two environments, in meaning
+    /// Compare two environments, or one with what it was, in meaning
     Diff(Diff),
+    /// Tell which stacks of which environments a change of the repository touches
+    Affected(Affected),
     /// Show what a deployment would do, and change nothing
     Plan(Plan),
     /// Bring an environment to what its file says
@@ -170,9 +180,12 @@ pub struct Explain {
     pub path: Option<String>,
 }
 
-/// Compare two environments, in meaning.
+/// Compare two environments, or one with what it was, in meaning.
 ///
 /// Names and accounts are left out. Differences that either file declares are honoured until their date.
+///
+/// With `--since REV` one environment is compared with what it was where this branch left REV: all that would be sent, names, tags
+/// and settings included. If the files of then do not render, it ends with 6.
 ///
 /// With `--live` not the files are compared but what runs: databases with their parameters, groups of instances with their launch
 /// templates, load balancers, networks. What cannot be read is reported, and ends with 6.
@@ -181,13 +194,48 @@ pub struct Diff {
     /// The first environment
     pub environment: String,
     /// The second environment
-    pub other: String,
+    #[arg(required_unless_present = "since")]
+    pub other: Option<String>,
+    /// Compare with what the first was: at a branch, a tag or a commit
+    #[arg(long, value_name = "REV", conflicts_with_all = ["other", "live"])]
+    pub since: Option<String>,
     /// Compare what runs instead of what the files say
     #[arg(long)]
     pub live: bool,
     /// End with 4 if anything differs that is not declared
     #[arg(long)]
     pub exit_code: bool,
+}
+
+/// Tell which stacks of which environments a change of the repository touches.
+///
+/// Every stack for which something else would be sent than at REV, through whatever it was inherited: template, parameters, tags,
+/// name, account, Region, deploy settings. What is compared is the working tree, whether committed or not, with the commit where
+/// this branch left REV. AWS is not asked. An environment that stands for many is told of once, by its file's name.
+///
+/// With `--format json` the matrix of a pipeline, in one line: `{"include": [{"environment": …, "stack": …, …}]}`. Stacks that are
+/// gone from the files are not in it: to destroy what runs is a person's decision. With `--by environment` an entry is an environment
+/// with its `stacks`.
+#[derive(Debug, Args)]
+pub struct Affected {
+    /// The branch, tag or commit that is compared with: origin/main
+    #[arg(long, value_name = "REV")]
+    pub since: String,
+    /// With --format json: what an entry of the matrix is
+    #[arg(long, value_enum, default_value_t = Entry::Stack, value_name = "WHAT", conflicts_with = "details")]
+    pub by: Entry,
+    /// With --format json: the whole report instead of the matrix, with what is gone
+    #[arg(long)]
+    pub details: bool,
+}
+
+/// What an entry of a matrix is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Entry {
+    /// A stack of an environment
+    Stack,
+    /// An environment, with its stacks
+    Environment,
 }
 
 /// Show what a deployment would do, and change nothing.

@@ -7,12 +7,13 @@
 //! ```text
 //! environments/*.yaml ─► environment ─► template ─► rendered templates, parameters, tags
 //!                            │             │
-//!                            └─────────────┴──► check · explain · diff ──► view ──► human | JSON
+//!                            └─────────────┴──► check · explain · diff ──► view ──► human | JSON | …
 //! ```
 //!
 //! - [`environment`] reads files, lays them over each other and keeps, for every value, the place that said it.
 //! - [`template`] types values by the schema of a template's inputs, renders, and reads the result as CloudFormation will.
 //! - [`check`], [`explain`] and [`diff`] are functions over the two; what they find is data.
+//! - [`affected`] compares what comes of all files with what came of them in an earlier revision, which [`mod@git`] reads.
 //! - [`commands`] has a file a verb: from what was typed ([`cli`]) to a report. [`view`] is the only code that prints.
 //!
 //! # From CloudFormation to the cloud
@@ -64,6 +65,8 @@
 //! | who uses what a stack hands on, and who goes first when it goes | [`deploy::consumers`] |
 //! | what is cleared away of a run that is refused or fails | [`deploy::leftovers`] |
 //! | does a stack policy let an update do this | [`environment::stack_policy`] |
+//! | what does a change of the files touch, and which of them decide it | [`mod@affected`] |
+//! | which commit is an earlier revision compared by | [`git::past`] |
 //! | what exactly was approved | [`operation::Approval`] |
 //! | what does a sealed plan hold, and which file is one | [`deploy::seal`] |
 //! | has anything moved since it was sealed | [`deploy::moved`] |
@@ -85,18 +88,20 @@
 //!
 //! # Who may import whom
 //!
-//! `environment` imports nothing of ours, `template` only `environment`; `check`, `explain` and `diff` import those two; `operation`,
-//! `aws`, `simulator` and `error` nothing. A planner imports nouns and no client, no clock, no file. `view` imports the reports it
+//! `environment` imports nothing of ours, `template` only `environment`; `check`, `explain`, `diff` and `affected` import those two;
+//! `operation`, `aws`, `git`, `simulator` and `error` nothing. A planner imports nouns and no client, no clock, no file. `view` imports the reports it
 //! prints; `commands` everything. `tests/architecture.rs` holds this, rule by rule, each with its reason.
 //!
 //! # To add
 //!
 //! - a key of environment files: a line in the table of [`environment::shape`], and whatever reads it;
 //! - a rule for templates: a variant of [`template::rules::TemplateFault`], and a scene in `tests/messages.rs`;
+//! - a format for pipelines: a drawing of the one sheet in `view::formats`, to which `check`, `plan` and `drift` are mapped;
 //! - a verb: a variant in [`cli::Verb`], a file in [`commands`], a file in `tests/`; one that changes something, a folder with the
 //!   four files;
 //! - a condition under which something is safe: a reason, its branch in `plan.rs`, and a `check` below it.
 
+pub mod affected;
 pub mod aws;
 pub mod bootstrap;
 pub mod cancel;
@@ -111,6 +116,7 @@ pub mod drift;
 pub mod environment;
 pub mod error;
 pub mod explain;
+pub mod git;
 pub mod log;
 pub mod operation;
 pub mod parity;

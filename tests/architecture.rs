@@ -14,6 +14,12 @@ const RULES: &[(&str, &[&str], &str)] = &[
     ("check", &["environment", "template"], "findings are data; nothing is printed and nothing is called"),
     ("explain", &["environment", "template"], "explanations are data; nothing is printed and nothing is called"),
     ("diff", &["environment", "template", "explain"], "differences are data; nothing is printed and nothing is called"),
+    (
+        "affected",
+        &["environment", "template"],
+        "what a change touches is data; nothing is printed and nothing is called",
+    ),
+    ("git", &[], "an earlier revision is files in a directory; what they mean is another's question"),
     ("aws", &[], "the way to AWS is the same for all that go it"),
     (
         "deploy",
@@ -75,6 +81,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
     (
         "view",
         &[
+            "affected",
             "cancel",
             "check",
             "clone",
@@ -85,6 +92,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "environment",
             "error",
             "explain",
+            "git",
             "log",
             "operation",
             "parity",
@@ -99,6 +107,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
     (
         "commands",
         &[
+            "affected",
             "aws",
             "bootstrap",
             "cancel",
@@ -112,6 +121,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "environment",
             "error",
             "explain",
+            "git",
             "log",
             "operation",
             "parity",

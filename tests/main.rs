@@ -7,6 +7,7 @@
     reason = "scenes are short; how they are set must read well"
 )]
 
+mod affected;
 mod architecture;
 mod before_the_cloud;
 mod bootstrap;
@@ -20,6 +21,7 @@ mod drift;
 mod elk;
 mod explain;
 mod faults;
+mod formats;
 mod graph;
 mod init;
 mod kills;
@@ -27,6 +29,7 @@ mod log;
 mod messages;
 mod parity;
 mod permissions;
+mod pipeline;
 mod preflight;
 mod properties;
 mod read_only;

@@ -1,18 +1,20 @@
-//! What differs between two environments, in meaning.
+//! What differs between two environments, or between one and what it was, in meaning.
 //!
-//! Names are left out: both are rendered with the first one's words. A declared difference is honoured by giving the second the
-//! first one's value for it and looking again: whatever else still differs was not declared.
+//! Between two, names are left out: both are rendered with the first one's words. A declared difference is honoured by giving the
+//! second the first one's value for it and looking again: whatever else still differs was not declared. Of one environment at two
+//! times everything counts that would be sent, names and settings included, and nothing is declared.
 
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use crate::environment::{Environment, Exception, Mistake, Place, Sources, Stack};
 use crate::explain::written;
 use crate::template::Templates;
 use crate::template::arguments::{Argument, Given};
-use crate::template::compare::{Comparison, Difference, compare};
+use crate::template::compare::{Comparison, Difference, PropertyDifference, compare};
 
 /// What differs between two environments.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,6 +23,9 @@ pub struct Differences {
     pub environment: String,
     /// The second.
     pub other: String,
+    /// The commit that the first one is of, where both are one environment at two times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// The stacks that differ, in the first one's order, then the second's.
     pub stacks: Vec<StackDifference>,
     /// Declared differences that say nothing (any more).
@@ -39,6 +44,9 @@ pub struct StackDifference {
     /// Values that differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<ValueDifference>,
+    /// What of it differs beside its template, where names count: `stack_name`, `tags/team`, `deploy/notify/0`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<PropertyDifference>,
     /// What that does to the template, but for what is declared.
     pub template: Comparison,
     /// How many resources differ only in what is declared.
@@ -90,8 +98,111 @@ impl Differences {
 }
 
 impl StackDifference {
+    /// Of that stack, nothing yet.
+    fn of(stack: &str) -> Self {
+        Self {
+            stack: stack.to_owned(),
+            only_in: None,
+            values: Vec::new(),
+            settings: Vec::new(),
+            template: Comparison::default(),
+            declared_resources: 0,
+        }
+    }
+
     fn is_undeclared(&self) -> bool {
-        self.only_in.is_some() || !self.template.is_empty() || self.values.iter().any(|value| value.because.is_none())
+        self.only_in.is_some()
+            || !self.settings.is_empty()
+            || !self.template.is_empty()
+            || self.values.iter().any(|value| value.because.is_none())
+    }
+}
+
+/// An environment and what it is rendered by.
+#[derive(Clone, Copy)]
+pub struct Side<'a> {
+    /// The environment.
+    pub environment: &'a Environment,
+    /// Its templates.
+    pub templates: &'a Templates,
+}
+
+/// Compares an environment with what it was in a commit, whose name is given in full and as it is shown. Both have their places in
+/// `sources`. Nothing it was is what was not there yet.
+///
+/// # Errors
+/// What keeps either from being rendered.
+pub fn changes(
+    before: Option<Side<'_>>,
+    after: Side<'_>,
+    sources: &Sources,
+    commit: &str,
+    commit_shown: &str,
+) -> Result<Differences, Vec<Mistake>> {
+    let name = after.environment.name.to_string();
+    let was = format!("{name} at {commit_shown}");
+    let mut stacks = Vec::new();
+    let old = before.iter().flat_map(|before| &before.environment.stacks).filter(|stack| stack.is_managed);
+    let old: Vec<&Stack> = old.collect();
+    let new: Vec<&Stack> = after.environment.stacks.iter().filter(|stack| stack.is_managed).collect();
+    let alone = |stack: &Stack, where_it_is: &str| StackDifference {
+        only_in: Some(where_it_is.to_owned()),
+        ..StackDifference::of(&stack.name)
+    };
+    for stack in &old {
+        let found = match (before, new.iter().find(|other| other.name == stack.name)) {
+            (Some(first), Some(other)) => {
+                let mut used = BTreeSet::new();
+                let mut comparing = Comparing { first, second: after, sources, exceptions: &[], used: &mut used };
+                let settings = compare(&settings(first, stack), &settings(after, other)).rest;
+                let found = comparing.stack(stack, other)?;
+                match (found, settings.is_empty()) {
+                    (None, true) => None,
+                    (found, _) => {
+                        Some(StackDifference { settings, ..found.unwrap_or_else(|| StackDifference::of(&stack.name)) })
+                    }
+                }
+            }
+            (_, _) => Some(alone(stack, &was)),
+        };
+        stacks.extend(found);
+    }
+    let is_new = |stack: &&&Stack| !old.iter().any(|other| other.name == stack.name);
+    stacks.extend(new.iter().filter(is_new).map(|stack| alone(stack, &name)));
+    Ok(Differences { environment: was, other: name, since: Some(commit.to_owned()), stacks, idle: Vec::new() })
+}
+
+/// What is sent for a stack beside its template and parameters, under the names that files have for it.
+fn settings(side: Side<'_>, stack: &Stack) -> Json {
+    let deploy = &stack.deploy;
+    let settings = json!({
+        "stack_name": stack.stack_name.value,
+        "account": stack.account.value,
+        "region": stack.region.value,
+        "role": stack.role,
+        "tags": stack.tags,
+        "protected": side.environment.is_protected,
+        "deploy": {
+            "service_role": deploy.service_role,
+            "template_bucket": deploy.template_bucket,
+            "package_bucket": deploy.package_bucket,
+            "capabilities": deploy.capabilities,
+            "notify": deploy.notify,
+            "rollback_alarms": deploy.rollback_alarms,
+            "stack_policy": deploy.stack_policy.as_ref().map(|policy| &policy.document),
+        },
+    });
+    without_nulls(settings)
+}
+
+/// What is not said is not there, rather than nothing.
+fn without_nulls(value: Json) -> Json {
+    match value {
+        Json::Object(entries) => {
+            let said = entries.into_iter().filter(|(_, value)| !value.is_null());
+            said.map(|(key, value)| (key, without_nulls(value))).collect::<serde_json::Map<_, _>>().into()
+        }
+        other => other,
     }
 }
 
@@ -115,8 +226,9 @@ pub fn differences(
     for stack in order.filter(|stack| stack.is_managed) {
         let found = match (first.stack(&stack.name), second.stack(&stack.name)) {
             (Some(left), Some(right)) => {
-                let mut comparing =
-                    Comparing { first, second, templates, sources, exceptions: &current, used: &mut used };
+                let side = |environment| Side { environment, templates };
+                let (first, second) = (side(first), side(second));
+                let mut comparing = Comparing { first, second, sources, exceptions: &current, used: &mut used };
                 comparing.stack(left, right)?
             }
             (Some(_), None) => only_in(stack, first, &current, &mut used),
@@ -134,7 +246,7 @@ pub fn differences(
         .map(|exception| idle(exception, None))
         .chain(ended.iter().map(|exception| idle(exception, Some(exception.until.value.to_string()))))
         .collect();
-    Ok(Differences { environment: first.name.to_string(), other: second.name.to_string(), stacks, idle })
+    Ok(Differences { environment: first.name.to_string(), other: second.name.to_string(), since: None, stacks, idle })
 }
 
 /// A stack that one side lacks; declared by its name alone.
@@ -148,19 +260,18 @@ fn only_in(
         used.insert(stack.name.clone());
         return None;
     }
-    Some(StackDifference {
-        stack: stack.name.clone(),
-        only_in: Some(environment.name.to_string()),
-        values: Vec::new(),
-        template: Comparison::default(),
-        declared_resources: 0,
-    })
+    Some(StackDifference { only_in: Some(environment.name.to_string()), ..StackDifference::of(&stack.name) })
+}
+
+impl Side<'_> {
+    fn arguments(&self, stack: &Stack) -> Vec<Argument> {
+        self.templates.arguments(self.environment, stack).unwrap_or_default()
+    }
 }
 
 struct Comparing<'a> {
-    first: &'a Environment,
-    second: &'a Environment,
-    templates: &'a Templates,
+    first: Side<'a>,
+    second: Side<'a>,
     sources: &'a Sources,
     exceptions: &'a [&'a Exception],
     used: &'a mut BTreeSet<String>,
@@ -168,8 +279,8 @@ struct Comparing<'a> {
 
 impl Comparing<'_> {
     fn stack(&mut self, left: &Stack, right: &Stack) -> Result<Option<StackDifference>, Vec<Mistake>> {
-        let before = self.templates.render(self.first, left, self.sources)?;
-        let after = self.templates.render(self.second, right, self.sources)?;
+        let before = self.first.templates.render(self.first.environment, left, self.sources)?;
+        let after = self.second.templates.render(self.second.environment, right, self.sources)?;
         let values = self.values(left, right);
         let whole = compare(&before.document.json, &after.document.json);
         let declared: Vec<&ValueDifference> = values.iter().filter(|value| value.because.is_some()).collect();
@@ -180,11 +291,11 @@ impl Comparing<'_> {
             return Ok(None);
         }
         let declared_resources = whole.resources.len().saturating_sub(template.resources.len());
-        Ok(Some(StackDifference { stack: left.name.clone(), only_in: None, values, template, declared_resources }))
+        Ok(Some(StackDifference { values, template, declared_resources, ..StackDifference::of(&left.name) }))
     }
 
     fn values(&mut self, left: &Stack, right: &Stack) -> Vec<ValueDifference> {
-        let (before, after) = (self.arguments(self.first, left), self.arguments(self.second, right));
+        let (before, after) = (self.first.arguments(left), self.second.arguments(right));
         let inputs: Vec<&String> = before.iter().chain(&after).map(|argument| &argument.input).collect();
         let mut seen = BTreeSet::new();
         let mut values = Vec::new();
@@ -207,10 +318,6 @@ impl Comparing<'_> {
             values.push(ValueDifference { input: input.clone(), before: old_at, after: new_at, because });
         }
         values
-    }
-
-    fn arguments(&self, environment: &Environment, stack: &Stack) -> Vec<Argument> {
-        self.templates.arguments(environment, stack).unwrap_or_default()
     }
 
     /// The reason for which an input may differ: of the input itself, or of every key inside it that does differ.
@@ -241,13 +348,14 @@ impl Comparing<'_> {
         if declared.is_empty() {
             return None;
         }
-        let template = self.templates.get(&right.template.value)?;
+        let templates = self.second.templates;
+        let template = templates.get(&right.template.value)?;
         let is_declared = |argument: &Argument| declared.iter().any(|value| value.input == argument.input);
-        let (before, after) = (self.arguments(self.first, left), self.arguments(self.second, right));
+        let (before, after) = (self.first.arguments(left), self.second.arguments(right));
         let kept = after.into_iter().filter(|argument| !is_declared(argument));
         let taken = before.into_iter().filter(is_declared);
         let arguments: Vec<Argument> = kept.chain(taken).collect();
-        let rendered = self.templates.render_with(template, right, &arguments, self.sources).ok()?;
+        let rendered = templates.render_with(template, right, &arguments, self.sources).ok()?;
         Some(rendered.document.json)
     }
 

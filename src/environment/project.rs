@@ -96,13 +96,20 @@ pub fn find(start: &Path) -> Result<PathBuf, Box<Mistake>> {
 /// # Errors
 /// When `root` is no project.
 pub fn load(root: &Path) -> Result<Project, Box<Mistake>> {
+    load_beside(root, Sources::default())
+}
+
+/// The same, with its texts behind others that were read already: so that places of both are told by one collection.
+///
+/// # Errors
+/// When `root` is no project.
+pub fn load_beside(root: &Path, sources: Sources) -> Result<Project, Box<Mistake>> {
     let directory = root.join(ENVIRONMENTS);
     if !directory.is_dir() {
         let fault = ProjectFault::NotAProject(root.display().to_string());
         return Err(Box::new(Mistake::new(&fault).hint("`greenroom init NAME` writes a project to start from")));
     }
-    let mut project =
-        Project { root: root.to_path_buf(), sources: Sources::default(), files: Files::new(), mistakes: Vec::new() };
+    let mut project = Project { root: root.to_path_buf(), sources, files: Files::new(), mistakes: Vec::new() };
     for path in listing(&directory).map_err(Box::new)? {
         project.add(&path);
     }

@@ -405,11 +405,16 @@ impl<'a> Here<'a> {
             "cloudformation:ListStackResources",
         ];
         let regions: BTreeSet<&Place> = self.stacks().map(|stack| &stack.place).collect();
-        let tags = json!({ "StringEquals": {
+        let places = regions.into_iter().map(|place| self.arn(place, "*"));
+        Statement::new("GoneFromTheFile", actions, places).on(self.marked())
+    }
+
+    /// What bears the marks of the environment.
+    fn marked(&self) -> Json {
+        json!({ "StringEquals": {
             format!("aws:ResourceTag/{}project", marks::TAG_PREFIX): self.desired.project,
             format!("aws:ResourceTag/{}environment", marks::TAG_PREFIX): self.desired.environment_word,
-        }});
-        Statement::new("GoneFromTheFile", actions, regions.into_iter().map(|place| self.arn(place, "*"))).on(tags)
+        }})
     }
 
     /// CloudFormation reads a template from a bucket as whoever calls it.
@@ -480,6 +485,9 @@ impl<'a> Here<'a> {
             statements.push(Statement::new("ShareSnapshots", share, [made]));
         }
         if is_target {
+            let databases = format!("arn:{partition}:rds:*:{}:db:*", self.account);
+            statements
+                .push(Statement::new("WhatARestoreDrops", ["rds:ModifyDBInstance"], [databases]).on(self.marked()));
             statements.push(Statement::everywhere("LiveResources", live_resources(self.stacks())));
             let kinds: BTreeSet<String> = self.stacks().flat_map(|stack| handlers::kinds(&stack.template)).collect();
             let has_subnets = kinds.contains("AWS::RDS::DBSubnetGroup");

@@ -36,6 +36,7 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Explanation(explanation) => self::explanation(explanation),
         Report::Overview(overview) => self::overview(overview),
         Report::Differences(differences) => self::differences(differences),
+        Report::Affected(affected) => super::affected::affected(affected),
         Report::Parity(parity) => super::parity::parity(parity),
         Report::Drift(drift) => super::drift::drift(drift),
         Report::Edits(edits) => super::drift::edits(edits),
@@ -211,9 +212,12 @@ fn landing_row(landing: &Landing) -> Vec<String> {
 
 fn differences(differences: &Differences) -> String {
     let mut text = String::new();
+    let (environment, other) = (&differences.environment, &differences.other);
     if differences.stacks.is_empty() {
-        let _ =
-            writeln!(text, "{} and {} differ in nothing but their names", differences.environment, differences.other);
+        let _ = match differences.since {
+            Some(_) => writeln!(text, "{environment} and now differ in nothing that would be sent"),
+            None => writeln!(text, "{environment} and {other} differ in nothing but their names"),
+        };
     }
     for (position, stack) in differences.stacks.iter().enumerate() {
         if position > 0 {
@@ -261,6 +265,9 @@ fn stack_difference(stack: &StackDifference) -> String {
         })
         .collect();
     text.push_str(&columns(&rows, "  "));
+    for difference in &stack.settings {
+        let _ = writeln!(text, "  ~ {}", property(difference));
+    }
     for resource in &stack.template.resources {
         text.push_str(&resource_difference(resource));
     }

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::check::{Findings, Found};
 use crate::environment::{Related, Severity, Sources};
 use crate::error::Failure;
-use crate::view::Report;
+use crate::view::{Extent, Report};
 
 /// The version of these documents; it grows when a reader would have to change.
 const SCHEMA: u32 = 1;
@@ -20,6 +20,11 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Explanation(explanation) => json!({ "schema": SCHEMA, "explanation": explanation }),
         Report::Overview(overview) => json!({ "schema": SCHEMA, "overview": overview }),
         Report::Differences(differences) => json!({ "schema": SCHEMA, "differences": differences }),
+        Report::Affected(affected) if affected.extent == Extent::Whole => {
+            json!({ "schema": SCHEMA, "affected": affected })
+        }
+        // A pipeline takes every key beside `include` for a dimension of its matrix, and an output of a step is one line.
+        Report::Affected(affected) => return format!("{}\n", json!({ "include": super::affected::matrix(affected) })),
         Report::Parity(parity) => json!({ "schema": SCHEMA, "parity": parity }),
         Report::Drift(drift) => json!({ "schema": SCHEMA, "drift": drift }),
         Report::Edits(edits) => json!({ "schema": SCHEMA, "edits": edits }),

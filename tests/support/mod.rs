@@ -3,7 +3,9 @@
 //! Expectations stand in the tests; `UPDATE_EXPECT=1 cargo test` writes them anew, and the diff is to be read as a user would.
 
 pub(crate) mod cloud;
+pub(crate) mod git;
 pub(crate) mod proxy;
+mod published;
 pub(crate) mod stuck;
 
 use std::fmt::Display;
@@ -164,6 +166,8 @@ impl Scenario {
             command.env_remove(name);
         }
         command.env("SOURCE_DATE_EPOCH", TODAY_SECONDS);
+        // What git makes of a file is not for this machine's settings to say.
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         command
     }
 
@@ -179,7 +183,9 @@ impl Scenario {
             text.replace(self.root.to_str().unwrap(), "[project]")
                 .replace(self.directory.path().to_str().unwrap(), "[outside]")
         };
-        Ran { code: output.status.code(), stdout: redacted(output.stdout), stderr: redacted(output.stderr) }
+        let ran = Ran { code: output.status.code(), stdout: redacted(output.stdout), stderr: redacted(output.stderr) };
+        published::hold(&ran);
+        ran
     }
 }
 
