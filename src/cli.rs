@@ -55,6 +55,14 @@ pub enum Format {
     Human,
     /// For programs
     Json,
+    /// For test tabs (`check`, `plan`, `drift`)
+    Junit,
+    /// For code scanning (the same)
+    Sarif,
+    /// For the log of a GitHub workflow (the same)
+    Github,
+    /// For a comment on a pull request (the same)
+    Markdown,
 }
 
 /// When to use colour.

@@ -7,7 +7,7 @@
 //! ```text
 //! environments/*.yaml ─► environment ─► template ─► rendered templates, parameters, tags
 //!                            │             │
-//!                            └─────────────┴──► check · explain · diff ──► view ──► human | JSON
+//!                            └─────────────┴──► check · explain · diff ──► view ──► human | JSON | …
 //! ```
 //!
 //! - [`environment`] reads files, lays them over each other and keeps, for every value, the place that said it.
@@ -92,6 +92,7 @@
 //!
 //! - a key of environment files: a line in the table of [`environment::shape`], and whatever reads it;
 //! - a rule for templates: a variant of [`template::rules::TemplateFault`], and a scene in `tests/messages.rs`;
+//! - a format for pipelines: a drawing of the one sheet in `view::formats`, to which `check`, `plan` and `drift` are mapped;
 //! - a verb: a variant in [`cli::Verb`], a file in [`commands`], a file in `tests/`; one that changes something, a folder with the
 //!   four files;
 //! - a condition under which something is safe: a reason, its branch in `plan.rs`, and a `check` below it.

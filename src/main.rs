@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
 use greenroom::cli::{Cli, Color, Common, Format};
 use greenroom::commands;
 use greenroom::error::{Exit, Failure};
-use greenroom::view::{Style, View, Volume};
+use greenroom::view::{Document, Style, View, Volume};
 
 fn main() -> ExitCode {
-    let view = View { style: asked_style(), volume: Volume::Usual };
+    let (style, document) = drawn_as(asked_format());
+    let view = View { style, volume: Volume::Usual, document };
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error, view),
@@ -19,9 +20,11 @@ fn main() -> ExitCode {
         Color::Always => anstream::ColorChoice::Always.write_global(),
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
-    let view = View { style: style(cli.common.format), volume: volume(&cli.common) };
+    let (style, document) = drawn_as(cli.common.format);
+    let view = View { style, volume: volume(&cli.common), document };
+    let folder = if document.is_some() { commands::folder(&cli.common) } else { String::new() };
     let exit = match commands::run(cli, view) {
-        Ok(done) => match view.report(&done.report, &done.sources) {
+        Ok(done) => match view.result(&done.report, &done.sources, done.exit, &folder) {
             Ok(()) => done.exit,
             Err(error) => ended(view, &Failure::new(Exit::Failed, "stdout cannot be written").because(error)),
         },
@@ -35,10 +38,15 @@ fn ended(view: View, failure: &Failure) -> Exit {
     failure.exit
 }
 
-fn style(format: Format) -> Style {
+/// How things are told, and what the result is drawn as.
+fn drawn_as(format: Format) -> (Style, Option<Document>) {
     match format {
-        Format::Human => Style::Human,
-        Format::Json => Style::Json,
+        Format::Human => (Style::Human, None),
+        Format::Json => (Style::Json, None),
+        Format::Junit => (Style::Human, Some(Document::Junit)),
+        Format::Sarif => (Style::Human, Some(Document::Sarif)),
+        Format::Github => (Style::Human, Some(Document::Github)),
+        Format::Markdown => (Style::Human, Some(Document::Markdown)),
     }
 }
 
@@ -50,17 +58,17 @@ fn volume(common: &Common) -> Volume {
     }
 }
 
-/// The view is chosen before the arguments are judged, so that usage errors honour `--format json` too.
-fn asked_style() -> Style {
-    let arguments: Vec<String> = std::env::args().collect();
-    let is_json = arguments.iter().any(|argument| argument == "--format=json")
-        || arguments.windows(2).any(|pair| pair == ["--format", "json"]);
-    if is_json { Style::Json } else { Style::Human }
+/// The view is chosen before the arguments are judged, so that usage errors honour `--format` too.
+fn asked_format() -> Format {
+    let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let joined = arguments.iter().find_map(|argument| argument.strip_prefix("--format="));
+    let apart = || arguments.windows(2).find(|pair| pair[0] == "--format").map(|pair| pair[1].as_str());
+    joined.or_else(apart).and_then(|name| Format::from_str(name, false).ok()).unwrap_or(Format::Human)
 }
 
 /// `--help`, `--version`, and what clap does not understand.
 fn not_understood(error: &clap::Error, view: View) -> ExitCode {
-    if view.style == Style::Human || !error.use_stderr() {
+    if view.style == Style::Human && view.document.is_none() || !error.use_stderr() {
         // Nobody is left to tell if the terminal is gone.
         let _ = error.print();
         return ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() });

@@ -21,6 +21,7 @@ mod drift;
 mod elk;
 mod explain;
 mod faults;
+mod formats;
 mod graph;
 mod init;
 mod kills;

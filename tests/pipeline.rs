@@ -389,7 +389,7 @@ fn on_github_a_change_goes_from_pull_request_to_production() {
     assert!(ends[0].said.contains("production  sync-api  template  environments/production.yaml"), "{ends:#?}");
     let comment = site.comment();
     assert!(comment.contains("pr comment 812 --repo acme/sync"), "{comment}");
-    assert!(comment.contains("### production\n```\nsync-api"), "{comment}");
+    assert!(comment.contains("### greenroom plan of production"), "{comment}");
     assert!(comment.contains("MaxSize  12 → 13    environments/production.yaml:50:18"), "{comment}");
     assert_eq!(site.cloud.calls("ExecuteChangeSet"), 4, "a pull request changes nothing");
 
@@ -439,7 +439,8 @@ fn on_github_a_matrix_is_never_empty_and_a_sandbox_is_planned_by_name() {
     git(&root, &["commit", "--quiet", "--all", "--message", "room"]);
     let ends = github::workflow(&mut site, path, "topic", &pull_request("opened"));
     assert_eq!(ended(&ends), [("affected", 0), ("plan", 0), ("comment", 0)], "{ends:#?}");
-    assert!(site.comment().contains("### scratch@pr-812\n```\ndatabase"));
+    let comment = site.comment();
+    assert!(comment.contains("### greenroom plan of scratch@&#8203;pr-812"), "{comment}");
 }
 
 /// Runs jobs of the page's `.gitlab-ci.yml`, in the given order, each on a machine of its own.

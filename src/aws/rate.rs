@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// The time between two calls once the burst is used up. CloudFormation's limits are for an account and Region, and not published;
 /// users tell of five `DescribeStacks` a second. Chosen, not measured.
-const INTERVAL: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(50);
 
 /// How many calls may be made at once after a rest: what an ordinary environment needs for one step of all its stacks.
 const BURST: u32 = 20;
@@ -91,19 +91,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_burst_goes_at_once_and_the_rest_in_turn() {
         let mut turns = vec![0; 20];
-        turns.extend([100, 200, 300]);
+        turns.extend([50, 100, 150]);
         check(&[0; 23], &turns).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_rest_gives_back_what_was_used_and_no_more() {
         let mut wanted = vec![0; 20];
-        wanted.extend([250; 3]);
+        wanted.extend([125; 3]);
         wanted.extend([60_000; 21]);
         let mut turns = vec![0; 20];
-        turns.extend([250, 250, 300]);
+        turns.extend([125, 125, 150]);
         turns.extend([60_000; 20]);
-        turns.push(60_100);
+        turns.push(60_050);
         check(&wanted, &turns).await;
     }
 }

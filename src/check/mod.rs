@@ -37,6 +37,8 @@ pub struct Findings {
     pub all: Vec<Found>,
     /// What must not be shown, though it stands in a line that is.
     pub concealed: Vec<Span>,
+    /// What was looked at, with or without a mistake, as contexts name it.
+    pub checked: BTreeSet<String>,
 }
 
 impl Findings {
@@ -189,6 +191,7 @@ fn resolved(project: &Project, names: &[String], findings: &mut Findings) -> Vec
             continue;
         }
         let resolution = resolve(project, &name_to_try(project, name));
+        findings.checked.insert(name.clone());
         findings.extend(resolution.mistakes, Some(name));
         environments.extend(resolution.environment);
     }
@@ -199,6 +202,7 @@ fn try_out(environment: Environment, templates: &Templates, project: &Project, f
     let mut rendered = BTreeMap::new();
     for stack in environment.stacks.iter().filter(|stack| stack.is_managed) {
         let context = format!("{}/{}", environment.name.file, stack.name);
+        findings.checked.insert(context.clone());
         match try_stack(&environment, stack, templates, project) {
             Ok((one, mistakes)) => {
                 findings.extend(mistakes, Some(&context));

@@ -120,7 +120,7 @@ async fn destroy(
     places.extend(removed.iter().flat_map(|removed| removed.places.iter().cloned()));
     arrive(&doomed.environment, &places, clients, view).await?;
     if let Some(removed) = removed.filter(|_| !doomed.is_protected) {
-        prove(doomed, removed, clients).await?;
+        Box::pin(prove(doomed, removed, clients)).await?;
     }
     // A protected environment is refused by the planner, which says so; there is nothing to ask.
     let is_asked = !request.yes && !doomed.is_protected;

@@ -35,10 +35,10 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 
 use crate::check::Findings;
-use crate::cli::{Cli, Common, Verb};
+use crate::cli::{Cli, Common, Format, Verb};
 use crate::environment::project::{find, load};
 use crate::environment::resolve::{resolve, resolve_as};
-use crate::environment::source::sentence;
+use crate::environment::source::{sentence, shown};
 use crate::environment::{Environment, EnvironmentName, Mistake, Project, Sources, Stack, Words};
 use crate::error::{Exit, Failure};
 use crate::template::Templates;
@@ -89,6 +89,7 @@ type Ended = Result<Done, Stop>;
 /// What could not be done, and why. Mistakes in the files are not a failure but a report.
 pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
     let common = &cli.common;
+    ensure_drawable(&cli)?;
     let ended = match cli.verb {
         Verb::Init(request) => init::run(&request),
         Verb::Render(request) => render::run(common, &request),
@@ -119,6 +120,33 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Ok(done) => Ok(done),
         Err(Stop::Mistakes(findings, sources)) => Ok(Done::mistaken(findings, sources)),
         Err(Stop::Failure(failure)) => Err(failure),
+    }
+}
+
+/// The formats for pipelines are for what looks: what decides or changes something has no findings.
+fn ensure_drawable(cli: &Cli) -> Result<(), Failure> {
+    let is_drawable = match &cli.verb {
+        Verb::Check(_) | Verb::Plan(_) => true,
+        Verb::Drift(request) => request.adopt.is_none() && request.revert.is_none() && request.ignore.is_none(),
+        _ => false,
+    };
+    match cli.common.format {
+        Format::Junit | Format::Sarif | Format::Github | Format::Markdown if !is_drawable => {
+            let what = "this has no such format: `junit`, `sarif`, `github` and `markdown` are for `check`, `plan` and `drift`";
+            Err(Failure::new(Exit::Usage, what).hint("`--format json` is for programs, and every verb has it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What leads from the root of the checkout to the project: empty, or ends with `/`. Pipelines name files from that root.
+pub fn folder(common: &Common) -> String {
+    let root = common.project.clone().or_else(|| find(&current_directory().ok()?).ok());
+    let Some(root) = root.and_then(|root| root.canonicalize().ok()) else { return String::new() };
+    let checkout = root.ancestors().find(|directory| directory.join(".git").exists());
+    match checkout.map(|checkout| shown(checkout, &root)) {
+        Some(path) if !path.is_empty() => format!("{path}/"),
+        Some(_) | None => String::new(),
     }
 }
 

@@ -53,7 +53,9 @@ pub(super) fn run(common: &Common, request: &Render) -> Ended {
 fn text(rendered: &Rendered, format: Format) -> String {
     match format {
         Format::Human => ended(rendered.yaml.clone()),
-        Format::Json => pretty(&rendered.document.json),
+        Format::Json | Format::Junit | Format::Sarif | Format::Github | Format::Markdown => {
+            pretty(&rendered.document.json)
+        }
     }
 }
 

@@ -55,7 +55,7 @@ fn text(common: &Common, request: &Outputs, all: &[(String, String)]) -> Result<
     let Some(key) = &request.key else {
         return Ok(match common.format {
             Format::Human => all.iter().flat_map(|(key, value)| [key, "=", value, "\n"]).collect(),
-            Format::Json => {
+            Format::Json | Format::Junit | Format::Sarif | Format::Github | Format::Markdown => {
                 let map: serde_json::Map<_, _> =
                     all.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
                 format!("{:#}\n", serde_json::Value::Object(map))

@@ -319,14 +319,14 @@ impl<'clients> Observer<'clients> {
     }
 
     /// Stacks that this run has brought to what is wanted, and of which nothing is left over, are not looked into any more:
-    /// executing a change set deletes all others of its stack.
+    /// executing a change set deletes all others of its stack, and leaves itself.
     fn close(&self, desired: &Desired, world: &World) {
         let mut memory = self.memory();
         for stack in &desired.stacks {
             let is_over = memory.executed.contains_key(&stack.name) && !memory.made.contains_key(&stack.name);
             let Some(live) = world.stacks.get(&stack.name).filter(|_| is_over) else { continue };
             if live.status.phase() == Phase::Steady
-                && live.change_sets.is_empty()
+                && live.change_sets.iter().all(|change_set| change_set.execution == Execution::Begun)
                 && seems_as_wanted(desired, stack, world)
             {
                 memory.open.remove(&stack.name);

@@ -12,6 +12,9 @@ pub struct Report {
     pub environment: String,
     /// How many stacks were asked about.
     pub stacks: usize,
+    /// Their names in the environment, in its order.
+    #[serde(skip)]
+    pub labels: Vec<String>,
     /// How many resources are as they should be.
     pub in_sync: usize,
     /// What was undone, as it is typed.

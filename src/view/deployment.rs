@@ -85,7 +85,7 @@ pub(super) fn sealed(sealed: &SealedPlan) -> String {
 /// How much of a digest is shown: enough to tell two seals apart by eye.
 const SHOWN_DIGEST_CHARACTERS: usize = 12;
 
-fn stack_preview(stack: &StackPreview) -> String {
+pub(super) fn stack_preview(stack: &StackPreview) -> String {
     let name = &stack.stack;
     let mut text = format!("{name:<VERDICT_COLUMN$} {}\n", verdict(stack));
     for change in &stack.changes {
@@ -104,7 +104,7 @@ fn stack_preview(stack: &StackPreview) -> String {
     text
 }
 
-fn verdict(stack: &StackPreview) -> String {
+pub(super) fn verdict(stack: &StackPreview) -> String {
     let own = match stack.outlook {
         Outlook::New => format!("new, {}", plural(stack.changes.len(), "resource")),
         Outlook::Changed if stack.changes.is_empty() => "changes outside of resources".to_owned(),
@@ -250,7 +250,7 @@ fn property(change: &PropertyChange) -> Vec<String> {
 /// What CloudFormation writes for a value that is not known before it is executed.
 const KNOWN_AFTERWARDS: &str = "{{changeSet:KNOWN_AFTER_APPLY}}";
 
-fn value(text: Option<&String>, nothing: &str) -> String {
+pub(super) fn value(text: Option<&String>, nothing: &str) -> String {
     let Some(text) = text else { return nothing.to_owned() };
     if text.contains(KNOWN_AFTERWARDS) {
         return "known afterwards".to_owned();

@@ -67,7 +67,7 @@ fn place(finding: &Finding) -> String {
     finding.place.as_ref().map(|place| format!("   {place}")).unwrap_or_default()
 }
 
-fn values(finding: &Finding) -> String {
+pub(super) fn values(finding: &Finding) -> String {
     let side = |value: &Option<String>| value.as_ref().map_or("nothing".to_owned(), |value| shortened(value));
     format!("{} → {}", side(&finding.expected), side(&finding.actual))
 }
@@ -110,7 +110,7 @@ fn no_longer(ended: &Ended) -> String {
     format!("`{}` was ignored until {}, and is no longer ({})", ended.path, ended.on, ended.place)
 }
 
-fn summary(report: &Report) -> String {
+pub(super) fn summary(report: &Report) -> String {
     let open = report.findings.iter().filter(|finding| finding.is_open()).count();
     let unread = report.unread.iter().filter(|unread| unread.settled.is_none()).count();
     let counts = [

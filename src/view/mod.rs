@@ -6,6 +6,7 @@ mod cancel;
 mod clone;
 mod deployment;
 mod drift;
+mod formats;
 mod human;
 mod json;
 mod log;
@@ -19,6 +20,7 @@ mod watch;
 use std::io::{BufRead, IsTerminal, Write};
 
 pub use board::{Afterwards, Board, End};
+pub use formats::Document;
 pub use table::Expected;
 pub use watch::Watch;
 
@@ -32,7 +34,7 @@ use crate::diff::Differences;
 use crate::drift::Report as Drift;
 use crate::drift::report::Edits;
 use crate::environment::Sources;
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 use crate::explain::{Explanation, Overview};
 use crate::git::Base;
 use crate::log::Log;
@@ -216,9 +218,28 @@ pub struct View {
     pub style: Style,
     /// How much.
     pub volume: Volume,
+    /// What the result is drawn as, where that is for a pipeline. All else is told as it is to people.
+    pub document: Option<Document>,
 }
 
 impl View {
+    /// Prints how a verb ended.
+    ///
+    /// A document for a pipeline also says how the run ends, and names files as the checkout does: `folder` leads from its root to
+    /// the project, and is empty or ends with `/`.
+    ///
+    /// # Errors
+    /// When stdout cannot be written. A reader who has gone (`| head`) is no error.
+    pub fn result(&self, report: &Report, sources: &Sources, exit: Exit, folder: &str) -> std::io::Result<()> {
+        let document = self.document.and_then(|kind| formats::report(kind, report, sources, exit, folder));
+        let Some(document) = document else { return self.report(report, sources) };
+        // Mistakes are told to whoever reads the log, too.
+        if matches!(report, Report::Findings(_)) {
+            self.report(report, sources)?;
+        }
+        printed(&document)
+    }
+
     /// Prints what a verb has to say: results to stdout, mistakes to stderr.
     ///
     /// # Errors
@@ -231,10 +252,7 @@ impl View {
         match report {
             // Mistakes are not a result, unless a program asked for them.
             Report::Findings(_) if self.style == Style::Human => written(anstream::stderr().write_all(text.as_bytes())),
-            _ => {
-                let mut stdout = anstream::stdout();
-                written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
-            }
+            _ => printed(&text),
         }
     }
 
@@ -342,7 +360,16 @@ impl View {
         };
         // There is nobody left to tell if stderr is gone.
         let _ = anstream::stderr().write_all(text.as_bytes());
+        if let Some(document) = self.document {
+            // Nor is there anything to do about a stdout that cannot be written: the run fails already.
+            let _ = printed(&formats::failure(document, failure));
+        }
     }
+}
+
+fn printed(text: &str) -> std::io::Result<()> {
+    let mut stdout = anstream::stdout();
+    written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
 fn written(result: std::io::Result<()>) -> std::io::Result<()> {

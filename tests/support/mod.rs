@@ -5,6 +5,7 @@
 pub(crate) mod cloud;
 pub(crate) mod git;
 pub(crate) mod proxy;
+mod published;
 pub(crate) mod stuck;
 
 use std::fmt::Display;
@@ -182,7 +183,9 @@ impl Scenario {
             text.replace(self.root.to_str().unwrap(), "[project]")
                 .replace(self.directory.path().to_str().unwrap(), "[outside]")
         };
-        Ran { code: output.status.code(), stdout: redacted(output.stdout), stderr: redacted(output.stderr) }
+        let ran = Ran { code: output.status.code(), stdout: redacted(output.stdout), stderr: redacted(output.stderr) };
+        published::hold(&ran);
+        ran
     }
 }
 

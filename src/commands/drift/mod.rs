@@ -138,6 +138,7 @@ fn report(wanted: &Wanted, Sight { world: seen, side }: &Sight) -> DriftReport {
             .all(|stack| !stack.is_managed || desired.stack(&stack.name).is_some()),
     };
     let mut report = judge(seen, side, &known);
+    report.labels.clone_from(&labels);
     locate(written, &mut report.findings);
     report
 }
