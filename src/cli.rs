@@ -115,6 +115,8 @@ pub enum Verb {
     Bootstrap(Bootstrap),
     /// Delete an environment and all that is in it
     Destroy(Destroy),
+    /// Delete environments whose lifetime is over
+    Reap(Reap),
     /// Print the least IAM policies that a verb needs
     Permissions(Permissions),
     /// Draw the stacks and what flows between them
@@ -525,6 +527,27 @@ pub struct Destroy {
     pub retain: Vec<String>,
 }
 
+/// Delete environments whose lifetime is over.
+///
+/// Those of this project, found by their marks in every account and Region that an environment file names, also where their own file
+/// is gone. A lifetime is counted from the creation of the oldest stack; a deployment does not extend it, `--extend` does. An account
+/// that could not be looked at is named, and ends the run with 6. Protected environments stay. Safe to stop anywhere and to run again.
+#[derive(Debug, Args)]
+pub struct Reap {
+    /// Let an environment live until at least so long from now, and delete nothing: scratch@jane 24h
+    #[arg(long, num_args = 2, value_names = ["ENV", "DURATION"], conflicts_with = "report")]
+    pub extend: Option<Vec<String>>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Show what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write evidence of what existed and what became of it, as JSON, a file for each environment
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub report: Option<PathBuf>,
+}
+
 /// Print the least IAM policies that a verb needs.
 ///
 /// By account: what the caller may do, what CloudFormation's own role may do (by what the registry says of each type), and with
@@ -566,6 +589,8 @@ pub enum Purpose {
     Outputs,
     /// Delete an environment
     Destroy,
+    /// Delete environments whose lifetime is over
+    Reap,
     /// Compare what runs
     Diff,
     /// Make an environment another's twin

@@ -50,6 +50,23 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// How a run ends of which several things may be said: by what matters most.
+    pub fn foremost(all: impl IntoIterator<Item = Self>) -> Self {
+        let rank = |exit: &Self| match exit {
+            Self::Interrupted => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::CouldNotCheck => 4,
+            Self::Unfinished => 5,
+            Self::Differences => 6,
+            Self::Done => 7,
+        };
+        all.into_iter().min_by_key(rank).unwrap_or(Self::Done)
+    }
+}
+
 /// A run that could not do what was asked.
 #[derive(Debug)]
 pub struct Failure {

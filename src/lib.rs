@@ -32,6 +32,8 @@
 //! - [`cancel`] stops updates that run, [`recover`] frees stacks that are stuck: [`recover::ways`] says which ways lead out, as data
 //!   that people choose from and that its planner goes.
 //! - [`clone`] composes two plans of `deploy`: the target with its database closed, and the target as its file says.
+//! - [`reap`] finds the environments whose lifetime is over, by the marks of their stacks, and hands them to [`destroy`]; what extends
+//!   a lifetime is brought up as any stack.
 //! - [`bootstrap`] says what `deploy` needs before it can send large templates; it is brought up as any stack.
 //! - [`drift`] has CloudFormation compare what runs with what was deployed, says of each difference what it is, and finds the value
 //!   of a file that would make it right. What it decides is written by [`environment::edit`], or undone by a plan of [`deploy`].
@@ -80,6 +82,8 @@
 //! | what would a change set do to what was changed by hand | [`deploy::drifted`] |
 //! | how is one value of a file changed, and no other byte | [`environment::edit`] |
 //! | what may a certificate of destruction claim | [`destroy::evidence`] |
+//! | when does an environment end, and where is that recorded | [`deploy::lifetime`] |
+//! | is an environment over, and may it go | [`reap::plan`] |
 //! | how does a run end | [`error::Exit`] |
 //!
 //! # Who may import whom
@@ -117,6 +121,7 @@ pub mod log;
 pub mod operation;
 pub mod parity;
 pub mod permissions;
+pub mod reap;
 pub mod recover;
 pub mod simulator;
 pub mod status;

@@ -62,6 +62,11 @@ const RULES: &[(&str, &[&str], &str)] = &[
         "what is stuck was deployed; it shares the nouns and the looks of `deploy`",
     ),
     (
+        "reap",
+        &["aws", "deploy", "destroy", "environment", "template"],
+        "what is over is seen by the looks of `deploy`, and goes by `destroy`",
+    ),
+    (
         "log",
         &["aws", "deploy", "environment"],
         "what happened is read by the looks of `deploy`, and told without a decision",
@@ -91,6 +96,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "log",
             "operation",
             "parity",
+            "reap",
             "recover",
             "permissions",
             "status",
@@ -119,6 +125,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "log",
             "operation",
             "parity",
+            "reap",
             "recover",
             "permissions",
             "simulator",
@@ -211,7 +218,7 @@ fn only_the_view_and_main_print() {
 #[test]
 fn only_looking_and_acting_reach_the_cloud() {
     let reaching = ["aws_sdk", "crate::aws", "Clients"];
-    for module in ["cancel", "clone", "deploy", "destroy", "drift", "log", "parity", "recover", "status"] {
+    for module in ["cancel", "clone", "deploy", "destroy", "drift", "log", "parity", "reap", "recover", "status"] {
         for path in rust_files(&root().join("src").join(module)) {
             let may = path.ends_with("observe.rs") || path.ends_with("apply.rs");
             let text = fs::read_to_string(&path).expect("a readable file");

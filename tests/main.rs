@@ -34,6 +34,7 @@ mod preflight;
 mod properties;
 mod read_only;
 mod readme;
+mod reap;
 mod recover;
 mod render;
 mod retry;

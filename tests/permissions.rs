@@ -203,6 +203,27 @@ fn destroy_may_do_what_it_does() {
     holds(&cloud, "permissions destroy lab", &destroys);
 }
 
+/// Its own account in full, and of the others' what shows what is there.
+#[test]
+fn reap_may_do_what_it_does() {
+    let mut cloud = lab();
+    cloud.edit("environments/lab.yaml", "stacks:", "lifetime: 8h\nstacks:");
+    let other = LAB.replace("111111111111", "222222222222");
+    std::fs::write(cloud.scenario.root().join("environments/other.yaml"), other).unwrap();
+    cloud.ends("deploy lab api store --yes", 0);
+    let mut reaps = Actions::new();
+    run(&cloud, &mut reaps, "reap --extend lab 9h", 0);
+    let denied = json!({"error": {"code": "AccessDenied", "message": "you may not", "status": 403}});
+    // What was prepared is cleared away when it cannot be executed.
+    cloud.faults(&json!([{"operation": "ExecuteChangeSet", "effect": denied, "times": 1}]));
+    run(&cloud, &mut reaps, "reap --extend lab 10h", 1);
+    run(&cloud, &mut reaps, "reap --extend lab 11h", 0);
+    undo_a_change(&mut cloud, &mut Actions::new());
+    cloud.control("advance", &json!({"seconds": 12 * 3_600}).to_string());
+    run(&cloud, &mut reaps, "reap --yes --report evidence", 0);
+    holds(&cloud, "permissions reap lab", &reaps);
+}
+
 #[test]
 fn a_live_comparison_may_do_what_it_does() {
     let mut cloud = crate::parity::twins("}");

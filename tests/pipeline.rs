@@ -132,6 +132,10 @@ impl Site {
         (output.status.code().unwrap(), String::from_utf8(said).unwrap())
     }
 
+    fn hours_pass(&self, hours: u64) {
+        self.cloud.control("advance", &json!({ "seconds": hours * 3_600 }).to_string());
+    }
+
     /// What was commented on the pull request.
     fn comment(&self) -> String {
         let comment = self.room.path().join("comment");
@@ -403,6 +407,8 @@ fn on_github_a_change_goes_from_pull_request_to_production() {
 
     let ends = github::workflow(&mut site, ".github/workflows/nightly.yaml", "main", &push);
     assert_eq!(ended(&ends), [("drift", 0)], "{ends:#?}");
+    let ends_of_hour = github::workflow(&mut site, ".github/workflows/hourly.yaml", "main", &push);
+    assert_eq!(ended(&ends_of_hour), [("reap", 0)], "{ends_of_hour:#?}");
     site.changed_by_hand();
     let ends = github::workflow(&mut site, ".github/workflows/nightly.yaml", "main", &push);
     assert_eq!(ended(&ends), [("drift", 4)], "{ends:#?}");
@@ -423,6 +429,7 @@ fn on_github_a_pull_request_has_its_sandbox_and_a_fork_has_nothing() {
     assert!(ends[0].said.contains("http://internal-"), "{ends:#?}");
     let ends = github::workflow(&mut site, path, "topic", &pull_request("closed"));
     assert_eq!(ended(&ends), [("down", 0)], "{ends:#?}");
+    assert!(ends[0].said.contains("scratch@pr-812 is destroyed: 4 stacks"), "{ends:#?}");
 }
 
 /// A pull request that changes nothing, and one that begins a sandbox's change.
@@ -491,7 +498,7 @@ fn gitlab(site: &mut Site, branch: &str, jobs: &[&str]) -> Vec<End> {
 fn on_gitlab_the_same() {
     let mut site = Site::new();
     site.branch();
-    let jobs = ["check", "plan", "sandbox", "sandbox-gone"];
+    let jobs = ["check", "plan", "sandbox"];
     let ends = gitlab(&mut site, "topic", &jobs);
     assert_eq!(ended(&ends), jobs.map(|job| (job, 0)), "{ends:#?}");
     assert!(ends[0].said.contains("production  sync-api  template  environments/production.yaml"), "{ends:#?}");
@@ -499,13 +506,19 @@ fn on_gitlab_the_same() {
     assert!(comment.contains("https://gitlab.example.com/api/v4/projects/7/merge_requests/812/notes"), "{comment}");
     assert!(comment.contains("MaxSize  12 → 13"), "{comment}");
     site.merge();
-    let ends = gitlab(&mut site, "main", &["seal", "deploy", "drift"]);
-    assert_eq!(ended(&ends), [("seal", 0), ("deploy", 0), ("drift", 0)], "{ends:#?}");
+    let later = ["seal", "deploy", "drift"];
+    let ends = gitlab(&mut site, "main", &later);
+    assert_eq!(ended(&ends), later.map(|job| (job, 0)), "{ends:#?}");
     site.cloud.ends("plan production --exit-code", 0);
+    site.hours_pass(9);
+    let last = ["reap", "sandbox-gone"];
+    let ends = gitlab(&mut site, "main", &last);
+    assert_eq!(ended(&ends), last.map(|job| (job, 0)), "{ends:#?}");
+    assert!(ends[0].said.contains("scratch@pr-812"), "{ends:#?}");
     let all = file(".gitlab-ci.yml");
     let has_script = |entry: &&greenroom::environment::Entry| entry.value.get("script").is_some();
     let all = all.as_mapping().unwrap().iter().filter(has_script).count();
-    assert_eq!(all, jobs.len() + 3, "every job is run here");
+    assert_eq!(all, jobs.len() + later.len() + last.len(), "every job is run here");
 }
 
 #[test]
@@ -513,7 +526,7 @@ fn in_a_shell_the_same() {
     let mut site = Site::new();
     site.branch();
     let pieces = shell_pieces();
-    let [look, seal, deploy, night, sandbox, sandbox_gone, permissions] = pieces.as_slice() else {
+    let [look, seal, deploy, night, hour, sandbox, sandbox_gone, permissions] = pieces.as_slice() else {
         panic!("a piece more or less: {pieces:#?}")
     };
     let piece = |site: &mut Site, branch: Option<&str>, script: &str| {
@@ -539,6 +552,8 @@ fn in_a_shell_the_same() {
     piece(&mut site, Some("main"), night);
     let (_, said) = piece(&mut site, Some("topic"), sandbox);
     assert!(said.contains("http://internal-"), "{said}");
+    let (_, said) = piece(&mut site, Some("main"), hour);
+    assert!(!said.contains("pr-812 is destroyed"), "its time is not over: {said}");
     piece(&mut site, Some("topic"), sandbox_gone);
     let (_, said) = piece(&mut site, Some("main"), permissions);
     assert!(

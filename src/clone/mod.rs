@@ -181,6 +181,8 @@ pub struct SeenSnapshot {
     pub status: String,
     /// How much of it is done.
     pub percent: Option<i32>,
+    /// When it was complete; a copy has a time of its own.
+    pub created: Option<Timestamp>,
     /// The last transaction in it.
     pub data_as_of: Option<Timestamp>,
     /// The key it is encrypted with, if it is.

@@ -197,6 +197,7 @@ fn seen_snapshot(snapshot: Snapshot) -> SeenSnapshot {
         kind: snapshot.kind,
         status: snapshot.status,
         percent: snapshot.percent,
+        created: snapshot.created,
         data_as_of: snapshot.data_as_of,
         key: snapshot.key.filter(|_| snapshot.is_encrypted),
         engine_version: version,

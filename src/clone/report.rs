@@ -205,6 +205,12 @@ fn policies(desired: &Desired) -> Vec<Policy> {
         on_source.push(allow(&["rds:ModifyDBSnapshotAttribute"], std::slice::from_ref(&own_snapshots)));
     }
     on_source.push(allow(&["rds:DeleteDBSnapshot"], std::slice::from_ref(&own_snapshots)));
+    // What a restore drops is set afterwards, on databases that bear the target's mark.
+    let mut mend = allow(&["rds:ModifyDBInstance"], &[format!("arn:aws:rds:*:{}:db:*", target.account)]);
+    mend["Condition"] = json!({"StringEquals": {"aws:ResourceTag/greenroom:environment": desired.target.word}});
+    if is_same_account {
+        on_source.push(mend.clone());
+    }
     let document = |statements: Vec<Json>| json!({"Version": "2012-10-17", "Statement": statements});
     let mut policies = vec![Policy { account: source.account.clone(), document: document(on_source) }];
     if !is_same_account {
@@ -213,6 +219,7 @@ fn policies(desired: &Desired) -> Vec<Policy> {
             reads,
             allow(&["rds:AddTagsToResource", "rds:CopyDBSnapshot"], &[own_snapshots, of_target.clone()]),
             allow(&["rds:DeleteDBSnapshot"], &[of_target]),
+            mend,
             allow(
                 &["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"],
                 &[keys(&source.account), keys(&target.account)],

@@ -66,8 +66,7 @@ impl Deciding<'_> {
             if let Ok(mut project) = load(&copy.root()) {
                 let is_asked = |environment: &str| {
                     environments.contains(environment)
-                        && (self.may_read(&project, environment, path)
-                            || self.may_read(self.project, environment, path))
+                        && (may_read(&project, environment, path) || may_read(self.project, environment, path))
                 };
                 let asked: BTreeSet<String> = environments.iter().filter(|name| is_asked(name)).cloned().collect();
                 let without = outcome(&mut project, |name| asked.contains(name));
@@ -80,18 +79,17 @@ impl Deciding<'_> {
         }
         // What only several files decide together is laid to all that it may read.
         for stack in affected.stacks.iter_mut().filter(|stack| stack.files.is_empty()) {
-            let may = changed.iter().filter(|path| self.may_read(self.project, &stack.environment, path));
+            let may = changed.iter().filter(|path| may_read(self.project, &stack.environment, path));
             stack.files = may.cloned().collect();
         }
         Ok(())
     }
+}
 
-    /// Whether anything of an environment can come from a file: its own and its ancestors', and every template.
-    fn may_read(&self, project: &Project, environment: &str, path: &str) -> bool {
-        let Some(file) = path.strip_prefix("environments/") else { return true };
-        let is_in = |name: &str| file.strip_suffix(".yaml") == Some(name);
-        // What cannot be followed may lead anywhere.
-        is_in(environment)
-            || lineage(environment, &project.files).map_or(true, |all| all.iter().any(|it| is_in(&it.name)))
-    }
+/// Whether anything of an environment can come from a file: its own and its ancestors', and every template.
+fn may_read(project: &Project, environment: &str, path: &str) -> bool {
+    let Some(file) = path.strip_prefix("environments/") else { return true };
+    let is_in = |name: &str| file.strip_suffix(".yaml") == Some(name);
+    // What cannot be followed may lead anywhere.
+    is_in(environment) || lineage(environment, &project.files).map_or(true, |all| all.iter().any(|it| is_in(&it.name)))
 }

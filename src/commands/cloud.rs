@@ -71,7 +71,8 @@ pub(super) async fn arrive(
     Ok(())
 }
 
-fn whereabouts(environment: &str, places: &BTreeSet<Place>, is_local: bool) -> String {
+/// The first line of a run: what it works on, in which accounts and Regions.
+pub(super) fn whereabouts(environment: &str, places: &BTreeSet<Place>, is_local: bool) -> String {
     let joined = |of: &dyn Fn(&Place) -> &str| {
         places.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
     };
@@ -139,7 +140,11 @@ async fn caller_account(clients: &Clients, place: &Place, view: View) -> Result<
     Ok(ended(outcome, &telling)?.now)
 }
 
-async fn guard(clients: &Clients, place: &Place, view: View) -> Result<(), Failure> {
+/// Makes sure that calls for a place reach its account.
+///
+/// # Errors
+/// A placeholder account, the wrong account, or what the question ended with.
+pub(super) async fn guard(clients: &Clients, place: &Place, view: View) -> Result<(), Failure> {
     let account = &place.account;
     if !clients.is_local() && is_placeholder(account) {
         let what = format!("{account} is a placeholder, not an account of yours");

@@ -109,7 +109,7 @@ fn resources(environment: &Environment, flag: &str, texts: &[String]) -> Result<
     Ok(texts.iter().cloned().collect())
 }
 
-async fn destroy(
+pub(super) async fn destroy(
     doomed: &Doomed,
     removed: Option<&Removed>,
     request: &Destroy,
@@ -151,12 +151,14 @@ async fn destroy(
 
 /// A clone goes only if none of its databases is its source's own. What cannot be read proves nothing, and ends the run.
 async fn prove(doomed: &Doomed, removed: &Removed, clients: &Clients) -> Result<(), Failure> {
+    // Two accounts may have a stack of the same name.
     let wish = |stack_name: &String, place: &Place| Wish {
-        label: stack_name.clone(),
+        label: format!("{}/{}/{stack_name}", place.account, place.region),
         stack_name: stack_name.clone(),
         place: place.clone(),
     };
-    let own: Vec<Wish> = doomed.stacks.iter().map(|it| wish(&it.stack_name, &it.place)).collect();
+    let own = doomed.stacks.iter().map(|it| Wish { label: it.stack_name.clone(), ..wish(&it.stack_name, &it.place) });
+    let own: Vec<Wish> = own.collect();
     let others: Vec<Wish> = removed.source_stacks.iter().map(|(name, place)| wish(name, place)).collect();
     let unseen = |of: &str| {
         format!("`{of}` could not be looked at, so nobody knows whose database `{}` has", doomed.environment)
@@ -221,7 +223,7 @@ fn snapshots(world: &removal::World) -> Vec<String> {
 }
 
 /// Whose copies go with an environment that is a clone: those in its own account, and those in its source's.
-fn removed(project: &Project, target: &Environment) -> Result<Option<Removed>, Stop> {
+pub(super) fn removed(project: &Project, target: &Environment) -> Result<Option<Removed>, Stop> {
     let Some(clone) = &target.clone else { return Ok(None) };
     let source = self::environment(project, &name(&clone.from.value)?)?;
     let places = [target, &source].into_iter().flat_map(|environment| &environment.stacks).filter(|it| it.is_managed);
@@ -347,7 +349,7 @@ async fn look(doomed: &Doomed, observer: &DoomedObserver<'_>) -> Result<Demoliti
 }
 
 /// What is to go: every managed stack, each before those it needs.
-fn doomed(environment: &Environment, templates: &Templates, project: &Project) -> Result<Doomed, Stop> {
+pub(super) fn doomed(environment: &Environment, templates: &Templates, project: &Project) -> Result<Doomed, Stop> {
     let flows = flows(environment, templates);
     let needs = needs(&flows, environment);
     let order =

@@ -20,6 +20,7 @@ mod local;
 mod log;
 mod permissions;
 mod read_only;
+mod reap;
 mod recover;
 mod render;
 mod schema;
@@ -109,6 +110,7 @@ pub fn run(cli: Cli, view: View) -> Result<Done, Failure> {
         Verb::Clone(request) => clone::run(common, &request, view),
         Verb::Bootstrap(request) => bootstrap::run(common, &request, view),
         Verb::Destroy(request) => destroy::run(common, &request, view),
+        Verb::Reap(request) => reap::run(common, &request, view),
         Verb::Permissions(request) => permissions::run(common, &request),
         Verb::Graph(request) => graph::run(common, &request),
         Verb::Schema(request) => schema::run(common, &request),

@@ -2,9 +2,13 @@
 
 use crate::cli::{Common, Permissions as Request, Purpose as Asked};
 use crate::commands::deploy::{Wanted, wanted};
-use crate::commands::{Done, Ended, environment, name, project};
+use crate::commands::lines::Written;
+use crate::commands::reap::{environments, own_places};
+use crate::commands::{Done, Ended, Stop, environment, name, project};
+use crate::deploy::{Desired, ReadStack};
 use crate::error::{Exit, Failure};
 use crate::permissions::{Claim, Purpose, Trusted, permissions};
+use crate::reap::extension;
 use crate::view::Report;
 
 pub(super) fn run(common: &Common, request: &Request) -> Ended {
@@ -14,17 +18,37 @@ pub(super) fn run(common: &Common, request: &Request) -> Ended {
     let source = match purpose {
         Purpose::Clone => Some(source(common, &request.environment)?),
         // The copies of the snapshot that it was made from go with it.
-        Purpose::Destroy if written.environment.clone.is_some() => Some(source(common, &request.environment)?),
+        Purpose::Destroy | Purpose::Reap if written.environment.clone.is_some() => {
+            Some(source(common, &request.environment)?)
+        }
         Purpose::Plan
         | Purpose::ReadOnlyPlan
         | Purpose::Deploy
         | Purpose::Status
         | Purpose::Destroy
+        | Purpose::Reap
         | Purpose::Diff => None,
     };
     let source = source.map(|source| source.desired);
+    let desired = if purpose == Purpose::Reap { reaped(&written, desired)? } else { desired };
     let permissions = permissions(purpose, &desired, source.as_ref(), trusted.as_ref());
     Ok(Done { report: Report::Permissions(permissions), sources: written.project.sources, exit: Exit::Done })
+}
+
+/// With the stack that extends a lifetime, and with every place that is looked at: what is over may be in any.
+fn reaped(written: &Written, desired: Desired) -> Result<Desired, Stop> {
+    let mut desired = desired;
+    // It says no more of the stack than that it is there.
+    let extension = extension::desired(&written.environment, jiff::Timestamp::UNIX_EPOCH);
+    desired.stacks.extend(extension.into_iter().flat_map(|extension| extension.stacks));
+    for environment in environments(&written.project)? {
+        desired.read.extend(own_places(&environment).into_iter().map(|place| ReadStack {
+            label: environment.name.to_string(),
+            stack_name: String::new(),
+            place,
+        }));
+    }
+    Ok(desired)
 }
 
 fn purpose(request: &Request) -> Result<Purpose, Failure> {
@@ -34,6 +58,7 @@ fn purpose(request: &Request) -> Result<Purpose, Failure> {
         Asked::Deploy => Purpose::Deploy,
         Asked::Status | Asked::Outputs => Purpose::Status,
         Asked::Destroy => Purpose::Destroy,
+        Asked::Reap => Purpose::Reap,
         Asked::Diff => Purpose::Diff,
         Asked::Clone => Purpose::Clone,
     };
@@ -73,7 +98,7 @@ fn trusted(request: &Request, purpose: Purpose) -> Result<Option<Trusted>, Failu
 }
 
 /// The environment whose data it is.
-fn source(common: &Common, target: &str) -> Result<Wanted, crate::commands::Stop> {
+fn source(common: &Common, target: &str) -> Result<Wanted, Stop> {
     let project = project(common)?;
     let environment = environment(&project, &name(target)?)?;
     let Some(settings) = &environment.clone else {

@@ -11,6 +11,7 @@ pub mod desired;
 pub mod drifted;
 pub mod estimate;
 pub mod leftovers;
+pub mod lifetime;
 pub mod marks;
 pub mod moved;
 pub mod observe;

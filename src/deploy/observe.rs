@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::consumers::endangered;
+use super::lifetime;
 use super::marks::{self, CHANGE_SET_PREFIX};
 use super::plan::{bucket_in_use, seems_as_wanted};
 use super::world::{
@@ -212,6 +213,16 @@ impl<'clients> Observer<'clients> {
         });
         world.now = self.clients.now();
         Ok(world)
+    }
+
+    /// Every stack of a place that exists, whosever it is; nested ones are left out.
+    ///
+    /// # Errors
+    /// What a call ended with.
+    pub async fn everything(&self, place: &Place) -> Result<Vec<LiveStack>, Fault> {
+        let mut all = described(&self.client(place).await, None).await?;
+        all.retain(|live| live.status.phase() != Phase::Gone && !live.is_nested);
+        Ok(all)
     }
 
     /// Looks into a stack: the events of its last operation where they matter, who plans to create it where nobody has yet, and
@@ -691,7 +702,9 @@ pub fn target(place: &Place) -> Target<'_> {
 /// A stack that bears the environment's marks and is not in its file.
 fn is_stray(desired: &Desired, stack: &LiveStack, place: &Place) -> bool {
     let name = (place.account.clone(), place.region.clone(), stack.name.clone());
-    marks::is_of_environment(&stack.tags, &desired.project, &desired.environment_word) && !desired.named.contains(&name)
+    marks::is_of_environment(&stack.tags, &desired.project, &desired.environment_word)
+        && !desired.named.contains(&name)
+        && !lifetime::is_extension(stack)
 }
 
 fn wishes(desired: &Desired) -> Vec<Wish> {

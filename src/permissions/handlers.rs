@@ -46,11 +46,17 @@ impl Handlers {
     /// Of these stacks, for these handlers; without handlers nothing is needed.
     pub(super) fn of<'a>(stacks: impl Iterator<Item = &'a DesiredStack>, handlers: &[&str]) -> Self {
         let mut found = Self::default();
+        found.add(stacks, handlers);
+        found
+    }
+
+    /// Adds what other stacks need, for other handlers.
+    pub(super) fn add<'a>(&mut self, stacks: impl Iterator<Item = &'a DesiredStack>, handlers: &[&str]) {
         for stack in stacks.filter(|_| !handlers.is_empty()) {
-            let needs = found.by_role.entry(stack.service_role.clone()).or_default();
+            let needs = self.by_role.entry(stack.service_role.clone()).or_default();
             for kind in kinds(&stack.template) {
                 let Some(known) = SHIPPED.types.get(&kind) else {
-                    found.unknown.insert(kind);
+                    self.unknown.insert(kind);
                     continue;
                 };
                 let of = |handler: &&str| known.get(*handler);
@@ -58,7 +64,6 @@ impl Handlers {
             }
             needs.look_up(stack);
         }
-        found
     }
 }
 

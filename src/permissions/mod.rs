@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use crate::aws::{Target, partition, role_arn};
 use crate::clone::copy_prefix;
+use crate::deploy::lifetime::EXTENSION;
 use crate::deploy::plan::bucket_in_use;
 use crate::deploy::{Desired, Place, marks};
 use handlers::Handlers;
@@ -30,6 +31,8 @@ pub enum Purpose {
     Status,
     /// `destroy`.
     Destroy,
+    /// `reap`, of one environment and with `--extend`.
+    Reap,
     /// `diff --live`.
     Diff,
     /// `clone`, into the environment.
@@ -40,7 +43,7 @@ impl Purpose {
     /// Whether it changes what runs.
     pub fn changes_something(self) -> bool {
         match self {
-            Self::Deploy | Self::Destroy | Self::Clone => true,
+            Self::Deploy | Self::Destroy | Self::Reap | Self::Clone => true,
             Self::Plan | Self::ReadOnlyPlan | Self::Status | Self::Diff => false,
         }
     }
@@ -191,6 +194,10 @@ struct Here<'a> {
     account: &'a str,
 }
 
+fn is_extension(stack: &crate::deploy::DesiredStack) -> bool {
+    stack.name == EXTENSION
+}
+
 /// The service that carries changes out.
 const CLOUDFORMATION: &str = "cloudformation.amazonaws.com";
 
@@ -258,16 +265,37 @@ impl<'a> Here<'a> {
     fn handlers(&self) -> Handlers {
         let kinds: &[&str] = match self.purpose {
             Purpose::Deploy | Purpose::Clone => &["create", "delete", "read", "update"],
-            Purpose::Destroy => &["delete", "read"],
+            Purpose::Destroy | Purpose::Reap => &["delete", "read"],
             Purpose::Plan | Purpose::ReadOnlyPlan | Purpose::Status | Purpose::Diff => &[],
         };
-        Handlers::of(self.stacks(), kinds)
+        let mut handlers = Handlers::of(self.stacks().filter(|stack| !is_extension(stack)), kinds);
+        handlers.add(self.extension().into_iter(), &["create", "delete", "read", "update"]);
+        handlers
+    }
+
+    /// The stack that `reap --extend` makes.
+    fn extension(&self) -> Option<&'a crate::deploy::DesiredStack> {
+        self.stacks().find(|stack| is_extension(stack))
     }
 
     /// The ARNs of the stacks, whatever id they have.
     fn arns(&self) -> BTreeSet<String> {
         let named = self.stacks().map(|stack| (&stack.place, &stack.stack_name));
         named.map(|(place, name)| self.arn(place, name)).collect()
+    }
+
+    /// What `--extend` needs beyond a destruction: one stack of a known name, through change sets.
+    fn extension_statements(&self) -> Vec<Statement> {
+        let Some(stack) = self.extension() else { return Vec::new() };
+        let actions = [
+            "cloudformation:CreateChangeSet",
+            "cloudformation:DeleteChangeSet",
+            "cloudformation:DetectStackResourceDrift",
+            "cloudformation:ExecuteChangeSet",
+            "cloudformation:GetStackPolicy",
+        ];
+        let arn = self.arn(&stack.place, &stack.stack_name);
+        vec![Statement::new("Extension", actions, [arn]), self.pass_role()]
     }
 
     fn arn(&self, place: &Place, name: &str) -> String {
@@ -288,7 +316,8 @@ impl<'a> Here<'a> {
         if self.looks_at_stacks() {
             statements.insert(0, Statement::everywhere("Look", list));
         }
-        if matches!(self.purpose, Purpose::Deploy | Purpose::Destroy) && self.stacks().next().is_some() {
+        if matches!(self.purpose, Purpose::Deploy | Purpose::Destroy | Purpose::Reap) && self.stacks().next().is_some()
+        {
             statements.push(self.strays());
         }
         if plans {
@@ -299,13 +328,17 @@ impl<'a> Here<'a> {
         }
         match self.purpose {
             Purpose::Clone => statements.extend(self.clone_statements()),
-            Purpose::Destroy if self.source.is_some() => statements.extend(self.removal_statements()),
+            Purpose::Destroy | Purpose::Reap if self.source.is_some() => statements.extend(self.removal_statements()),
             Purpose::Plan
             | Purpose::ReadOnlyPlan
             | Purpose::Deploy
             | Purpose::Status
             | Purpose::Destroy
+            | Purpose::Reap
             | Purpose::Diff => {}
+        }
+        if self.purpose == Purpose::Reap {
+            statements.extend(self.extension_statements());
         }
         if self.purpose == Purpose::Diff {
             statements.push(Statement::everywhere("LiveResources", live_resources(self.stacks())));
@@ -354,7 +387,7 @@ impl<'a> Here<'a> {
                     actions.extend(resources);
                 }
             }
-            Purpose::Destroy => {
+            Purpose::Destroy | Purpose::Reap => {
                 actions.extend(resources);
                 actions.insert("cloudformation:DeleteStack");
             }
@@ -372,11 +405,16 @@ impl<'a> Here<'a> {
             "cloudformation:ListStackResources",
         ];
         let regions: BTreeSet<&Place> = self.stacks().map(|stack| &stack.place).collect();
-        let tags = json!({ "StringEquals": {
+        let places = regions.into_iter().map(|place| self.arn(place, "*"));
+        Statement::new("GoneFromTheFile", actions, places).on(self.marked())
+    }
+
+    /// What bears the marks of the environment.
+    fn marked(&self) -> Json {
+        json!({ "StringEquals": {
             format!("aws:ResourceTag/{}project", marks::TAG_PREFIX): self.desired.project,
             format!("aws:ResourceTag/{}environment", marks::TAG_PREFIX): self.desired.environment_word,
-        }});
-        Statement::new("GoneFromTheFile", actions, regions.into_iter().map(|place| self.arn(place, "*"))).on(tags)
+        }})
     }
 
     /// CloudFormation reads a template from a bucket as whoever calls it.
@@ -447,6 +485,9 @@ impl<'a> Here<'a> {
             statements.push(Statement::new("ShareSnapshots", share, [made]));
         }
         if is_target {
+            let databases = format!("arn:{partition}:rds:*:{}:db:*", self.account);
+            statements
+                .push(Statement::new("WhatARestoreDrops", ["rds:ModifyDBInstance"], [databases]).on(self.marked()));
             statements.push(Statement::everywhere("LiveResources", live_resources(self.stacks())));
             let kinds: BTreeSet<String> = self.stacks().flat_map(|stack| handlers::kinds(&stack.template)).collect();
             let has_subnets = kinds.contains("AWS::RDS::DBSubnetGroup");

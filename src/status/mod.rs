@@ -5,10 +5,11 @@ pub mod watch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::deploy::desired::{named, place};
+use crate::deploy::lifetime::{after, born, is_extension, until};
 use crate::deploy::marks;
 use crate::deploy::plan::stray_name;
 use crate::deploy::world::{FirstFailure, Wish};
@@ -27,7 +28,7 @@ pub struct Status {
     pub stacks: Vec<StackState>,
     /// Stacks that are gone from the file and still there.
     pub strays: Vec<String>,
-    /// When its lifetime ends, counted from the creation of its oldest stack.
+    /// When its lifetime ends, counted from the creation of its oldest stack, or later where it was extended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
     /// Seconds until then; fewer than none where it is over.
@@ -86,23 +87,21 @@ pub fn status(environment: &Environment, world: &World) -> Status {
         environment.stacks.iter().map(|stack| state(stack, world.stacks.get(&stack.name), world.now)).collect();
     let lifetime = environment.lifetime.as_ref().map(|lifetime| lifetime.value);
     let expires = expiry(lifetime, world);
+    let strays = world.strays.iter().filter(|stray| !is_extension(&stray.stack));
     Status {
         seen: world.now,
         environment: environment.name.to_string(),
         stacks,
-        strays: world.strays.iter().map(stray_name).collect::<BTreeSet<_>>().into_iter().collect(),
+        strays: strays.map(stray_name).collect::<BTreeSet<_>>().into_iter().collect(),
         expires,
         expires_in_seconds: expires.zip(world.now).map(|(expires, now)| expires.duration_since(now).as_secs()),
     }
 }
 
 fn expiry(lifetime: Option<Duration>, world: &World) -> Option<Timestamp> {
-    let born = world.stacks.values().filter(|live| is_alive(live)).filter_map(|live| live.created).min()?;
-    born.checked_add(SignedDuration::try_from(lifetime?).ok()?).ok()
-}
-
-fn is_alive(live: &LiveStack) -> bool {
-    !matches!(live.status.phase(), Phase::Gone | Phase::Empty)
+    let end = after(born(world.stacks.values())?, lifetime?)?;
+    let extensions = world.strays.iter().map(|stray| &stray.stack).filter(|live| is_extension(live));
+    extensions.filter_map(|extension| until(extension).ok()).chain([end]).max()
 }
 
 fn state(stack: &Stack, live: Option<&LiveStack>, now: Option<Timestamp>) -> StackState {

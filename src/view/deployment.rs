@@ -481,7 +481,7 @@ pub(super) fn changed(change: &Seen) -> String {
 }
 
 /// A time in its two largest units: `6 h 12 min`.
-fn span(seconds: i64) -> String {
+pub(super) fn span(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match (days, hours, minutes) {
         (1.., ..) => format!("{days} d {} h", hours % 24),

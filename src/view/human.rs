@@ -46,6 +46,8 @@ pub(super) fn report(report: &Report, sources: &Sources, occasion: Occasion) -> 
         Report::Cloned(cloned) => super::clone::cloned(cloned),
         Report::Rehearsal(rehearsal) => super::clone::rehearsal(rehearsal),
         Report::Demolition(demolition) => deployment::demolition(demolition),
+        Report::Reaped(reaped) => super::reap::reaped(reaped),
+        Report::Extended(extended) => super::reap::extended(extended),
         Report::Cancellation(report) => super::cancel::cancellation(report),
         Report::Diagnosis(found) => super::recover::diagnosis(found),
         Report::Recovery(done) => super::recover::recovery(done),

@@ -38,6 +38,8 @@ pub(super) fn report(report: &Report, sources: &Sources) -> String {
         Report::Cloned(cloned) => json!({ "schema": SCHEMA, "cloned": cloned }),
         Report::Rehearsal(rehearsal) => json!({ "schema": SCHEMA, "rehearsal": rehearsal }),
         Report::Demolition(demolition) => json!({ "schema": SCHEMA, "demolition": demolition }),
+        Report::Reaped(reaped) => json!({ "schema": SCHEMA, "reap": reaped }),
+        Report::Extended(extended) => json!({ "schema": SCHEMA, "extension": extended }),
         Report::Cancellation(report) => json!({ "schema": SCHEMA, "cancellation": report }),
         Report::Diagnosis(found) => json!({ "schema": SCHEMA, "diagnosis": found }),
         Report::Recovery(done) => json!({ "schema": SCHEMA, "recovery": done }),

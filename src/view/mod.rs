@@ -12,6 +12,7 @@ mod json;
 mod log;
 mod parity;
 mod permissions;
+mod reap;
 mod recover;
 mod snippet;
 mod table;
@@ -41,6 +42,7 @@ use crate::log::Log;
 use crate::operation::Event;
 use crate::parity::Parity;
 use crate::permissions::Permissions;
+use crate::reap::report::{Extended, Reaped};
 use crate::recover::report::{Diagnosis, Recovery};
 use crate::status::Status;
 use crate::template::wiring::Flow;
@@ -91,6 +93,10 @@ pub enum Report {
     Rehearsal(Rehearsal),
     /// What goes, or went, with an environment.
     Demolition(Demolition),
+    /// Which environments are over, and what became of them.
+    Reaped(Reaped),
+    /// A lifetime that was extended.
+    Extended(Extended),
     /// What stops, or stopped.
     Cancellation(Cancellation),
     /// What is stuck.
@@ -279,6 +285,15 @@ impl View {
         let text = match self.style {
             Style::Human => deployment::demolition(demolition),
             Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "demolition": demolition })),
+        };
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+
+    /// Prints which environments would go, before it is agreed to.
+    pub fn reaped(&self, reaped: &Reaped) {
+        let text = match self.style {
+            Style::Human => reap::reaped(reaped),
+            Style::Json => format!("{}\n", serde_json::json!({ "event": "preview", "reap": reaped })),
         };
         let _ = anstream::stderr().write_all(text.as_bytes());
     }
