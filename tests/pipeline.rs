@@ -55,7 +55,7 @@ struct End {
     said: String,
 }
 
-/// The repository with production deployed, and room for machines.
+/// The repository, a cloud, and room for machines.
 struct Site {
     cloud: Cloud,
     room: TempDir,
@@ -63,9 +63,15 @@ struct Site {
 }
 
 impl Site {
+    /// With production as its file says.
+    fn with_production() -> Self {
+        let site = Self::new();
+        site.cloud.ends("deploy production --confirm production --quiet", 0);
+        site
+    }
+
     fn new() -> Self {
         let cloud = Cloud::with(Scenario::shipped().file(".gitignore", ".greenroom/\n").in_git(), &[]);
-        cloud.ends("deploy production --confirm production --quiet", 0);
         let room = tempfile::tempdir().unwrap();
         let bin = room.path().join("bin");
         fs::create_dir_all(&bin).unwrap();
@@ -386,7 +392,7 @@ fn ended(ends: &[End]) -> Vec<(&str, i32)> {
 
 #[test]
 fn on_github_a_change_goes_from_pull_request_to_production() {
-    let mut site = Site::new();
+    let mut site = Site::with_production();
     site.branch();
     let ends = github::workflow(&mut site, ".github/workflows/pull-request.yaml", "topic", &pull_request("opened"));
     assert_eq!(ended(&ends), [("affected", 0), ("plan", 0), ("comment", 0)], "{ends:#?}");
@@ -496,7 +502,7 @@ fn gitlab(site: &mut Site, branch: &str, jobs: &[&str]) -> Vec<End> {
 
 #[test]
 fn on_gitlab_the_same() {
-    let mut site = Site::new();
+    let mut site = Site::with_production();
     site.branch();
     let jobs = ["check", "plan", "sandbox"];
     let ends = gitlab(&mut site, "topic", &jobs);
@@ -523,7 +529,7 @@ fn on_gitlab_the_same() {
 
 #[test]
 fn in_a_shell_the_same() {
-    let mut site = Site::new();
+    let mut site = Site::with_production();
     site.branch();
     let pieces = shell_pieces();
     let [look, seal, deploy, night, hour, sandbox, sandbox_gone, permissions] = pieces.as_slice() else {
