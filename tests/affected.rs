@@ -410,7 +410,7 @@ fn everything(scenario: &Scenario, temporary: &Path) -> Vec<(String, Vec<u8>)> {
         (path, bytes)
     };
     let mut all: Vec<(String, Vec<u8>)> = scenario.files().into_iter().map(read).collect();
-    all.extend(fs::read_dir(temporary).unwrap().map(|it| (format!("{:?}", it.unwrap().path()), Vec::new())));
+    all.extend(fs::read_dir(temporary).unwrap().map(|it| (it.unwrap().path().display().to_string(), Vec::new())));
     all
 }
 

@@ -48,7 +48,7 @@ fn sarif(text: &str) -> Value {
     document
 }
 
-/// The counts of JUnit's root: tests, failures, errors. It is XML, and the counts are those of its cases.
+/// The counts of `JUnit`'s root: tests, failures, errors. It is XML, and the counts are those of its cases.
 #[track_caller]
 fn junit(text: &str) -> [usize; 3] {
     let document = roxmltree::Document::parse(text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -526,7 +526,7 @@ fn a_failure_is_a_document_too() {
                 assert_eq!(run["invocations"][0]["exitCode"], 3);
             }
             "github" => {
-                assert!(ran.stdout.starts_with("::error title=greenroom run/failed::111111111111 is a"), "{ran}")
+                assert!(ran.stdout.starts_with("::error title=greenroom run/failed::111111111111 is a"), "{ran}");
             }
             _ => assert!(ran.stdout.starts_with("### greenroom run\n"), "{ran}"),
         }
@@ -554,7 +554,10 @@ fn values_never_become_syntax() {
             "junit" => assert!(junit(&ran.stdout)[1] > 0),
             "sarif" => drop(sarif(&ran.stdout)),
             "github" => {
-                assert!(ran.stdout.lines().all(|line| line.starts_with("::")) && ran.stdout.contains("a%250A"), "{ran}")
+                assert!(
+                    ran.stdout.lines().all(|line| line.starts_with("::")) && ran.stdout.contains("a%250A"),
+                    "{ran}"
+                );
             }
             _ => assert!(ran.stdout.contains("a%0A&#124;&#60;&#38;&#93;&#93;&#62;"), "{ran}"),
         }
