@@ -55,7 +55,7 @@ struct End {
     said: String,
 }
 
-/// The repository with production deployed, and room for machines.
+/// The repository, a cloud, and room for machines.
 struct Site {
     cloud: Cloud,
     room: TempDir,
@@ -63,9 +63,15 @@ struct Site {
 }
 
 impl Site {
+    /// With production as its file says.
+    fn with_production() -> Self {
+        let site = Self::new();
+        site.cloud.ends("deploy production --confirm production --quiet", 0);
+        site
+    }
+
     fn new() -> Self {
         let cloud = Cloud::with(Scenario::shipped().file(".gitignore", ".greenroom/\n").in_git(), &[]);
-        cloud.ends("deploy production --confirm production --quiet", 0);
         let room = tempfile::tempdir().unwrap();
         let bin = room.path().join("bin");
         fs::create_dir_all(&bin).unwrap();
@@ -130,6 +136,10 @@ impl Site {
             .unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+    }
+
+    fn hours_pass(&self, hours: u64) {
+        self.cloud.control("advance", &json!({ "seconds": hours * 3_600 }).to_string());
     }
 
     /// What was commented on the pull request.
@@ -382,14 +392,14 @@ fn ended(ends: &[End]) -> Vec<(&str, i32)> {
 
 #[test]
 fn on_github_a_change_goes_from_pull_request_to_production() {
-    let mut site = Site::new();
+    let mut site = Site::with_production();
     site.branch();
     let ends = github::workflow(&mut site, ".github/workflows/pull-request.yaml", "topic", &pull_request("opened"));
     assert_eq!(ended(&ends), [("affected", 0), ("plan", 0), ("comment", 0)], "{ends:#?}");
     assert!(ends[0].said.contains("production  sync-api  template  environments/production.yaml"), "{ends:#?}");
     let comment = site.comment();
     assert!(comment.contains("pr comment 812 --repo acme/sync"), "{comment}");
-    assert!(comment.contains("### production\n```\nsync-api"), "{comment}");
+    assert!(comment.contains("### greenroom plan of production"), "{comment}");
     assert!(comment.contains("MaxSize  12 → 13    environments/production.yaml:50:18"), "{comment}");
     assert_eq!(site.cloud.calls("ExecuteChangeSet"), 4, "a pull request changes nothing");
 
@@ -403,6 +413,8 @@ fn on_github_a_change_goes_from_pull_request_to_production() {
 
     let ends = github::workflow(&mut site, ".github/workflows/nightly.yaml", "main", &push);
     assert_eq!(ended(&ends), [("drift", 0)], "{ends:#?}");
+    let ends_of_hour = github::workflow(&mut site, ".github/workflows/hourly.yaml", "main", &push);
+    assert_eq!(ended(&ends_of_hour), [("reap", 0)], "{ends_of_hour:#?}");
     site.changed_by_hand();
     let ends = github::workflow(&mut site, ".github/workflows/nightly.yaml", "main", &push);
     assert_eq!(ended(&ends), [("drift", 4)], "{ends:#?}");
@@ -423,6 +435,7 @@ fn on_github_a_pull_request_has_its_sandbox_and_a_fork_has_nothing() {
     assert!(ends[0].said.contains("http://internal-"), "{ends:#?}");
     let ends = github::workflow(&mut site, path, "topic", &pull_request("closed"));
     assert_eq!(ended(&ends), [("down", 0)], "{ends:#?}");
+    assert!(ends[0].said.contains("scratch@pr-812 is destroyed: 4 stacks"), "{ends:#?}");
 }
 
 /// A pull request that changes nothing, and one that begins a sandbox's change.
@@ -439,7 +452,8 @@ fn on_github_a_matrix_is_never_empty_and_a_sandbox_is_planned_by_name() {
     git(&root, &["commit", "--quiet", "--all", "--message", "room"]);
     let ends = github::workflow(&mut site, path, "topic", &pull_request("opened"));
     assert_eq!(ended(&ends), [("affected", 0), ("plan", 0), ("comment", 0)], "{ends:#?}");
-    assert!(site.comment().contains("### scratch@pr-812\n```\ndatabase"));
+    let comment = site.comment();
+    assert!(comment.contains("### greenroom plan of scratch@&#8203;pr-812"), "{comment}");
 }
 
 /// Runs jobs of the page's `.gitlab-ci.yml`, in the given order, each on a machine of its own.
@@ -488,9 +502,9 @@ fn gitlab(site: &mut Site, branch: &str, jobs: &[&str]) -> Vec<End> {
 
 #[test]
 fn on_gitlab_the_same() {
-    let mut site = Site::new();
+    let mut site = Site::with_production();
     site.branch();
-    let jobs = ["check", "plan", "sandbox", "sandbox-gone"];
+    let jobs = ["check", "plan", "sandbox"];
     let ends = gitlab(&mut site, "topic", &jobs);
     assert_eq!(ended(&ends), jobs.map(|job| (job, 0)), "{ends:#?}");
     assert!(ends[0].said.contains("production  sync-api  template  environments/production.yaml"), "{ends:#?}");
@@ -498,21 +512,27 @@ fn on_gitlab_the_same() {
     assert!(comment.contains("https://gitlab.example.com/api/v4/projects/7/merge_requests/812/notes"), "{comment}");
     assert!(comment.contains("MaxSize  12 → 13"), "{comment}");
     site.merge();
-    let ends = gitlab(&mut site, "main", &["seal", "deploy", "drift"]);
-    assert_eq!(ended(&ends), [("seal", 0), ("deploy", 0), ("drift", 0)], "{ends:#?}");
+    let later = ["seal", "deploy", "drift"];
+    let ends = gitlab(&mut site, "main", &later);
+    assert_eq!(ended(&ends), later.map(|job| (job, 0)), "{ends:#?}");
     site.cloud.ends("plan production --exit-code", 0);
+    site.hours_pass(9);
+    let last = ["reap", "sandbox-gone"];
+    let ends = gitlab(&mut site, "main", &last);
+    assert_eq!(ended(&ends), last.map(|job| (job, 0)), "{ends:#?}");
+    assert!(ends[0].said.contains("scratch@pr-812"), "{ends:#?}");
     let all = file(".gitlab-ci.yml");
     let has_script = |entry: &&greenroom::environment::Entry| entry.value.get("script").is_some();
     let all = all.as_mapping().unwrap().iter().filter(has_script).count();
-    assert_eq!(all, jobs.len() + 3, "every job is run here");
+    assert_eq!(all, jobs.len() + later.len() + last.len(), "every job is run here");
 }
 
 #[test]
 fn in_a_shell_the_same() {
-    let mut site = Site::new();
+    let mut site = Site::with_production();
     site.branch();
     let pieces = shell_pieces();
-    let [look, seal, deploy, night, sandbox, sandbox_gone, permissions] = pieces.as_slice() else {
+    let [look, seal, deploy, night, hour, sandbox, sandbox_gone, permissions] = pieces.as_slice() else {
         panic!("a piece more or less: {pieces:#?}")
     };
     let piece = |site: &mut Site, branch: Option<&str>, script: &str| {
@@ -538,6 +558,8 @@ fn in_a_shell_the_same() {
     piece(&mut site, Some("main"), night);
     let (_, said) = piece(&mut site, Some("topic"), sandbox);
     assert!(said.contains("http://internal-"), "{said}");
+    let (_, said) = piece(&mut site, Some("main"), hour);
+    assert!(!said.contains("pr-812 is destroyed"), "its time is not over: {said}");
     piece(&mut site, Some("topic"), sandbox_gone);
     let (_, said) = piece(&mut site, Some("main"), permissions);
     assert!(
