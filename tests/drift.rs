@@ -631,7 +631,12 @@ fn three_changes_by_hand_come_to_a_decision_each() {
     cloud.come_to_rest();
 
     let before = cloud.scenario.read(PRODUCTION);
-    cloud.run("drift production").stdout_only().expect(expect![[r#"
+    let found = cloud.run("drift production").stdout_only();
+    // The README tells this story, too.
+    let readme = include_str!("../README.md");
+    let differences = found.stdout.split("hint:").next().unwrap();
+    assert!(readme.contains(&format!("$ greenroom drift production\n{differences}```\n")), "{differences}");
+    found.expect(expect![[r#"
         exit 4
         -- stdout
         database
@@ -652,19 +657,17 @@ fn three_changes_by_hand_come_to_a_decision_each() {
         hint: undo it: `greenroom drift production --revert database/Database`
         hint: let it be: `greenroom drift production --ignore database/Database/BackupRetentionPeriod --until DATE --because TEXT`
     "#]]);
-    cloud.ends("drift production --adopt database/Database/BackupRetentionPeriod", 0);
-    cloud.ends("drift production --revert sync-api/Group --confirm production", 0);
-    let ignored = cloud.scenario.run([
-        "drift",
-        "production",
-        "--ignore",
-        "elk/Logstash/HealthCheckGracePeriod",
-        "--until",
-        "2027-06-30",
-        "--because",
-        "slow disks until the move",
-    ]);
-    assert_eq!(ignored.code, Some(0), "{ignored}");
+    let decisions: Vec<&str> =
+        readme.lines().filter_map(|line| line.strip_prefix("$ greenroom drift production --")).collect();
+    assert_eq!(decisions.len(), 3, "{decisions:?}");
+    for decision in decisions {
+        // A reason is the one thing with spaces.
+        let (words, because) = decision.split_once(" \"").unwrap_or((decision, ""));
+        let words = format!("drift production --{words}");
+        let because = because.strip_suffix('"');
+        let ran = cloud.scenario.run(words.split(' ').chain(because).chain(["--local"]));
+        assert_eq!(ran.code, Some(0), "{ran}");
+    }
     let lines = [
         "-      backup_retention_days: 14\n",
         "+      backup_retention_days: 21\n",
