@@ -183,15 +183,19 @@ fn a_deployment_leaves_what_says_whose_data_it_is() {
 }
 
 /// Without a parameter group, a password, a version or a retention, nothing makes CloudFormation's second call come.
-#[test]
-fn what_the_restore_dropped_is_given_afterwards() {
-    let mut cloud = Cloud::of(twins()).watched();
+pub(crate) fn drop_on_restore(cloud: &mut Cloud) {
     let triggers = "      BackupRetentionPeriod: 7\n      ManageMasterUserPassword: true\n";
     let version = "      EngineVersion: \"16.9\"\n";
     let path = "templates/database/stack.yaml";
     cloud.edit(path, triggers, "");
     cloud.edit(path, version, "");
     cloud.edit(path, "      MasterUsername: demo\n", &format!("      MasterUsername: demo\n{triggers}{version}"));
+}
+
+#[test]
+fn what_the_restore_dropped_is_given_afterwards() {
+    let mut cloud = Cloud::of(twins()).watched();
+    drop_on_restore(&mut cloud);
     cloud.ends("deploy live --confirm live", 0);
     let ran = cloud.ends("clone live twin --yes --verbose", 0);
     assert!(ran.stderr.contains("what its restore dropped: MaxAllocatedStorage"), "{ran}");

@@ -247,7 +247,8 @@ fn a_clone_may_do_what_it_does() {
         "protected: true",
         "protected: true\ndeploy: {service_role: cloudformation}",
     );
-    let cloud = Cloud::of(scenario);
+    let mut cloud = Cloud::of(scenario);
+    crate::clone::drop_on_restore(&mut cloud);
     cloud.ends("deploy live --confirm live", 0);
     let mut clones = Actions::new();
     // What was prepared is cleared away when it cannot be executed.

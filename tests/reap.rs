@@ -6,7 +6,7 @@ use expect_test::expect;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::support::cloud::{Cloud, pair};
+use crate::support::cloud::{Cloud, both, pair};
 use crate::support::{Ran, Scenario};
 
 /// Without moments, lengths of time and what is waited for: how often a run looked is in them.
@@ -444,6 +444,7 @@ fn programs_read_the_same() {
               {
                 "environment": "lab",
                 "file": "environments/lab.yaml",
+                "is_file_gone": false,
                 "born": "…",
                 "ends": "…",
                 "ends_in_seconds": "…",
@@ -454,6 +455,7 @@ fn programs_read_the_same() {
               {
                 "environment": "live",
                 "file": "environments/live.yaml",
+                "is_file_gone": false,
                 "born": "…",
                 "ends": "…",
                 "ends_in_seconds": "…",
@@ -464,6 +466,7 @@ fn programs_read_the_same() {
               {
                 "environment": "scratch@pr-812",
                 "file": "environments/scratch.yaml",
+                "is_file_gone": false,
                 "born": "…",
                 "ends": "…",
                 "ends_in_seconds": "…",
@@ -673,4 +676,16 @@ fn where_nothing_ends_that_is_said() {
         -- stderr
         demo · local cloud, nothing is real · eu-west-1
     "#]]);
+}
+
+/// A pipeline that is slow is overtaken by its next run.
+#[test]
+fn two_runs_at_once_do_what_one_does() {
+    let cloud = aged();
+    later(&cloud, 4);
+    let ended = both(&mut cloud.command("reap --yes"), &mut cloud.command("reap --yes"));
+    for output in ended {
+        assert_eq!(output.status.code(), Some(0), "{}", cloud.scenario.ended(output));
+    }
+    assert_eq!(stacks(&cloud), ["demo-live-store"]);
 }

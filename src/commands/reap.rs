@@ -330,7 +330,7 @@ fn evidence_file(directory: &Path, word: &str) -> std::path::PathBuf {
 /// What never ends is of interest only where somebody may believe that it does.
 fn is_told(judged: &Judged) -> bool {
     let is_usual = matches!(judged.verdict, Verdict::Endless { because: Endless::NoLifetime });
-    !is_usual || judged.file.is_none()
+    !is_usual || judged.is_file_gone
 }
 
 fn unread(place: &Place, failure: &Failure) -> Unread {

@@ -91,8 +91,10 @@ pub struct Judged {
     pub word: String,
     /// The value of the mark `greenroom:project`.
     pub project: String,
-    /// The name of its file, if there is one.
+    /// The name of its file, if there is one, and only one.
     pub file: Option<String>,
+    /// Whether no file can be its own.
+    pub is_file_gone: bool,
     /// Its stacks, the newest first; what extends it among them.
     pub stacks: Vec<Found>,
     /// When its oldest stack was created.

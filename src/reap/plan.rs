@@ -60,6 +60,7 @@ fn judge_copies(known: &Known, world: &World) -> Option<Judged> {
         word: known.file.clone(),
         project: known.project.clone(),
         file: Some(known.file.clone()),
+        is_file_gone: false,
         stacks: Vec::new(),
         born: Some(born),
         ends: Some(ends),
@@ -86,6 +87,7 @@ fn judge(known: &[Known], world: &World, marked: Marked, mut stacks: Vec<Found>)
     Judged {
         environment: one.map_or_else(|| marked.environment.clone(), |(_, name)| name.to_string()),
         file: one.map(|(known, _)| known.file.clone()),
+        is_file_gone: candidates.is_empty(),
         born: born(stacks.iter().map(|found| &found.stack)),
         word: marked.environment,
         project: marked.project,

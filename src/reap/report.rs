@@ -28,8 +28,10 @@ pub struct Reaped {
 pub struct Reaping {
     /// As it is typed, where its file is known; otherwise its mark.
     pub environment: String,
-    /// Its file; nothing where that is gone.
+    /// Its file; nothing where that is gone, or may be one of several.
     pub file: Option<String>,
+    /// Whether its file is gone.
+    pub is_file_gone: bool,
     /// When its oldest stack was created.
     pub born: Option<Timestamp>,
     /// When it ends, or ended.
@@ -79,6 +81,7 @@ impl Reaping {
         Self {
             environment: judged.environment.clone(),
             file: judged.file.as_ref().map(|file| format!("environments/{file}.yaml")),
+            is_file_gone: judged.is_file_gone,
             born: judged.born,
             ends: judged.ends,
             ends_in_seconds: judged.ends.zip(now).map(|(ends, now)| ends.duration_since(now).as_secs()),

@@ -46,7 +46,7 @@ fn row(reaping: &Reaping) -> Vec<String> {
     let extended = reaping.extended_until.filter(|until| Some(*until) == reaping.ends);
     let remarks = [
         extended.map(|_| "extended".to_owned()),
-        reaping.file.is_none().then(|| "its file is gone".to_owned()),
+        reaping.is_file_gone.then(|| "its file is gone".to_owned()),
         fate(reaping),
     ];
     let remarks: Vec<String> = remarks.into_iter().flatten().collect();
