@@ -116,6 +116,23 @@ fn a_part_that_a_template_includes_counts_also_when_git_does_not_know_it_yet() {
 }
 
 #[test]
+fn a_file_that_became_a_folder() {
+    let with = |part: &str| STORE.replace("{{ topic }} of", &format!("{{% include \"parts/{part}\" %}} of"));
+    let scenario = Scenario::small().file("templates/parts/name", "old").store(&with("name")).in_git();
+    fs::remove_file(scenario.root().join("templates/parts/name")).unwrap();
+    let scenario = scenario.file("templates/parts/name/long", "new").store(&with("name/long"));
+    affected(&scenario, "HEAD").expect(expect![[r#"
+        exit 0
+        -- stdout
+        lab  store  template  templates/parts/name, templates/parts/name/long, templates/store/stack.yaml
+
+        1 stack of 1 environment: 1 changed
+        -- stderr
+        compared with HEAD (70aed628c7a0)
+    "#]]);
+}
+
+#[test]
 fn what_is_new_and_what_is_gone() {
     let scenario = lab_and_twin()
         .file(

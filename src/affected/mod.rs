@@ -130,13 +130,38 @@ impl Outcome {
     }
 }
 
-/// Renders every stack of the environments that `is_asked` says yes to.
-pub fn outcome(project: &mut Project, is_asked: impl Fn(&str) -> bool) -> Outcome {
+/// What is rendered of a project.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<'a> {
+    /// Every stack of every environment.
+    All,
+    /// These.
+    Only(&'a BTreeSet<Key>),
+}
+
+impl Asked<'_> {
+    fn has_environment(&self, file: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(keys) => keys.iter().any(|(environment, _)| environment == file),
+        }
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(keys) => keys.contains(key),
+        }
+    }
+}
+
+/// Renders what is asked for.
+pub fn outcome(project: &mut Project, asked: Asked<'_>) -> Outcome {
     let mut outcome = Outcome::default();
     let mut environments = Vec::new();
     let files: Vec<String> =
         project.files.values().filter(|file| !file.is_abstract).map(|it| it.name.clone()).collect();
-    for file in files.into_iter().filter(|file| is_asked(file)) {
+    for file in files.into_iter().filter(|file| asked.has_environment(file)) {
         let name = name_to_try(project, &file);
         if name.instance.is_some() {
             outcome.named.insert(file.clone());
@@ -149,14 +174,16 @@ pub fn outcome(project: &mut Project, is_asked: impl Fn(&str) -> bool) -> Outcom
             }
         }
     }
-    let stacks = environments.iter().flat_map(|environment| &environment.stacks).filter(|stack| stack.is_managed);
-    let wanted: BTreeSet<String> = stacks.map(|stack| stack.template.value.clone()).collect();
+    let key = |environment: &Environment, stack: &Stack| (environment.name.file.clone(), stack.name.clone());
+    let stacks: Vec<(&Environment, &Stack)> = environments
+        .iter()
+        .flat_map(|environment| environment.stacks.iter().map(move |stack| (environment, stack)))
+        .filter(|(environment, stack)| stack.is_managed && asked.has(&key(environment, stack)))
+        .collect();
+    let wanted: BTreeSet<String> = stacks.iter().map(|(_, stack)| stack.template.value.clone()).collect();
     let templates = Templates::load(project, &wanted);
-    for environment in &environments {
-        for stack in environment.stacks.iter().filter(|stack| stack.is_managed) {
-            let key = (environment.name.file.clone(), stack.name.clone());
-            outcome.stacks.insert(key, sent(environment, stack, &templates, project));
-        }
+    for (environment, stack) in stacks {
+        outcome.stacks.insert(key(environment, stack), sent(environment, stack, &templates, project));
     }
     outcome
 }
@@ -229,9 +256,14 @@ pub fn affected(before: &Outcome, after: &Outcome) -> Affected {
 }
 
 impl AffectedStack {
+    /// Its environment's file and its name there.
+    pub fn key(&self) -> Key {
+        (self.environment.clone(), self.stack.clone())
+    }
+
     /// Whether it comes out otherwise when something is put back: then that is what decides it.
     pub fn is_decided(&self, now: &Outcome, with_it_put_back: &Outcome) -> bool {
-        let key = (self.environment.clone(), self.stack.clone());
+        let key = self.key();
         match (now.stacks.get(&key), with_it_put_back.stacks.get(&key)) {
             (Some(Ok(now)), Some(Ok(other))) => now != other,
             (None, None) => false,

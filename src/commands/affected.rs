@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::affected::{Outcome, affected, outcome};
+use crate::affected::{AffectedStack, Asked, Key, Outcome, affected, outcome};
 use crate::check::Findings;
 use crate::cli::{Affected, Common, Entry};
 use crate::commands::since::{Copy, Tree, changed, project as past_project, read, tree};
@@ -16,7 +16,7 @@ use crate::view::{AffectedSince, Extent, Report, View};
 pub(super) fn run(common: &Common, request: &Affected, view: View) -> Ended {
     let mut project = project(common)?;
     let past = read(&project.root, &request.since, view)?;
-    let now = outcome(&mut project, |_| true);
+    let now = outcome(&mut project, Asked::All);
     let mut findings = Findings::default();
     findings.extend(project.mistakes.clone(), None);
     for (context, mistakes) in now.mistakes() {
@@ -27,7 +27,7 @@ pub(super) fn run(common: &Common, request: &Affected, view: View) -> Ended {
     }
     let (before_tree, tree) = (tree(past.root()), tree(&project.root));
     let before =
-        past_project(&past, &Sources::default()).map(|mut past| outcome(&mut past, |_| true)).unwrap_or_default();
+        past_project(&past, &Sources::default()).map(|mut past| outcome(&mut past, Asked::All)).unwrap_or_default();
     let mut affected = affected(&before, &now);
     let decide = Deciding { before: &before_tree, after: &tree, project: &project, now: &now };
     decide.files(&mut affected).map_err(|error| {
@@ -60,17 +60,21 @@ impl Deciding<'_> {
             return Ok(());
         }
         let copy = Copy::of(self.after)?;
-        let environments: BTreeSet<String> = affected.stacks.iter().map(|stack| stack.environment.clone()).collect();
         for path in &changed {
-            copy.put(path, self.before.get(path))?;
+            if copy.put(path, self.before.get(path)).is_err() {
+                // A file that is a folder now cannot be put back alone.
+                let may = affected.stacks.iter_mut().filter(|stack| may_read(self.project, &stack.environment, path));
+                may.for_each(|stack| stack.files.push(path.clone()));
+                continue;
+            }
             if let Ok(mut project) = load(&copy.root()) {
-                let is_asked = |environment: &str| {
-                    environments.contains(environment)
-                        && (may_read(&project, environment, path) || may_read(self.project, environment, path))
+                let may_be = |environment: &str| {
+                    may_read(&project, environment, path) || may_read(self.project, environment, path)
                 };
-                let asked: BTreeSet<String> = environments.iter().filter(|name| is_asked(name)).cloned().collect();
-                let without = outcome(&mut project, |name| asked.contains(name));
-                let decided = affected.stacks.iter_mut().filter(|stack| asked.contains(&stack.environment));
+                let asked: BTreeSet<Key> =
+                    affected.stacks.iter().filter(|stack| may_be(&stack.environment)).map(AffectedStack::key).collect();
+                let without = outcome(&mut project, Asked::Only(&asked));
+                let decided = affected.stacks.iter_mut().filter(|stack| asked.contains(&stack.key()));
                 for stack in decided.filter(|stack| stack.is_decided(self.now, &without)) {
                     stack.files.push(path.clone());
                 }
