@@ -3212,7 +3212,7 @@ fn what_is_no_command() {
         exit 2
         -- stderr
         error: invalid value 'xml' for '--format <FORMAT>'
-          [possible values: human, json]
+          [possible values: human, json, junit, sarif, github, markdown]
 
         For more information, try '--help'.
 
