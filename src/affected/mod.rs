@@ -140,14 +140,14 @@ pub enum Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn has_environment(&self, file: &str) -> bool {
+    fn has_environment(self, file: &str) -> bool {
         match self {
             Self::All => true,
             Self::Only(keys) => keys.iter().any(|(environment, _)| environment == file),
         }
     }
 
-    fn has(&self, key: &Key) -> bool {
+    fn has(self, key: &Key) -> bool {
         match self {
             Self::All => true,
             Self::Only(keys) => keys.contains(key),
