@@ -435,6 +435,9 @@ pub struct Drift {
     pub environment: String,
     /// The stacks [default: all]
     pub stacks: Vec<String>,
+    /// Say who changed it, when, and by which call, as far as CloudTrail tells
+    #[arg(long, conflicts_with_all = ["adopt", "revert", "ignore"])]
+    pub who: bool,
     /// Write what is into the environment's file [default: all that was changed by hand]
     #[arg(long, value_name = "STACK/RESOURCE/PROPERTY", num_args = 0..)]
     pub adopt: Option<Vec<String>>,

@@ -44,3 +44,4 @@ mod shipped;
 mod simulation;
 mod states;
 mod support;
+mod who;

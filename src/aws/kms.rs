@@ -1,14 +1,10 @@
-//! KMS: whether a key can be used, and by whom. Two reads in the JSON protocol; signing, retries and timeouts are those of
-//! [`query`](super::query).
+//! KMS: whether a key can be used, and by whom.
 
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::error::ErrorMetadata;
 use serde_json::{Value as Json, json};
 
 use super::Fault;
-use super::query::{Query, Wire};
+use super::json::{Service, call};
+use super::query::Query;
 
 /// A client for the keys of one account and Region.
 #[derive(Clone, Debug)]
@@ -54,31 +50,8 @@ impl Kms {
     }
 
     async fn call(&self, operation: &'static str, parameters: &Json) -> Result<Json, Fault> {
-        let wire = Wire { service: "kms", operation, request, answer };
-        Ok(self.query.operation(&wire).invoke((operation, parameters.to_string())).await?)
+        call(&self.query, Service { name: "kms", target: "TrentService" }, operation, parameters).await
     }
-}
-
-fn request((operation, body): (&'static str, String)) -> Result<HttpRequest, BoxError> {
-    let mut request = HttpRequest::new(SdkBody::from(body));
-    request.set_method("POST")?;
-    request.headers_mut().insert("content-type", "application/x-amz-json-1.1");
-    request.headers_mut().insert("x-amz-target", format!("TrentService.{operation}"));
-    Ok(request)
-}
-
-fn answer(response: &HttpResponse) -> Result<Json, OrchestratorError<ErrorMetadata>> {
-    let body: Result<Json, _> = serde_json::from_slice(response.body().bytes().unwrap_or_default());
-    if response.status().is_success() {
-        return body.map_err(OrchestratorError::other);
-    }
-    // Whoever stands in between may answer with anything.
-    let body = body.unwrap_or_default();
-    let of = |names: &[&str]| names.iter().find_map(|name| body.get(name)?.as_str()).unwrap_or_default().to_owned();
-    let code = of(&["__type", "code"]);
-    // Some services put the namespace of the shape in front.
-    let code = code.rsplit('#').next().unwrap_or_default().to_owned();
-    Err(OrchestratorError::operation(ErrorMetadata::builder().code(code).message(of(&["message", "Message"])).build()))
 }
 
 #[cfg(test)]

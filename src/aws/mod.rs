@@ -5,7 +5,9 @@
 
 #[cfg(test)]
 pub(crate) mod canned;
+pub mod cloudtrail;
 mod fault;
+mod json;
 pub mod kms;
 mod paging;
 pub mod profiles;
@@ -34,7 +36,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 
 pub use fault::{Course, Fault};
 pub use paging::{PAGES_MAX, Page, pages};
-use rate::Rate;
+use rate::{Limit, Rate};
 
 /// Where calls go, and as whom.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +76,9 @@ fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(ATTEMPTS)
 }
 
+/// What has a limit of its own: a service in an account and Region.
+type Limited = (&'static str, String, String);
+
 /// Clients, each made when it is first asked for.
 #[derive(Debug)]
 pub struct Clients {
@@ -86,8 +91,8 @@ pub struct Clients {
     profiles: Mutex<HashMap<String, String>>,
     /// One for all clients, so that a connection is made once and not by each of them.
     connections: OnceLock<SharedHttpClient>,
-    /// By account and Region: how many calls CloudFormation gets there.
-    rates: Mutex<HashMap<(String, String), Arc<Rate>>>,
+    /// By service, account and Region: how many calls it gets there.
+    rates: Mutex<HashMap<Limited, Arc<Rate>>>,
 }
 
 impl Clients {
@@ -141,16 +146,18 @@ impl Clients {
         let mut config = aws_sdk_cloudformation::config::Builder::from(&shared).interceptor(self.clock.clone());
         // Nobody else is kept waiting in the local cloud.
         if !self.settings.is_local {
-            config = config.http_client(self.rate(target).over(self.connections()));
+            let rate = self.rate("cloudformation", rate::CLOUDFORMATION, target);
+            config = config.http_client(rate.over(self.connections()));
         }
         aws_sdk_cloudformation::Client::from_conf(config.build())
     }
 
     /// Whoever works in an account and Region, in whatever role, shares its limits.
-    fn rate(&self, target: Target<'_>) -> Arc<Rate> {
-        let key = (target.account.to_owned(), target.region.to_owned());
+    fn rate(&self, service: &'static str, limit: Limit, target: Target<'_>) -> Arc<Rate> {
+        let key = (service, target.account.to_owned(), target.region.to_owned());
         // Whoever panicked left rates that are each whole.
-        Arc::clone(self.rates.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(rates.entry(key).or_insert_with(|| Arc::new(Rate::new(limit))))
     }
 
     fn connections(&self) -> SharedHttpClient {
@@ -177,6 +184,16 @@ impl Clients {
     /// A client for KMS.
     pub async fn kms(&self, target: Target<'_>) -> kms::Kms {
         kms::Kms::new(self.query(target).await)
+    }
+
+    /// A client for CloudTrail.
+    pub async fn cloudtrail(&self, target: Target<'_>) -> cloudtrail::CloudTrail {
+        let mut shared = self.shared(target).await;
+        if !self.settings.is_local {
+            let rate = self.rate("cloudtrail", rate::CLOUDTRAIL, target);
+            shared = shared.into_builder().http_client(rate.over(self.connections())).build();
+        }
+        cloudtrail::CloudTrail::new(query::Query::new(target.region, shared, self.clock.clone()))
     }
 
     /// A client for S3.
@@ -302,6 +319,15 @@ pub fn host_suffix(region: &str) -> &'static str {
     match partition(region) {
         "aws-cn" => "amazonaws.com.cn",
         _ => "amazonaws.com",
+    }
+}
+
+/// The Region that tells of services without Regions: IAM, Route 53 (AWS CloudTrail User Guide, "Global service events").
+pub fn home_region(region: &str) -> &'static str {
+    match partition(region) {
+        "aws-cn" => "cn-north-1",
+        "aws-us-gov" => "us-gov-west-1",
+        _ => "us-east-1",
     }
 }
 

@@ -10,20 +10,35 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use tokio::time::{Instant, sleep_until};
 
-/// The time between two calls once the burst is used up. CloudFormation's limits are for an account and Region, and not published;
-/// users tell of five `DescribeStacks` a second. Chosen, not measured.
-const INTERVAL: Duration = Duration::from_millis(50);
+/// How many calls a service may get.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    /// The time between two calls once the burst is used up.
+    interval: Duration,
+    /// How many calls may be made at once after a rest.
+    burst: u32,
+}
 
-/// How many calls may be made at once after a rest: what an ordinary environment needs for one step of all its stacks.
-const BURST: u32 = 20;
+/// CloudFormation's limits are for an account and Region, and not published; users tell of five `DescribeStacks` a second. Chosen,
+/// not measured. The burst is what an ordinary environment needs for one step of all its stacks.
+pub(super) const CLOUDFORMATION: Limit = Limit { interval: Duration::from_millis(50), burst: 20 };
+
+/// Two look-ups a second for an account and Region (AWS CloudTrail API Reference, `LookupEvents`).
+pub(super) const CLOUDTRAIL: Limit = Limit { interval: Duration::from_millis(500), burst: 2 };
 
 /// When the next call of one service in one account and Region has its turn.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rate {
+    limit: Limit,
     next: Mutex<Option<Instant>>,
 }
 
 impl Rate {
+    /// Nothing has been called yet.
+    pub(super) fn new(limit: Limit) -> Self {
+        Self { limit, next: Mutex::default() }
+    }
+
     /// A client whose every attempt of a call waits for its turn.
     pub(super) fn over(self: Arc<Self>, client: SharedHttpClient) -> SharedHttpClient {
         SharedHttpClient::new(Paced { client, rate: self })
@@ -34,9 +49,10 @@ impl Rate {
             // Whoever panicked left a moment that is whole.
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
-            let rested = now.checked_sub(INTERVAL * (BURST - 1)).unwrap_or(now);
+            let Limit { interval, burst } = self.limit;
+            let rested = now.checked_sub(interval * (burst - 1)).unwrap_or(now);
             let turn = next.map_or(rested, |next| next.max(rested));
-            *next = Some(turn + INTERVAL);
+            *next = Some(turn + interval);
             turn
         };
         sleep_until(turn).await;
@@ -78,7 +94,7 @@ mod tests {
 
     /// When calls that are wanted at these milliseconds have their turn.
     async fn check(wanted: &[u64], turns: &[u64]) {
-        let (rate, began) = (Rate::default(), Instant::now());
+        let (rate, began) = (Rate::new(CLOUDFORMATION), Instant::now());
         let mut had = Vec::new();
         for at in wanted {
             sleep_until(began + Duration::from_millis(*at)).await;

@@ -151,6 +151,7 @@ fn take_from_live(
             place: None,
             settled: None,
             no_longer: None,
+            who: None,
         })
         .collect();
     let (edits, project) = take_over(&project, &target.name, &findings, request.dry_run)?;

@@ -146,6 +146,7 @@ impl Looked<'_> {
             place: None,
             settled: None,
             no_longer: None,
+            who: None,
         };
         self.known.decide(&mut finding);
         finding

@@ -126,6 +126,7 @@ impl Known<'_> {
             place: None,
             settled: None,
             no_longer: None,
+            who: None,
         };
         let is_said = difference.is_some_and(|difference| {
             let said = self.said.get(stack).map(|said| said.at(&resource.logical_id, &difference.path));

@@ -15,6 +15,7 @@ pub mod observe;
 pub mod plan;
 pub mod report;
 pub mod revert;
+pub mod who;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 use serde::Serialize;
 
+use super::who::Who;
 use crate::environment::Place;
 
 /// What came of a look.
@@ -60,6 +61,9 @@ pub struct Finding {
     /// The exception that spoke for it until its day was over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_longer: Option<Ended>,
+    /// Who made it, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who: Option<Who>,
 }
 
 /// What kind of difference.

@@ -138,6 +138,7 @@ mod tests {
             place: None,
             settled: None,
             no_longer: None,
+            who: None,
         }
     }
 

@@ -2,9 +2,10 @@
 //! bucket names, so these paths never meet an S3 request.
 
 use super::cloudformation::{self, StackStatus};
+use super::cloudtrail::{self, Caller};
 use super::faults::Faults;
 use super::moment::Moment;
-use super::resources;
+use super::resources::{self, Doing};
 use super::wire::{Answer, Request};
 use super::world::{Place, World};
 use serde::Deserialize;
@@ -79,6 +80,8 @@ struct Touch {
     set: Map<String, Value>,
     #[serde(default)]
     delete: bool,
+    /// `ROLE/SESSION` of whoever does it, for CloudTrail to tell.
+    by: Option<String>,
 }
 
 /// Changes or deletes a resource behind CloudFormation's back.
@@ -93,6 +96,10 @@ fn touch(world: &mut World, body: &[u8]) -> Result<Value, String> {
         resources::vanish(world, &place, &type_name, &id);
     } else {
         resources::tamper(world, &place, &type_name, &id, &wanted.set)?;
+    }
+    if let Some(by) = wanted.by {
+        let doing = if wanted.delete { Doing::Delete } else { Doing::Update };
+        cloudtrail::remember_work(world, &place, (&type_name, &id), doing, (Caller::Role(by), &wanted.set));
     }
     world.mark_changed();
     Ok(json!({"type": type_name, "physical_id": id}))

@@ -13,6 +13,7 @@ mod auto_scaling;
 mod bench;
 mod clock;
 mod cloudformation;
+mod cloudtrail;
 mod control;
 mod ec2;
 mod facts;

@@ -113,6 +113,7 @@ pub struct Durations {
     pub snapshot: u64,
     pub instance_in_service: u64,
     pub instance_end: u64,
+    pub trail: u64,
 }
 
 impl Default for Durations {
@@ -130,6 +131,7 @@ impl Default for Durations {
             snapshot: 180,
             instance_in_service: 90,
             instance_end: 45,
+            trail: 300,
         }
     }
 }

@@ -1,18 +1,22 @@
 //! STS: who is calling. Roles are assumed by whoever asks; IAM is not evaluated here.
 
+use super::cloudtrail::Caller;
 use super::parameters::Parameters;
 use super::refusal::Refusal;
-use super::wire::Call;
+use super::wire::{Call, SESSION_PREFIX};
 use serde_json::{Value, json};
 
 pub(crate) fn call(call: &Call) -> Option<Result<Value, Refusal>> {
     let account = &call.place.account;
     match call.operation.as_str() {
-        "GetCallerIdentity" => Some(Ok(json!({
-            "UserId": "AIDALOCALCLOUD",
-            "Account": account,
-            "Arn": format!("arn:aws:iam::{account}:user/local"),
-        }))),
+        "GetCallerIdentity" => {
+            let user = match &call.session {
+                Some(session) => format!("AROALOCALCLOUD:{}", session.rsplit('/').next().unwrap_or_default()),
+                None => "AIDALOCALCLOUD".to_owned(),
+            };
+            let arn = Caller::of(call.session.as_deref()).arn(account);
+            Some(Ok(json!({"UserId": user, "Account": account, "Arn": arn})))
+        }
         "AssumeRole" => Some(assume_role(Parameters(&call.parameters))),
         _ => None,
     }
@@ -31,7 +35,7 @@ fn assume_role(parameters: Parameters<'_>) -> Result<Value, Refusal> {
         "Credentials": {
             "AccessKeyId": account,
             "SecretAccessKey": "local",
-            "SessionToken": "local",
+            "SessionToken": format!("{SESSION_PREFIX}{name}/{session}"),
             "Expiration": "2099-01-01T00:00:00Z",
         },
         "AssumedRoleUser": {

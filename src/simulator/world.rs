@@ -13,7 +13,7 @@ use super::resources::Object;
 use super::s3::{self, Objects, Version};
 use super::settings::{Pace, Rules, Settings};
 use super::wire::{self, Answer, Call, Request, Service};
-use super::{auto_scaling, ec2, kms, load_balancing, secrets_manager, ssm, sts};
+use super::{auto_scaling, cloudtrail, ec2, kms, load_balancing, secrets_manager, ssm, sts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -63,6 +63,9 @@ pub(crate) struct Services {
     /// What lay in them before, by bucket, the oldest first: older versions and delete markers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) versions: BTreeMap<String, Vec<Version>>,
+    /// The calls that changed something, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) trail: Vec<cloudtrail::Event>,
 }
 
 /// Something that happens by itself when its time comes.
@@ -290,12 +293,20 @@ impl World {
             Service::Sts => sts::call(call),
             Service::Ssm => ssm::call(self, call),
             Service::Kms => kms::call(self, call),
+            Service::CloudTrail => {
+                cloudtrail::catch_up(self, call);
+                cloudtrail::call(self, call)
+            }
             Service::SecretsManager => secrets_manager::call(self, call),
             Service::S3 => return s3::answer(self, &call.place, request, request_id),
             Service::Other(_) => None,
         };
         let reply: Result<Value, Refusal> =
             reply.unwrap_or_else(|| Err(wire::unknown_operation(call.service.protocol(), &call.operation)));
+        if !is_read(&call.operation) && cloudtrail::is_recorded(call.service) {
+            let error = reply.as_ref().err().map(|refusal| refusal.code.clone());
+            cloudtrail::remember(self, call, error, request_id);
+        }
         wire::answer(call.service, &call.operation, reply, request_id)
     }
 
@@ -347,6 +358,6 @@ impl World {
 
 /// Whether an operation only looks, by the verb AWS puts first.
 fn is_read(operation: &str) -> bool {
-    const VERBS: [&str; 6] = ["Describe", "Get", "List", "Validate", "HEAD", "GET"];
+    const VERBS: [&str; 7] = ["Describe", "Get", "List", "Lookup", "Validate", "HEAD", "GET"];
     VERBS.iter().any(|verb| operation.starts_with(verb))
 }

@@ -53,6 +53,9 @@ fn open(report: &Report) -> String {
             let _ = writeln!(text, "      {property}  {}{}", values(finding), place(finding));
         }
         let _ = writeln!(text, "          {}: {}", finding.class, finding.because);
+        if let Some(who) = &finding.who {
+            let _ = writeln!(text, "          {who}");
+        }
         if let Some(ended) = &finding.no_longer {
             let _ = writeln!(text, "          {}", no_longer(ended));
         }

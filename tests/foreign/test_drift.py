@@ -1,9 +1,11 @@
 """The AWS CLI's hands change what was deployed; greenroom finds it, tells its line, and settles it."""
 
+import json
 import os
 import subprocess
 import unittest
 
+import boto3
 from local_cloud import ACCOUNT, GREENROOM, REGION, LocalCloud
 
 ENVIRONMENT = f"""project: demo
@@ -115,6 +117,33 @@ class Drift(LocalCloud):
             adopted = ENVIRONMENT.replace("retention: 7", "retention: 9")
             ignored = "drift:\n  ignore:\n    - {path: data/Database/CopyTagsToSnapshot, because: bills need them, until: 2099-06-30}\n"
             self.assertEqual(file.read(), adopted + ignored)
+
+    def test_whoever_changed_it_is_told(self):
+        self.ends(0, "deploy", "lab", "--yes")
+        database = self.id_of("demo-lab-data", "Database")
+        assumed = self.client("sts").assume_role(
+            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/Admin", RoleSessionName="jane@example.com"
+        )["Credentials"]
+        rds = boto3.client(
+            "rds",
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=assumed["AccessKeyId"],
+            aws_secret_access_key=assumed["SecretAccessKey"],
+            aws_session_token=assumed["SessionToken"],
+        )
+        rds.modify_db_instance(DBInstanceIdentifier=database, BackupRetentionPeriod=9, ApplyImmediately=True)
+        group = self.id_of("demo-lab-web", "Group")
+        self.aws_text("autoscaling", "update-auto-scaling-group", "--auto-scaling-group-name", group, "--max-size", "5")
+        self.control("advance")
+        found = self.ends(4, "drift", "lab", "--who")
+        self.assertRegex(found, r"by jane@example.com in role Admin, at \S+Z: rds:ModifyDBInstance\n")
+        self.assertRegex(found, r"by local, at \S+Z: autoscaling:UpdateAutoScalingGroup\n")
+        attribute = f"AttributeKey=ResourceName,AttributeValue={database}"
+        told = self.aws("cloudtrail", "lookup-events", "--lookup-attributes", attribute)["Events"]
+        self.assertEqual([event["EventName"] for event in told], ["ModifyDBInstance", "CreateDBInstance"])
+        self.assertEqual(told[0]["Username"], "jane@example.com")
+        self.assertEqual(json.loads(told[0]["CloudTrailEvent"])["requestParameters"]["backupRetentionPeriod"], "9")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ use crate::drift::adopt::Said;
 use crate::drift::beyond::KINDS;
 use crate::drift::judge::Known;
 use crate::drift::observe::Detector;
-use crate::drift::{Asked, Finding, Reason, Report as DriftReport, Step, World, apply, judge, plan};
+use crate::drift::{Asked, Finding, Reason, Report as DriftReport, Step, World, apply, judge, plan, who};
 use crate::environment::Stack;
 use crate::error::{Exit, Failure};
 use crate::operation::{Operation, Plan};
@@ -68,7 +68,11 @@ fn show(common: &Common, request: &Drift, view: View) -> Ended {
     let wanted = wanted(common, &request.environment, &request.stacks)?;
     let clients = reached(common, &wanted.written.project.root, &wanted.desired)?;
     let seen = block_on(look(&wanted, &clients, view))?.map_err(Failure::of_looking)?;
-    let report = report(&wanted, &seen);
+    let mut report = report(&wanted, &seen);
+    if request.who {
+        let asked: Vec<Asked> = wanted.desired.stacks.iter().map(asked).collect();
+        block_on(who::observe::observe(&clients, &asked, &seen.world, &mut report.findings))?;
+    }
     let exit = match (report.has_unread(), report.has_drift()) {
         (true, _) => Exit::CouldNotCheck,
         (false, true) => Exit::Differences,

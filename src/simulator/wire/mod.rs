@@ -88,6 +88,7 @@ pub(crate) enum Service {
     Ssm,
     SecretsManager,
     Kms,
+    CloudTrail,
     Other(Protocol),
 }
 
@@ -112,6 +113,7 @@ impl Service {
             "s3" | "s3express" => Self::S3,
             "ssm" => Self::Ssm,
             "kms" => Self::Kms,
+            "cloudtrail" => Self::CloudTrail,
             "secretsmanager" => Self::SecretsManager,
             "route53" => Self::Other(Protocol::RestXml),
             _ if request.header("x-amz-target").is_some() || !request.body.starts_with(b"Action=") => {
@@ -126,7 +128,7 @@ impl Service {
             Self::CloudFormation | Self::Rds | Self::Sts | Self::AutoScaling | Self::LoadBalancing => Protocol::Query,
             Self::Ec2 => Protocol::Ec2Query,
             Self::S3 => Protocol::RestXml,
-            Self::Ssm | Self::SecretsManager | Self::Kms => Protocol::Json,
+            Self::Ssm | Self::SecretsManager | Self::Kms | Self::CloudTrail => Protocol::Json,
             Self::Other(protocol) => protocol,
         }
     }
@@ -140,7 +142,7 @@ impl Service {
             Self::LoadBalancing => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             Self::S3 => "http://s3.amazonaws.com/doc/2006-03-01/",
-            Self::Ssm | Self::SecretsManager | Self::Kms | Self::Other(_) => "",
+            Self::Ssm | Self::SecretsManager | Self::Kms | Self::CloudTrail | Self::Other(_) => "",
         }
     }
 
@@ -157,10 +159,14 @@ impl Service {
             Self::Ssm => "ssm",
             Self::SecretsManager => "secretsmanager",
             Self::Kms => "kms",
+            Self::CloudTrail => "cloudtrail",
             Self::Other(_) => "other",
         }
     }
 }
+
+/// Session tokens say whose session it is.
+pub(crate) const SESSION_PREFIX: &str = "assumed-role/";
 
 /// A request, understood.
 #[derive(Debug, Clone)]
@@ -168,6 +174,8 @@ pub(crate) struct Call {
     pub(crate) service: Service,
     pub(crate) operation: String,
     pub(crate) place: Place,
+    /// `ROLE/SESSION`, where a role was assumed to call.
+    pub(crate) session: Option<String>,
     pub(crate) parameters: Value,
 }
 
@@ -187,7 +195,8 @@ impl Call {
         }
         .map_err(|refusal| (service.protocol(), refusal))?;
         let place = Place::new(&scope.account, &scope.region);
-        Ok(Self { service, operation, place, parameters })
+        let session = request.header("x-amz-security-token").and_then(|token| token.strip_prefix(SESSION_PREFIX));
+        Ok(Self { service, operation, place, session: session.map(str::to_owned), parameters })
     }
 }
 

@@ -269,7 +269,10 @@ fn difference(found: &Difference, environment: &str) -> Finding {
     Finding {
         subject: found.path(),
         place: found.place.clone().map(Region::from),
-        notes: vec![format!("{}: {}", found.class, found.because)],
+        notes: [format!("{}: {}", found.class, found.because)]
+            .into_iter()
+            .chain(found.who.as_ref().map(ToString::to_string))
+            .collect(),
         hint: found.is_open().then_some(hint),
         let_be: found.settled.as_ref().map(settled),
         ..of.finding(rule, weight, message)

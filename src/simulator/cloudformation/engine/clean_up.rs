@@ -10,7 +10,7 @@ use crate::simulator::cloudformation::stack::{
     Transition,
 };
 use crate::simulator::faults::Work as FaultedWork;
-use crate::simulator::resources::{self, Farewell};
+use crate::simulator::resources::{self, Doing, Farewell};
 
 impl Run<'_> {
     pub(super) fn step_clean_up(&mut self) {
@@ -97,7 +97,10 @@ impl Run<'_> {
                 }),
         };
         match deleted {
-            Ok(seconds) => self.schedule_deletion(number, seconds),
+            Ok(seconds) => {
+                self.told(&resource.type_name, &id, Doing::Delete);
+                self.schedule_deletion(number, seconds);
+            }
             Err(Tried::Busy) => self.schedule_deletion(number, SECONDS_TO_RETRY),
             Err(Tried::Failed(reason)) => {
                 self.tell(resource, ResourceStatus::DeleteFailed, Some(&reason));

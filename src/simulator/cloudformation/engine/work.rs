@@ -3,6 +3,7 @@
 use super::{Run, SECONDS_TO_BEGIN, SECONDS_TO_RETRY};
 use crate::simulator::cloudformation::stack::{ResourceStatus, StackResource, Transition, WorkState};
 use crate::simulator::cloudformation::values;
+use crate::simulator::cloudtrail::{self, Caller};
 use crate::simulator::facts;
 use crate::simulator::faults::{Doom, ResourceWork, Work as FaultedWork};
 use crate::simulator::resources::{self, Doing, Failure, Order, Settled};
@@ -59,6 +60,7 @@ impl Run<'_> {
         match begun {
             Err(reason) => self.fail(&logical_id, &reason),
             Ok(begun) => {
+                self.told(&resource.type_name, &begun.id, Doing::Create);
                 resource.physical_id = Some(begun.id);
                 self.stack_mut().resources.insert(logical_id.clone(), resource.clone());
                 let status = if replaces { ResourceStatus::UpdateInProgress } else { ResourceStatus::CreateInProgress };
@@ -82,11 +84,20 @@ impl Run<'_> {
             })
         });
         match begun {
-            Ok(seconds) => self.run_until(&logical_id, state, Doing::Update, seconds),
+            Ok(seconds) => {
+                self.told(&wanted.type_name, &id, Doing::Update);
+                self.run_until(&logical_id, state, Doing::Update, seconds);
+            }
             Err(Tried::Busy) => self.schedule_begin(&logical_id, SECONDS_TO_RETRY),
             Err(Tried::Failed(reason)) if during == FaultedWork::Rollback => self.fail_undo(&logical_id, &reason),
             Err(Tried::Failed(reason)) => self.fail(&logical_id, &reason),
         }
+    }
+
+    /// CloudTrail tells of what the handlers do, as of everybody.
+    pub(super) fn told(&mut self, type_name: &str, id: &str, doing: Doing) {
+        let by = (Caller::CloudFormation, &Map::new());
+        cloudtrail::remember_work(self.world, self.place, (type_name, id), doing, by);
     }
 
     pub(super) fn run_until(&mut self, logical_id: &str, state: WorkState, doing: Doing, seconds: u64) {
