@@ -19,6 +19,10 @@ use crate::deploy::world::{LiveResource, LiveStack, Phase, Wish};
 /// Calls about single stacks that are under way at the same time. Accounts share their limits with everybody in them.
 const CALLS_AT_ONCE: usize = 4;
 
+/// Of how many detections that still run a look asks, in turn. Once one has ended, the others are asked for as well: what began
+/// together ends together, more or less, and until then most answers say nothing.
+const RUNNING_A_LOOK: usize = 3;
+
 /// Looks, and remembers the detections of this run.
 #[derive(Debug)]
 pub struct Detector<'a> {
@@ -32,11 +36,18 @@ struct Memory {
     /// The stacks as they were found, once they were looked for.
     live: Option<BTreeMap<String, LiveStack>>,
     detections: BTreeMap<String, Begun>,
+    /// What the stacks have, once that was read.
+    listed: BTreeMap<String, Vec<LiveResource>>,
+    looks: u64,
 }
 
 #[derive(Clone, Debug)]
 enum Begun {
-    Running { id: String },
+    Running {
+        id: String,
+        /// The look that asked last.
+        asked: u64,
+    },
     Over(SeenStack),
 }
 
@@ -52,11 +63,49 @@ impl<'a> Detector<'a> {
     /// What keeps all of them from being looked at. What one stack alone cannot tell is told of that stack.
     pub async fn observe(&self) -> Result<World, Fault> {
         self.find().await?;
-        let looks = stream::iter(self.asked).map(|asked| async move {
-            let seen = self.look(asked).await?;
-            Ok::<_, Fault>((asked.label.clone(), seen))
-        });
-        Ok(World { stacks: looks.buffered(CALLS_AT_ONCE).try_collect().await? })
+        let (mut wanted, mut silent) = self.turn();
+        let mut stacks = BTreeMap::new();
+        while !wanted.is_empty() {
+            let looks = stream::iter(wanted).map(|asked| async move {
+                let seen = self.look(asked).await?;
+                Ok::<_, Fault>((asked.label.clone(), seen))
+            });
+            let seen: BTreeMap<String, SeenStack> = looks.buffered(CALLS_AT_ONCE).try_collect().await?;
+            let has_ended = seen.values().any(|seen| matches!(seen.detection, Detection::Ended { .. }));
+            stacks.extend(seen);
+            wanted = if has_ended { std::mem::take(&mut silent) } else { Vec::new() };
+        }
+        stacks.extend(silent.into_iter().map(|asked| (asked.label.clone(), self.as_running(asked))));
+        Ok(World { stacks })
+    }
+
+    /// Whom this look asks about, and whom it does not.
+    fn turn(&self) -> (Vec<&'a Asked>, Vec<&'a Asked>) {
+        let mut memory = self.memory();
+        memory.looks += 1;
+        let look = memory.looks;
+        let mut running: Vec<(u64, &Asked)> = Vec::new();
+        let mut others: Vec<&Asked> = Vec::new();
+        for asked in self.asked {
+            match memory.detections.get(&asked.label) {
+                Some(Begun::Running { asked: last, .. }) => running.push((*last, asked)),
+                _ => others.push(asked),
+            }
+        }
+        running.sort_by_key(|(last, _)| *last);
+        let silent = running.split_off(running.len().min(RUNNING_A_LOOK));
+        for (_, asked) in &running {
+            if let Some(Begun::Running { asked: last, .. }) = memory.detections.get_mut(&asked.label) {
+                *last = look;
+            }
+        }
+        others.extend(running.into_iter().map(|(_, asked)| asked));
+        (others, silent.into_iter().map(|(_, asked)| asked).collect())
+    }
+
+    fn as_running(&self, asked: &Asked) -> SeenStack {
+        let parameters = self.live(asked).map(|live| live.parameters).unwrap_or_default();
+        SeenStack { detection: Detection::Running, parameters, ..SeenStack::default() }
     }
 
     /// Finds the stacks: one list of each account answers for all of them.
@@ -84,7 +133,7 @@ impl<'a> Detector<'a> {
         let id = match begun {
             None => return Ok(SeenStack { parameters: live.parameters, ..SeenStack::default() }),
             Some(Begun::Over(seen)) => return Ok(seen),
-            Some(Begun::Running { id }) => id,
+            Some(Begun::Running { id, .. }) => id,
         };
         let seen = match self.result(asked, &live, &id).await {
             Ok(seen) => seen,
@@ -106,13 +155,26 @@ impl<'a> Detector<'a> {
             Some(types::StackDriftDetectionStatus::DetectionFailed) => {
                 Some(told.detection_status_reason.unwrap_or_else(|| "CloudFormation gives no reason".to_owned()))
             }
-            _ => return Ok(SeenStack { detection: Detection::Running, parameters, ..SeenStack::default() }),
+            _ => {
+                // There is nothing else to do meanwhile.
+                self.listed(asked, live, &client).await?;
+                return Ok(SeenStack { detection: Detection::Running, parameters, ..SeenStack::default() });
+            }
         };
         let began = time(told.timestamp.as_ref());
         let drifts = pages(async |token| drifts_page(&client, &live.id, token).await, |_| false).await?;
-        let listed = pages(async |token| resources_page(&client, &live.id, token).await, |_| false).await?;
+        let listed = self.listed(asked, live, &client).await?;
         let resources = merged(drifts, &listed, began);
         Ok(SeenStack { detection: Detection::Ended { incomplete }, resources, parameters })
+    }
+
+    async fn listed(&self, asked: &Asked, live: &LiveStack, client: &Client) -> Result<Vec<LiveResource>, Fault> {
+        if let Some(listed) = self.memory().listed.get(&asked.label) {
+            return Ok(listed.clone());
+        }
+        let listed = pages(async |token| resources_page(client, &live.id, token).await, |_| false).await?;
+        self.memory().listed.insert(asked.label.clone(), listed.clone());
+        Ok(listed)
     }
 
     pub(super) fn asked(&self, label: &str) -> Option<&Asked> {
@@ -129,7 +191,7 @@ impl<'a> Detector<'a> {
     }
 
     pub(super) fn begun(&self, label: &str, id: String) {
-        self.memory().detections.insert(label.to_owned(), Begun::Running { id });
+        self.memory().detections.insert(label.to_owned(), Begun::Running { id, asked: 0 });
     }
 
     pub(super) fn impossible(&self, label: &str, because: String) {

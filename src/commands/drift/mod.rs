@@ -4,6 +4,9 @@ mod edits;
 mod revert;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join;
 
 use crate::aws::{self, Clients};
 use crate::cli::{Common, Drift};
@@ -20,7 +23,7 @@ use crate::drift::observe::Detector;
 use crate::drift::{Asked, Finding, Reason, Report as DriftReport, Step, World, apply, judge, plan, who};
 use crate::environment::Stack;
 use crate::error::{Exit, Failure};
-use crate::operation::{Operation, Plan};
+use crate::operation::{Operation, Pace, Plan};
 use crate::parity::Side;
 use crate::parity::observe::observe_some;
 use crate::view::{Afterwards, Report, View};
@@ -87,25 +90,28 @@ struct Sight {
     side: Side,
 }
 
-/// Has all stacks compared at once, and reads what CloudFormation does not compare.
+/// How long nobody looks at most: a detection takes seconds, and a look asks of few.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Has all stacks compared at once, and reads meanwhile what CloudFormation does not compare.
 async fn look(wanted: &Wanted, clients: &Clients, view: View) -> Result<Sight, Failure> {
-    let world = detect(&wanted.desired, clients, view).await?;
+    arrive(&wanted.desired.environment, &places(&wanted.desired), clients, view).await?;
     let is_asked = |stack: &Stack| wanted.desired.stack(&stack.name).is_some();
     let mut environment = wanted.written.environment.clone();
     environment.stacks.retain(is_asked);
-    let side = Box::pin(observe_some(&environment, clients, |kind| KINDS.contains(&kind))).await;
+    let beside = observe_some(&environment, clients, |kind| KINDS.contains(&kind));
+    let (world, side) = join(Box::pin(detect(&wanted.desired, clients, view)), Box::pin(beside)).await;
     let what = || format!("`{}` could not be looked at", environment.name);
-    Ok(Sight { world, side: side.map_err(|fault| failed(fault, what()))? })
+    Ok(Sight { world: world?, side: side.map_err(|fault| failed(fault, what()))? })
 }
 
 async fn detect(desired: &Desired, clients: &Clients, view: View) -> Result<World, Failure> {
-    arrive(&desired.environment, &places(desired), clients, view).await?;
     let asked: Vec<Asked> = desired.stacks.iter().map(asked).collect();
     let detector = Detector::new(clients, &asked);
     let telling = Telling {
         what: format!("the drift detection of `{}`", desired.environment),
         hint: &|_| None,
-        pace: pace(clients),
+        pace: Pace { longest_pause: pace(clients).longest_pause.min(LONGEST_PAUSE), ..pace(clients) },
         expected: desired.stacks.iter().map(expected).collect(),
         afterwards: Afterwards::Goes,
     };
