@@ -160,6 +160,37 @@ class Terminal(unittest.TestCase):
         self.assertIn("2 to add", screen[question - 1])
         self.assertTrue(screen[question + 1].startswith("✔ network"), screen)
 
+    def test_somebody_chooses_the_way_out_of_a_stuck_stack(self):
+        self.cloud(faults=[{"logical_id": "Level", "effect": {"fail_resource": {"during": "create", "reason": "it is locked"}}}])
+        self.run_on_terminal("deploy lab --yes --quiet")
+        self.cloud()
+        asked = []
+
+        def answer(screen, terminal):
+            if not asked and any("Which way for `api`?" in line for line in screen):
+                asked.append(os.write(terminal, b"1\n"))
+
+        code, screen, _ = self.run_on_terminal("recover lab", columns=120, see=answer)
+        self.assertEqual((code, len(asked)), (0, 1), screen)
+        text = "\n".join(screen)
+        self.assertRegex(text, r"(?s)its creation failed and was undone.*because of Level.*it is locked.*1  delete the stack")
+        code, screen, _ = self.run_on_terminal("recover lab", columns=120)
+        self.assertEqual((code, screen[-1]), (0, "nothing is stuck in lab"))
+
+    def test_nothing_is_chosen_by_who_types_nothing(self):
+        self.cloud(faults=[{"logical_id": "Level", "effect": {"fail_resource": {"during": "create", "reason": "it is locked"}}}])
+        self.run_on_terminal("deploy lab --yes --quiet")
+        asked = []
+
+        def answer(screen, terminal):
+            if not asked and any("Which way for `api`?" in line for line in screen):
+                asked.append(os.write(terminal, b"\n"))
+
+        code, screen, _ = self.run_on_terminal("recover lab", columns=120, see=answer)
+        self.assertEqual((code, len(asked), screen[-1]), (3, 1, "error: no way was chosen; nothing was changed"), screen)
+        _, screen, _ = self.run_on_terminal("status lab", columns=120)
+        self.assertIn("ROLLBACK_COMPLETE", "\n".join(screen))
+
     def test_a_watch_is_redrawn_until_it_is_interrupted(self):
         self.run_on_terminal("deploy lab --yes --quiet")
         pressed = []
