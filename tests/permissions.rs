@@ -6,7 +6,8 @@ use expect_test::expect;
 use serde_json::{Value, json};
 
 use crate::support::Scenario;
-use crate::support::cloud::Cloud;
+use crate::support::cloud::{Cloud, pair};
+use crate::support::stuck::{Stuck, fails};
 
 type Actions = BTreeMap<String, BTreeSet<String>>;
 
@@ -17,6 +18,10 @@ const IMPLIED: &[(&str, &str)] = &[
     // CloudFormation takes the role that it is given, and reads the template, as whoever calls.
     ("iam:PassRole", "cloudformation:CreateChangeSet"),
     ("s3:GetObject", "s3:PutObject"),
+    // A detection of a stack is one of each resource (User Guide, "Considerations when detecting drift").
+    ("cloudformation:DetectStackResourceDrift", "cloudformation:DetectStackDrift"),
+    // Who deletes a version must be allowed to delete at all (S3 API Reference, "DeleteObjects").
+    ("s3:DeleteObject", "s3:DeleteObjectVersion"),
     // RDS copies with tags, and with a key, as whoever calls.
     ("rds:AddTagsToResource", "rds:CopyDBSnapshot"),
     ("rds:AddTagsToResource", "rds:CreateDBSnapshot"),
@@ -32,6 +37,8 @@ fn action(service: &str, operation: &str) -> Option<String> {
         // S3 has no names of operations on the wire.
         ("s3", "HEAD") => Some("s3:ListBucket".to_owned()),
         ("s3", "PUT") => Some("s3:PutObject".to_owned()),
+        ("s3", "GET") => Some("s3:ListBucketVersions".to_owned()),
+        ("s3", "POST") => Some("s3:DeleteObjectVersion".to_owned()),
         ("elasticloadbalancingv2" | "elbv2", _) => Some(format!("elasticloadbalancing:{operation}")),
         _ => Some(format!("{service}:{operation}")),
     }
@@ -49,14 +56,15 @@ fn called(cloud: &Cloud, since: usize) -> Actions {
     all
 }
 
-/// What the callers' policies allow, by account.
+/// What the callers' policies allow, by account, but for what CloudFormation alone may do as whoever calls it: no journal has that.
 fn allowed(cloud: &Cloud, line: &str) -> Actions {
     let told: Value =
         serde_json::from_str(&cloud.scenario.run(format!("{line} --format json").split(' ')).stdout).unwrap();
     let mut all = Actions::new();
     for account in told["permissions"]["accounts"].as_array().unwrap() {
         let statements = account["caller"]["policy"]["Statement"].as_array().unwrap();
-        let actions = statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap());
+        let own = statements.iter().filter(|statement| statement["Condition"]["ForAnyValue:StringEquals"].is_null());
+        let actions = own.flat_map(|statement| statement["Action"].as_array().unwrap());
         let of = all.entry(account["account"].as_str().unwrap().to_owned()).or_default();
         of.extend(actions.map(|action| action.as_str().unwrap().to_owned()));
     }
@@ -265,6 +273,170 @@ fn a_clone_may_do_what_it_does() {
     holds(&cloud, "permissions clone twin", &clones);
     holds(&cloud, "permissions destroy twin", &destroys);
 }
+
+#[test]
+fn destroy_may_empty_what_it_empties() {
+    let bucket = "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete\n    Properties: {BucketName: papers-of-lab}\n";
+    let cloud = Cloud::of(Scenario::small().edit("templates/store/stack.yaml", "Resources:\n", bucket));
+    cloud.ends("deploy lab --yes", 0);
+    let mut destroys = Actions::new();
+    undo_by_hand(&cloud, "Topic");
+    cloud.s3("PUT", "/papers-of-lab/one", "text");
+    run(&cloud, &mut destroys, "destroy lab --yes", 0);
+    begin_by_hand(&cloud, "111111111111", "demo-lab-store");
+    run(&cloud, &mut destroys, "destroy lab --yes", 0);
+    holds(&cloud, "permissions destroy lab", &destroys);
+}
+
+/// A stack's update was undone, so that its events are of interest.
+fn undo_by_hand(cloud: &Cloud, resource: &str) {
+    cloud.faults(&json!([fails(resource, "update", "no")]));
+    let template =
+        json!({"Resources": {resource: {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": "other"}}}});
+    let update = [("StackName", "demo-lab-store"), ("TemplateBody", &template.to_string())];
+    cloud.by_hand("UpdateStack", &update);
+    cloud.come_to_rest();
+    cloud.faults(&json!([]));
+}
+
+#[test]
+fn drift_may_do_what_it_does() {
+    let mut cloud = crate::drift::beyond();
+    cloud.faults(&json!([fails("Servers", "update", "no")]));
+    cloud.edit("templates/all/stack.yaml", "VpcId: !Ref Vpc\n", "VpcId: !Ref Vpc\n      Tags: [{Key: a, Value: b}]\n");
+    cloud.ends("deploy lab --yes", 1);
+    crate::drift::touch(&cloud, "all", "Database", &json!({"set": {"BackupRetentionPeriod": 3}}));
+    let mut looks = Actions::new();
+    run(&cloud, &mut looks, "drift lab", 4);
+    run(&cloud, &mut looks, "drift lab --adopt --yes", 0);
+    holds(&cloud, "permissions drift lab", &looks);
+}
+
+#[test]
+fn a_revert_may_do_what_it_does() {
+    let mut cloud = lab();
+    cloud.ends("deploy lab --yes", 0);
+    let mut reverts = Actions::new();
+    undo_a_change(&mut cloud, &mut Actions::new());
+    cloud.edit("environments/lab.yaml", "level: debug", "level: info");
+    let touch = |cloud: &Cloud, stack: &str, resource: &str, value: &Value| {
+        crate::drift::touch(cloud, stack, resource, &json!({"set": value}));
+    };
+    touch(&cloud, "api", "Level", &json!({"Value": "by hand"}));
+    touch(&cloud, "extra", "Topic", &json!({"DisplayName": "by hand"}));
+    touch(&cloud, "store", "Topic", &json!({"DisplayName": "by hand"}));
+    run(&cloud, &mut reverts, "drift lab --revert --dry-run", 0);
+    run(&cloud, &mut reverts, "drift lab --revert --yes", 0);
+    holds(&cloud, "permissions drift lab --revert", &reverts);
+}
+
+/// The stacks of `pair`, the first with a bucket that goes with it.
+fn with_bucket() -> Scenario {
+    let bucket = "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete\n    Properties: {BucketName: papers-of-lab}\n";
+    pair().edit("templates/store/stack.yaml", "Resources:\n", bucket)
+}
+
+#[test]
+fn recover_may_do_what_it_does() {
+    let mut ways = Actions::new();
+    for (stuck, way) in [
+        (Stuck::RollbackComplete, 1),
+        (Stuck::UpdateFailed, 1),
+        (Stuck::UpdateRollbackFailed, 2),
+        (Stuck::DeleteFailed, 2),
+        (Stuck::ReviewInProgress, 1),
+        (Stuck::ImportRollbackFailed, 1),
+    ] {
+        let cloud = stuck.cloud();
+        if stuck == Stuck::RollbackComplete {
+            let guarded = [("StackName", "demo-lab-store"), ("EnableTerminationProtection", "true")];
+            cloud.by_hand("UpdateTerminationProtection", &guarded);
+        }
+        run(&cloud, &mut ways, &format!("recover lab --choose {way} --yes"), 0);
+        holds_no_more(&cloud, "permissions recover lab", &ways);
+    }
+    let cloud = Cloud::of(with_bucket());
+    cloud.ends("deploy lab --yes", 0);
+    cloud.s3("PUT", "/papers-of-lab/one", "text");
+    cloud.by_hand("DeleteStack", &[("StackName", "demo-lab-store")]);
+    cloud.come_to_rest();
+    run(&cloud, &mut ways, "recover lab --choose 3 --yes", 0);
+    holds(&cloud, "permissions recover lab", &ways);
+}
+
+/// Nothing was called that is not allowed.
+#[track_caller]
+fn holds_no_more(cloud: &Cloud, line: &str, called: &Actions) {
+    let allowed = allowed(cloud, line);
+    for (account, of) in called {
+        let denied: Vec<&String> = of.difference(&allowed[account]).collect();
+        assert!(denied.is_empty(), "{line}: {denied:?}");
+    }
+}
+
+#[test]
+fn cancel_may_do_what_it_does() {
+    let cloud = crate::cancel::deployed();
+    let mut cancels = Actions::new();
+    crate::cancel::update(&cloud);
+    run(&cloud, &mut cancels, "cancel lab --dry-run", 0);
+    let since = cloud.operations().len();
+    crate::cancel::run_past(&cloud, "cancel lab --yes", "CancelUpdateStack");
+    merge(&mut cancels, called(&cloud, since));
+    cloud.by_hand("DeleteStack", &[("StackName", "demo-lab-api")]);
+    cloud.come_to_rest();
+    cloud.by_hand("CreateStack", &[("StackName", "demo-lab-api"), ("TemplateBody", crate::cancel::OTHER)]);
+    run(&cloud, &mut cancels, "cancel lab --yes", 3);
+    holds(&cloud, "permissions cancel lab", &cancels);
+}
+
+#[test]
+fn log_may_do_what_it_does() {
+    let mut cloud = lab();
+    cloud.ends("deploy lab --yes", 0);
+    undo_a_change(&mut cloud, &mut Actions::new());
+    let mut looks = Actions::new();
+    run(&cloud, &mut looks, "log lab", 0);
+    run(&cloud, &mut looks, "log lab api --operation 1", 0);
+    cloud.ends("destroy lab --yes", 0);
+    run(&cloud, &mut looks, "log lab", 0);
+    holds(&cloud, "permissions log lab", &looks);
+}
+
+#[test]
+fn bootstrap_may_do_what_it_does() {
+    let bucket = "demo-111111111111-eu-west-1";
+    let mut cloud = Cloud::of(Scenario::small().lab(LAB_OF_A_BUCKET));
+    let mut made = Actions::new();
+    run(&cloud, &mut made, "bootstrap lab --dry-run", 0);
+    cloud.faults(&json!([fails("BucketPolicy", "create", "no")]));
+    run(&cloud, &mut made, "bootstrap lab --yes", 1);
+    cloud.faults(&json!([]));
+    run(&cloud, &mut made, &format!("bootstrap lab --yes --recreate {bucket}"), 0);
+    holds_no_more(&cloud, "permissions bootstrap lab", &made);
+    // One of the same name, made by hand, that lets others use what ours does not.
+    cloud.by_hand("DeleteStack", &[("StackName", &format!("greenroom-{bucket}"))]);
+    cloud.come_to_rest();
+    cloud.s3("DELETE", &format!("/{bucket}"), "");
+    let template = json!({
+        "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": bucket}}},
+        "Outputs": {"Word": {"Value": "word", "Export": {"Name": "word"}}},
+    });
+    let by_hand = [("StackName", format!("greenroom-{bucket}")), ("TemplateBody", template.to_string())];
+    cloud.by_hand("CreateStack", &by_hand.each_ref().map(|(name, value)| (*name, value.as_str())));
+    cloud.come_to_rest();
+    cloud.edit("environments/lab.yaml", "stacks:", "protected: true\nstacks:");
+    run(&cloud, &mut made, &format!("bootstrap lab --confirm lab --take-over {bucket}"), 0);
+    holds(&cloud, "permissions bootstrap lab", &made);
+}
+
+const LAB_OF_A_BUCKET: &str = r#"project: demo
+account: "111111111111"
+region: eu-west-1
+deploy: {template_bucket: "demo-${account}-${region}", service_role: cloudformation}
+stacks:
+  store: {values: {topic: papers}}
+"#;
 
 #[test]
 fn policies_are_printed_to_be_copied() {
@@ -572,6 +744,34 @@ fn nobody_is_trusted_by_mistake() {
             exit 2
             -- stderr
             error: `--read-only` is for `plan`
+        "#]],
+        ),
+        (
+            "permissions plan lab --revert",
+            expect![[r#"
+            exit 2
+            -- stderr
+            error: `--revert` is for `drift`
+        "#]],
+        ),
+        (
+            "permissions drift lab --revert --trust github:acme/sync --pull-requests",
+            expect![[r#"
+            exit 3
+            -- stderr
+            error: a pull request may come from anybody, and this changes what runs
+
+            hint: `--branch main`, or a GitHub environment that wants a review
+        "#]],
+        ),
+        (
+            "permissions bootstrap lab",
+            expect![[r#"
+            exit 2
+            -- stderr
+            error: `lab` names no bucket
+
+            hint: say one: `deploy: {template_bucket: NAME-${account}-${region}}`
         "#]],
         ),
         (

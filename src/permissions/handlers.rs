@@ -53,16 +53,31 @@ impl Handlers {
     /// Adds what other stacks need, for other handlers.
     pub(super) fn add<'a>(&mut self, stacks: impl Iterator<Item = &'a DesiredStack>, handlers: &[&str]) {
         for stack in stacks.filter(|_| !handlers.is_empty()) {
-            let needs = self.by_role.entry(stack.service_role.clone()).or_default();
-            for kind in kinds(&stack.template) {
-                let Some(known) = SHIPPED.types.get(&kind) else {
-                    self.unknown.insert(kind);
-                    continue;
-                };
-                let of = |handler: &&str| known.get(*handler);
-                needs.actions.extend(handlers.iter().filter_map(of).flatten().cloned());
+            self.allow(stack.service_role.as_ref(), stack, handlers);
+            self.by_role.entry(stack.service_role.clone()).or_default().look_up(stack);
+        }
+    }
+
+    /// Adds what a comparison with what runs needs, which looks nothing up. AWS says both: that whoever asks for it must be able to
+    /// read every resource (User Guide, "Considerations when detecting drift"), and that a service role is used for all operations
+    /// on its stack ("`CloudFormation` service role").
+    pub(super) fn add_detection<'a>(&mut self, stacks: impl Iterator<Item = &'a DesiredStack>) {
+        for stack in stacks {
+            for role in [None, stack.service_role.as_ref()] {
+                self.allow(role, stack, &["read"]);
             }
-            needs.look_up(stack);
+        }
+    }
+
+    fn allow(&mut self, role: Option<&String>, stack: &DesiredStack, handlers: &[&str]) {
+        let needs = self.by_role.entry(role.cloned()).or_default();
+        for kind in kinds(&stack.template) {
+            let Some(known) = SHIPPED.types.get(&kind) else {
+                self.unknown.insert(kind);
+                continue;
+            };
+            let of = |handler: &&str| known.get(*handler);
+            needs.actions.extend(handlers.iter().filter_map(of).flatten().cloned());
         }
     }
 }
