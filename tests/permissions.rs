@@ -138,6 +138,12 @@ fn lab() -> Cloud {
     cloud
 }
 
+/// What was prepared is cleared away when it cannot be executed.
+fn cannot_execute() -> Value {
+    let denied = json!({"error": {"code": "AccessDenied", "message": "you may not", "status": 403}});
+    json!([{"operation": "ExecuteChangeSet", "effect": denied, "times": 1}])
+}
+
 /// `api` was changed, and the change was undone.
 fn undo_a_change(cloud: &mut Cloud, all: &mut Actions) {
     let fails = json!({"fail_resource": {"during": "update", "reason": "no"}});
@@ -221,9 +227,7 @@ fn reap_may_do_what_it_does() {
     cloud.ends("deploy lab api store --yes", 0);
     let mut reaps = Actions::new();
     run(&cloud, &mut reaps, "reap --extend lab 9h", 0);
-    let denied = json!({"error": {"code": "AccessDenied", "message": "you may not", "status": 403}});
-    // What was prepared is cleared away when it cannot be executed.
-    cloud.faults(&json!([{"operation": "ExecuteChangeSet", "effect": denied, "times": 1}]));
+    cloud.faults(&cannot_execute());
     run(&cloud, &mut reaps, "reap --extend lab 10h", 1);
     run(&cloud, &mut reaps, "reap --extend lab 11h", 0);
     undo_a_change(&mut cloud, &mut Actions::new());
@@ -259,9 +263,7 @@ fn a_clone_may_do_what_it_does() {
     crate::clone::drop_on_restore(&mut cloud);
     cloud.ends("deploy live --confirm live", 0);
     let mut clones = Actions::new();
-    // What was prepared is cleared away when it cannot be executed.
-    let denied = json!({"error": {"code": "AccessDenied", "message": "you may not", "status": 403}});
-    cloud.faults(&json!([{"operation": "ExecuteChangeSet", "effect": denied, "times": 1}]));
+    cloud.faults(&cannot_execute());
     run(&cloud, &mut clones, "clone live twin --yes --snapshot fresh", 1);
     run(&cloud, &mut clones, "clone live twin --yes", 0);
     let mut destroys = Actions::new();
@@ -302,13 +304,15 @@ fn undo_by_hand(cloud: &Cloud, resource: &str) {
 #[test]
 fn drift_may_do_what_it_does() {
     let mut cloud = crate::drift::beyond();
-    cloud.faults(&json!([fails("Servers", "update", "no")]));
-    cloud.edit("templates/all/stack.yaml", "VpcId: !Ref Vpc\n", "VpcId: !Ref Vpc\n      Tags: [{Key: a, Value: b}]\n");
+    // Of an undone change the events are read.
+    cloud.faults(&json!([fails("Group", "update", "no")]));
+    cloud.edit("templates/all/stack.yaml", r#"MaxSize: "2""#, r#"MaxSize: "3""#);
     cloud.ends("deploy lab --yes", 1);
-    crate::drift::touch(&cloud, "all", "Database", &json!({"set": {"BackupRetentionPeriod": 3}}));
+    crate::drift::touch(&cloud, "all", "Group", &json!({"set": {"MaxSize": "4"}}));
     let mut looks = Actions::new();
     run(&cloud, &mut looks, "drift lab", 4);
-    run(&cloud, &mut looks, "drift lab --adopt --yes", 0);
+    // Its template alone says how many.
+    run(&cloud, &mut looks, "drift lab --adopt all/Group/MaxSize --yes", 3);
     holds(&cloud, "permissions drift lab", &looks);
 }
 
@@ -326,7 +330,19 @@ fn a_revert_may_do_what_it_does() {
     touch(&cloud, "extra", "Topic", &json!({"DisplayName": "by hand"}));
     touch(&cloud, "store", "Topic", &json!({"DisplayName": "by hand"}));
     run(&cloud, &mut reverts, "drift lab --revert --dry-run", 0);
-    run(&cloud, &mut reverts, "drift lab --revert --yes", 0);
+    // Whether somebody imports it is asked before it goes.
+    cloud.edit("templates/extra/stack.yaml", ", Export: {Name: extra-topic}", "");
+    // What is to be protected is protected again, and the stack policy is as the file says.
+    cloud.edit("environments/lab.yaml", "stacks:", "protected: true\nstacks:");
+    let open = r#"{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "Update:*", "Resource": "*"}]}"#;
+    for stack in ["store", "api", "extra"] {
+        let name = format!("demo-lab-{stack}");
+        cloud.by_hand(
+            "SetStackPolicy",
+            &[("StackName", &name), ("StackPolicyBody", &open.replace("Update:*", "Update:Modify"))],
+        );
+    }
+    run(&cloud, &mut reverts, "drift lab --revert --confirm lab", 0);
     holds(&cloud, "permissions drift lab --revert", &reverts);
 }
 
@@ -406,7 +422,7 @@ fn log_may_do_what_it_does() {
 #[test]
 fn bootstrap_may_do_what_it_does() {
     let bucket = "demo-111111111111-eu-west-1";
-    let mut cloud = Cloud::of(Scenario::small().lab(LAB_OF_A_BUCKET));
+    let cloud = Cloud::of(Scenario::small().lab(LAB_OF_A_BUCKET));
     let mut made = Actions::new();
     run(&cloud, &mut made, "bootstrap lab --dry-run", 0);
     cloud.faults(&json!([fails("BucketPolicy", "create", "no")]));
@@ -415,9 +431,7 @@ fn bootstrap_may_do_what_it_does() {
     run(&cloud, &mut made, &format!("bootstrap lab --yes --recreate {bucket}"), 0);
     holds_no_more(&cloud, "permissions bootstrap lab", &made);
     // One of the same name, made by hand, that lets others use what ours does not.
-    cloud.by_hand("DeleteStack", &[("StackName", &format!("greenroom-{bucket}"))]);
-    cloud.come_to_rest();
-    cloud.s3("DELETE", &format!("/{bucket}"), "");
+    let mut cloud = Cloud::of(Scenario::small().lab(LAB_OF_A_BUCKET));
     let template = json!({
         "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": bucket}}},
         "Outputs": {"Word": {"Value": "word", "Export": {"Name": "word"}}},
@@ -426,6 +440,8 @@ fn bootstrap_may_do_what_it_does() {
     cloud.by_hand("CreateStack", &by_hand.each_ref().map(|(name, value)| (*name, value.as_str())));
     cloud.come_to_rest();
     cloud.edit("environments/lab.yaml", "stacks:", "protected: true\nstacks:");
+    cloud.faults(&cannot_execute());
+    run(&cloud, &mut made, &format!("bootstrap lab --confirm lab --take-over {bucket}"), 1);
     run(&cloud, &mut made, &format!("bootstrap lab --confirm lab --take-over {bucket}"), 0);
     holds(&cloud, "permissions bootstrap lab", &made);
 }
