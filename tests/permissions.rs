@@ -93,12 +93,92 @@ fn merge(all: &mut Actions, more: Actions) {
     }
 }
 
-/// Runs a command and gives what it called.
+/// Runs a command and gives what it called. On a watched cloud, where all is in one account, the resources of its calls are held
+/// against those of the policy.
 #[track_caller]
 fn run(cloud: &Cloud, all: &mut Actions, line: &str, code: i32) {
     let since = cloud.operations().len();
+    let _ = cloud.heard();
     cloud.ends(line, code);
     merge(all, called(cloud, since));
+    reaches(cloud, &policy_of(line));
+}
+
+/// The line that prints the policy of another.
+fn policy_of(line: &str) -> String {
+    // What is over is found, and not named.
+    let line = if line.starts_with("reap") { "reap lab" } else { line };
+    let words: Vec<&str> = line.split(' ').collect();
+    let flags = words.iter().filter(|word| ["--read-only", "--revert"].contains(*word));
+    ["permissions"].iter().chain(&words[..2]).chain(flags).copied().collect::<Vec<_>>().join(" ")
+}
+
+/// Every call that was heard is about something that the policy names.
+#[track_caller]
+fn reaches(cloud: &Cloud, line: &str) {
+    let heard = cloud.heard();
+    if heard.is_empty() {
+        return;
+    }
+    let told: Value =
+        serde_json::from_str(&cloud.scenario.run(format!("{line} --format json").split(' ')).stdout).unwrap();
+    let accounts = told["permissions"]["accounts"].as_array().unwrap();
+    let statements: Vec<&Value> = accounts
+        .iter()
+        .flat_map(|account| account["caller"]["policy"]["Statement"].as_array().unwrap())
+        .filter(|statement| statement["Condition"]["ForAnyValue:StringEquals"].is_null())
+        .collect();
+    for call in &heard {
+        let Some((action, resource)) = call_of(call) else { continue };
+        let allows = |statement: &&&Value| {
+            let marks = &statement["Condition"]["StringEquals"]["aws:ResourceTag/greenroom:environment"];
+            let names = |text: &Value| matches(text.as_str().unwrap(), &resource);
+            statement["Action"].as_array().unwrap().iter().any(|it| *it == action)
+                && statement["Resource"].as_array().unwrap().iter().any(names)
+                && (marks.is_null() || bears(cloud, &resource, marks.as_str().unwrap()))
+        };
+        assert!(statements.iter().find(allows).is_some(), "{line}: {action} on {resource}");
+    }
+}
+
+/// The action of a call, and what it is about; nothing where that is not said by the call alone.
+fn call_of(call: &str) -> Option<(String, String)> {
+    let (head, body) = call.split_once("\r\n\r\n").unwrap();
+    let words: Vec<&str> = head.split(' ').take(2).collect();
+    let service = head.split('/').find(|part| ["cloudformation", "s3"].contains(part))?;
+    if service == "s3" {
+        let operation = words[0];
+        let (path, _) = words[1].split_once('?').unwrap_or((words[1], ""));
+        let bucket = format!("arn:aws:s3:::{}", path.trim_matches('/'));
+        let resource = if operation == "POST" { bucket + "/any" } else { bucket };
+        return Some((action(service, operation)?, resource));
+    }
+    let pair = |name: &str| body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let stack = pair("StackName").map(|text| text.replace("%3A", ":").replace("%2F", "/"));
+    let resource = match stack {
+        Some(arn) if arn.starts_with("arn:") => arn,
+        Some(name) => format!("arn:aws:cloudformation:eu-west-1:111111111111:stack/{name}/id"),
+        // By its own ARN, which names no stack.
+        None if pair("ChangeSetName").is_some() => return None,
+        None => "everything".to_owned(),
+    };
+    Some((action(service, pair("Action")?)?, resource))
+}
+
+/// As IAM compares: a star is any text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let parts: Vec<String> = pattern.split('*').map(regex::escape).collect();
+    regex::Regex::new(&format!("^{}$", parts.join(".*"))).unwrap().is_match(text)
+}
+
+/// Whether a stack is an environment's, by its tags.
+fn bears(cloud: &Cloud, arn: &str, environment: &str) -> bool {
+    let state = cloud.control("state", "");
+    let stacks = state["places"]["111111111111"]["eu-west-1"]["cloudformation"]["stacks"].as_object().unwrap();
+    let name = arn.split('/').nth(1).unwrap_or_default();
+    let is_meant =
+        |stack: &&Value| stack["name"] == name && stack["deployed"]["tags"].to_string().contains(environment);
+    stacks.values().find(is_meant).is_some()
 }
 
 const LAB: &str = r#"project: demo
@@ -131,7 +211,7 @@ fn lab() -> Cloud {
         )
         .file("templates/extra/inputs.yaml", "type: object\nproperties: {topic: {type: string, description: Which}}\n")
         .store(&format!("Metadata:\n  Filler: {filler}\n{}", crate::support::STORE));
-    let cloud = Cloud::of(scenario);
+    let cloud = Cloud::of(scenario).watched();
     cloud.by_hand("CreateStack", &[("StackName", "words"), ("TemplateBody", EXPORTS)]);
     cloud.come_to_rest();
     cloud.ends("bootstrap lab --yes", 0);
@@ -279,7 +359,7 @@ fn a_clone_may_do_what_it_does() {
 #[test]
 fn destroy_may_empty_what_it_empties() {
     let bucket = "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete\n    Properties: {BucketName: papers-of-lab}\n";
-    let cloud = Cloud::of(Scenario::small().edit("templates/store/stack.yaml", "Resources:\n", bucket));
+    let cloud = Cloud::of(Scenario::small().edit("templates/store/stack.yaml", "Resources:\n", bucket)).watched();
     cloud.ends("deploy lab --yes", 0);
     let mut destroys = Actions::new();
     undo_by_hand(&cloud, "Topic");
@@ -303,7 +383,7 @@ fn undo_by_hand(cloud: &Cloud, resource: &str) {
 
 #[test]
 fn drift_may_do_what_it_does() {
-    let mut cloud = crate::drift::beyond();
+    let mut cloud = crate::drift::beyond().watched();
     // Of an undone change the events are read.
     cloud.faults(&json!([fails("Group", "update", "no")]));
     cloud.edit("templates/all/stack.yaml", r#"MaxSize: "2""#, r#"MaxSize: "3""#);
@@ -363,7 +443,7 @@ fn recover_may_do_what_it_does() {
         (Stuck::ReviewInProgress, 1),
         (Stuck::ImportRollbackFailed, 1),
     ] {
-        let cloud = stuck.cloud();
+        let cloud = stuck.cloud().watched();
         if stuck == Stuck::RollbackComplete {
             let guarded = [("StackName", "demo-lab-store"), ("EnableTerminationProtection", "true")];
             cloud.by_hand("UpdateTerminationProtection", &guarded);
@@ -371,7 +451,7 @@ fn recover_may_do_what_it_does() {
         run(&cloud, &mut ways, &format!("recover lab --choose {way} --yes"), 0);
         holds_no_more(&cloud, "permissions recover lab", &ways);
     }
-    let cloud = Cloud::of(with_bucket());
+    let cloud = Cloud::of(with_bucket()).watched();
     cloud.ends("deploy lab --yes", 0);
     cloud.s3("PUT", "/papers-of-lab/one", "text");
     cloud.by_hand("DeleteStack", &[("StackName", "demo-lab-store")]);
@@ -392,13 +472,15 @@ fn holds_no_more(cloud: &Cloud, line: &str, called: &Actions) {
 
 #[test]
 fn cancel_may_do_what_it_does() {
-    let cloud = crate::cancel::deployed();
+    let cloud = crate::cancel::deployed().watched();
     let mut cancels = Actions::new();
     crate::cancel::update(&cloud);
     run(&cloud, &mut cancels, "cancel lab --dry-run", 0);
     let since = cloud.operations().len();
+    let _ = cloud.heard();
     crate::cancel::run_past(&cloud, "cancel lab --yes", "CancelUpdateStack");
     merge(&mut cancels, called(&cloud, since));
+    reaches(&cloud, "permissions cancel lab");
     cloud.by_hand("DeleteStack", &[("StackName", "demo-lab-api")]);
     cloud.come_to_rest();
     cloud.by_hand("CreateStack", &[("StackName", "demo-lab-api"), ("TemplateBody", crate::cancel::OTHER)]);
@@ -422,7 +504,7 @@ fn log_may_do_what_it_does() {
 #[test]
 fn bootstrap_may_do_what_it_does() {
     let bucket = "demo-111111111111-eu-west-1";
-    let cloud = Cloud::of(Scenario::small().lab(LAB_OF_A_BUCKET));
+    let cloud = Cloud::of(Scenario::small().lab(LAB_OF_A_BUCKET)).watched();
     let mut made = Actions::new();
     run(&cloud, &mut made, "bootstrap lab --dry-run", 0);
     cloud.faults(&json!([fails("BucketPolicy", "create", "no")]));
@@ -431,7 +513,7 @@ fn bootstrap_may_do_what_it_does() {
     run(&cloud, &mut made, &format!("bootstrap lab --yes --recreate {bucket}"), 0);
     holds_no_more(&cloud, "permissions bootstrap lab", &made);
     // One of the same name, made by hand, that lets others use what ours does not.
-    let mut cloud = Cloud::of(Scenario::small().lab(LAB_OF_A_BUCKET));
+    let mut cloud = Cloud::of(Scenario::small().lab(LAB_OF_A_BUCKET)).watched();
     let template = json!({
         "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": bucket}}},
         "Outputs": {"Word": {"Value": "word", "Export": {"Name": "word"}}},
