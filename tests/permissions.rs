@@ -426,6 +426,8 @@ fn a_revert_may_do_what_it_does() {
     holds(&cloud, "permissions drift lab --revert", &reverts);
 }
 
+const API_OF_PAIR: &str = "  api:\n    values:\n      topic_arn: {output: store.TopicArn}\n      level: info\n";
+
 /// The stacks of `pair`, the first with a bucket that goes with it.
 fn with_bucket() -> Scenario {
     let bucket = "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete\n    Properties: {BucketName: papers-of-lab}\n";
@@ -451,6 +453,14 @@ fn recover_may_do_what_it_does() {
         run(&cloud, &mut ways, &format!("recover lab --choose {way} --yes"), 0);
         holds_no_more(&cloud, "permissions recover lab", &ways);
     }
+    // One that the file names no more is known by its tags alone.
+    let mut cloud = Stuck::DeleteFailed.cloud().watched();
+    cloud.faults(&json!([fails("Level", "delete", "no")]));
+    cloud.by_hand("DeleteStack", &[("StackName", "demo-lab-api")]);
+    cloud.come_to_rest();
+    cloud.edit("environments/lab.yaml", API_OF_PAIR, "");
+    run(&cloud, &mut ways, "recover lab --choose api=2 --yes", 0);
+
     let cloud = Cloud::of(with_bucket()).watched();
     cloud.ends("deploy lab --yes", 0);
     cloud.s3("PUT", "/papers-of-lab/one", "text");
@@ -499,6 +509,120 @@ fn log_may_do_what_it_does() {
     cloud.ends("destroy lab --yes", 0);
     run(&cloud, &mut looks, "log lab", 0);
     holds(&cloud, "permissions log lab", &looks);
+}
+
+/// What the environment does not manage, it looks at all the same.
+#[test]
+fn looks_may_look_at_what_is_not_managed() {
+    let cloud =
+        Cloud::of(Scenario::small().edit("environments/lab.yaml", "stacks:", "stacks:\n  old: {managed: false}"));
+    let cloud = cloud.watched();
+    cloud.ends("deploy lab --yes", 0);
+    let template =
+        |name: &str| json!({"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": name}}}});
+    let old = ("StackName", "demo-lab-old");
+    cloud.by_hand("CreateStack", &[old, ("TemplateBody", &template("one").to_string())]);
+    cloud.come_to_rest();
+    cloud.faults(&json!([fails("Topic", "update", "no")]));
+    cloud.by_hand("UpdateStack", &[old, ("TemplateBody", &template("two").to_string())]);
+    cloud.come_to_rest();
+    let (mut status, mut log) = (Actions::new(), Actions::new());
+    run(&cloud, &mut status, "status lab", 0);
+    run(&cloud, &mut log, "log lab", 0);
+    holds(&cloud, "permissions status lab", &status);
+    holds_no_more(&cloud, "permissions log lab", &log);
+}
+
+/// Whoever asks for a detection reads every resource through CloudFormation, whichever role the stack has. A failure is followed into
+/// nested stacks, which have names of their own.
+#[test]
+fn a_detection_reads_as_whoever_asks_for_it() {
+    let nested = "Resources:\n  Inner: {Type: AWS::CloudFormation::Stack, DeletionPolicy: Delete, UpdateReplacePolicy: Delete, Properties: {TemplateURL: https://x.s3.amazonaws.com/t.json}}\n";
+    let scenario = Scenario::small()
+        .edit(
+            "environments/lab.yaml",
+            "stacks:",
+            "deploy: {service_role: cloudformation, capabilities: [CAPABILITY_IAM]}\nstacks:",
+        )
+        .edit("templates/store/stack.yaml", "Resources:\n", nested);
+    scenario.run("permissions drift lab".split(' ')).expect(expect![[r#"
+        exit 0
+        -- stdout
+        # 111111111111 · the caller's
+        {
+          "Version": "2012-10-17",
+          "Statement": [
+            {
+              "Sid": "Look",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:DescribeStacks",
+                "cloudformation:ListStacks"
+              ],
+              "Resource": [
+                "*"
+              ]
+            },
+            {
+              "Sid": "Stacks",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:DescribeStackEvents",
+                "cloudformation:DescribeStackResourceDrifts",
+                "cloudformation:DetectStackDrift",
+                "cloudformation:DetectStackResourceDrift",
+                "cloudformation:GetTemplate",
+                "cloudformation:ListStackResources"
+              ],
+              "Resource": [
+                "arn:aws:cloudformation:eu-west-1:111111111111:stack/demo-lab-store/*"
+              ]
+            },
+            {
+              "Sid": "Nested",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:DescribeStackEvents"
+              ],
+              "Resource": [
+                "arn:aws:cloudformation:eu-west-1:111111111111:stack/demo-lab-store-Inner-*/*"
+              ]
+            },
+            {
+              "Sid": "Detection",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:DescribeStackDriftDetectionStatus"
+              ],
+              "Resource": [
+                "*"
+              ]
+            },
+            {
+              "Sid": "ThroughCloudFormation",
+              "Effect": "Allow",
+              "Action": [
+                "sns:GetDataProtectionPolicy",
+                "sns:GetTopicAttributes",
+                "sns:ListSubscriptionsByTopic",
+                "sns:ListTagsForResource"
+              ],
+              "Resource": [
+                "*"
+              ],
+              "Condition": {
+                "ForAnyValue:StringEquals": {
+                  "aws:CalledVia": [
+                    "cloudformation.amazonaws.com"
+                  ]
+                }
+              }
+            }
+          ]
+        }
+
+        # AWS::CloudFormation::Stack is not known: what it needs is missing above
+    "#]]);
 }
 
 #[test]
@@ -611,6 +735,26 @@ fn policies_are_printed_to_be_copied() {
               "Condition": {
                 "StringEquals": {
                   "iam:PassedToService": "cloudformation.amazonaws.com"
+                }
+              }
+            },
+            {
+              "Sid": "ThroughCloudFormation",
+              "Effect": "Allow",
+              "Action": [
+                "sns:GetDataProtectionPolicy",
+                "sns:GetTopicAttributes",
+                "sns:ListSubscriptionsByTopic",
+                "sns:ListTagsForResource"
+              ],
+              "Resource": [
+                "*"
+              ],
+              "Condition": {
+                "ForAnyValue:StringEquals": {
+                  "aws:CalledVia": [
+                    "cloudformation.amazonaws.com"
+                  ]
                 }
               }
             },
@@ -751,6 +895,26 @@ fn policies_are_printed_to_be_copied() {
               "Condition": {
                 "StringEquals": {
                   "iam:PassedToService": "cloudformation.amazonaws.com"
+                }
+              }
+            },
+            {
+              "Sid": "ThroughCloudFormation",
+              "Effect": "Allow",
+              "Action": [
+                "sns:GetDataProtectionPolicy",
+                "sns:GetTopicAttributes",
+                "sns:ListSubscriptionsByTopic",
+                "sns:ListTagsForResource"
+              ],
+              "Resource": [
+                "*"
+              ],
+              "Condition": {
+                "ForAnyValue:StringEquals": {
+                  "aws:CalledVia": [
+                    "cloudformation.amazonaws.com"
+                  ]
                 }
               }
             },

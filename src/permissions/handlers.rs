@@ -58,14 +58,11 @@ impl Handlers {
         }
     }
 
-    /// Adds what a comparison with what runs needs, which looks nothing up. AWS says both: that whoever asks for it must be able to
-    /// read every resource (User Guide, "Considerations when detecting drift"), and that a service role is used for all operations
-    /// on its stack ("`CloudFormation` service role").
+    /// Adds what a comparison with what runs needs of whoever asks for it, whichever role runs the stack: they must be able to read
+    /// every resource (User Guide, "Considerations when detecting drift"). Nothing is looked up for it.
     pub(super) fn add_detection<'a>(&mut self, stacks: impl Iterator<Item = &'a DesiredStack>) {
         for stack in stacks {
-            for role in [None, stack.service_role.as_ref()] {
-                self.allow(role, stack, &["read"]);
-            }
+            self.allow(None, stack, &["read"]);
         }
     }
 
@@ -123,6 +120,19 @@ mod tests {
     fn every_type_that_we_know_has_its_permissions() {
         let known: Vec<&str> = ResourceTypes::shipped().types.keys().copied().collect();
         assert_eq!(SHIPPED.types.keys().map(String::as_str).collect::<Vec<_>>(), known);
+    }
+
+    #[test]
+    fn who_asks_for_a_comparison_reads_and_looks_nothing_up() {
+        let template =
+            json!({"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"A": "{{resolve:ssm:/a}}"}}}});
+        let stack = DesiredStack { template, service_role: Some("role".to_owned()), ..DesiredStack::default() };
+        let mut found = Handlers::default();
+        found.add_detection([&stack].into_iter());
+        assert_eq!(found.by_role.keys().collect::<Vec<_>>(), [&None]);
+        let needs = &found.by_role[&None];
+        assert_eq!(needs.actions.iter().collect::<Vec<_>>(), ["sqs:GetQueueAttributes", "sqs:ListQueueTags"]);
+        assert_eq!(needs.parameters, BTreeSet::new());
     }
 
     #[test]

@@ -350,9 +350,11 @@ impl<'a> Here<'a> {
             | Purpose::Log => &[],
         };
         let mut handlers = Handlers::of(self.stacks().filter(|stack| !is_extension(stack)), kinds);
-        if let Purpose::Drift { .. } = self.purpose {
+        // What a change is about to write over is compared, too.
+        if self.purpose.plans() || matches!(self.purpose, Purpose::Drift { .. }) {
             handlers.add_detection(self.stacks());
         }
+        handlers.add_detection(self.extension().into_iter());
         handlers.add(self.extension().into_iter(), &["create", "delete", "read", "update"]);
         handlers
     }
