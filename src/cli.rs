@@ -565,6 +565,9 @@ pub struct Permissions {
     /// Of `plan`: only what `--read-only` needs
     #[arg(long)]
     pub read_only: bool,
+    /// Of `drift`: what `--revert` needs, too
+    #[arg(long)]
+    pub revert: bool,
     /// Let a pipeline be the caller: github:ORG/REPO, for its GitHub environment of the same name
     #[arg(long, value_name = "github:ORG/REPO")]
     pub trust: Option<String>,
@@ -598,6 +601,16 @@ pub enum Purpose {
     Diff,
     /// Make an environment another's twin
     Clone,
+    /// Find what was changed past CloudFormation
+    Drift,
+    /// Free stacks that are stuck
+    Recover,
+    /// Stop updates that are in progress
+    Cancel,
+    /// Tell what happened
+    Log,
+    /// Make the buckets
+    Bootstrap,
 }
 
 /// Draw the stacks and what flows between them.

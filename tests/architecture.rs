@@ -73,7 +73,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "permissions",
-        &["aws", "clone", "deploy", "environment", "template"],
+        &["aws", "clone", "deploy", "drift", "environment", "template"],
         "what must be allowed follows from what is wanted; nothing is asked",
     ),
     ("status", &["deploy", "environment"], "a status is what a look of `deploy` shows"),

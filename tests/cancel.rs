@@ -8,7 +8,7 @@ use crate::support::Ran;
 use crate::support::cloud::{Cloud, pair, redacted};
 
 /// Both stacks are there, and from here on time passes only when the test says so.
-fn deployed() -> Cloud {
+pub(crate) fn deployed() -> Cloud {
     let mut cloud = Cloud::of(pair());
     cloud.ends("deploy lab --yes", 0);
     let saved = cloud.saved();
@@ -17,15 +17,16 @@ fn deployed() -> Cloud {
     cloud
 }
 
-const OTHER: &str = r#"{"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 99}}}}"#;
+pub(crate) const OTHER: &str =
+    r#"{"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 99}}}}"#;
 
-fn update(cloud: &Cloud) {
+pub(crate) fn update(cloud: &Cloud) {
     cloud.by_hand("UpdateStack", &[("StackName", "demo-lab-store"), ("TemplateBody", OTHER)]);
     cloud.control("advance", r#"{"seconds": 2}"#);
 }
 
 /// Runs a command, and lets time pass once it has asked for what it waits for.
-fn run_past(cloud: &Cloud, line: &str, operation: &str) -> Ran {
+pub(crate) fn run_past(cloud: &Cloud, line: &str, operation: &str) -> Ran {
     let mut command = cloud.command(line);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while cloud.calls(operation) == 0 {

@@ -99,7 +99,7 @@ fn deployed(scenario: Scenario) -> Cloud {
 }
 
 /// What somebody changes past CloudFormation.
-fn touch(cloud: &Cloud, stack: &str, resource: &str, change: &Value) -> String {
+pub(crate) fn touch(cloud: &Cloud, stack: &str, resource: &str, change: &Value) -> String {
     let mut body = json!({"account": "111111111111", "region": "eu-west-1", "stack": format!("demo-lab-{stack}"), "logical_id": resource});
     body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
     cloud.control("touch", &body.to_string())["physical_id"].as_str().unwrap_or_default().to_owned()
@@ -718,12 +718,16 @@ const BEYOND: &str = r#"Resources:
       LaunchTemplate: {LaunchTemplateId: !Ref Launch, Version: !GetAtt Launch.LatestVersionNumber}
 "#;
 
+/// A stack with all that is read beyond the detection.
+pub(crate) fn beyond() -> Cloud {
+    let lab = "project: demo\naccount: \"111111111111\"\nregion: eu-west-1\nstacks: {all: {}}\n";
+    deployed(Scenario::empty().file(LAB, lab).file("templates/all/stack.yaml", BEYOND))
+}
+
 /// What CloudFormation does not compare, and we can read all the same.
 #[test]
 fn what_cloudformation_does_not_see_is_seen() {
-    let lab = "project: demo\naccount: \"111111111111\"\nregion: eu-west-1\nstacks: {all: {}}\n";
-    let scenario = Scenario::empty().file(LAB, lab).file("templates/all/stack.yaml", BEYOND);
-    let cloud = deployed(scenario);
+    let cloud = beyond();
     cloud.run("drift lab").stdout_only().expect(expect![[r#"
         exit 0
         -- stdout

@@ -6,7 +6,8 @@ use expect_test::expect;
 use serde_json::{Value, json};
 
 use crate::support::Scenario;
-use crate::support::cloud::Cloud;
+use crate::support::cloud::{Cloud, pair};
+use crate::support::stuck::{Stuck, fails};
 
 type Actions = BTreeMap<String, BTreeSet<String>>;
 
@@ -17,6 +18,10 @@ const IMPLIED: &[(&str, &str)] = &[
     // CloudFormation takes the role that it is given, and reads the template, as whoever calls.
     ("iam:PassRole", "cloudformation:CreateChangeSet"),
     ("s3:GetObject", "s3:PutObject"),
+    // A detection of a stack is one of each resource (User Guide, "Considerations when detecting drift").
+    ("cloudformation:DetectStackResourceDrift", "cloudformation:DetectStackDrift"),
+    // Who deletes a version must be allowed to delete at all (S3 API Reference, "DeleteObjects").
+    ("s3:DeleteObject", "s3:DeleteObjectVersion"),
     // RDS copies with tags, and with a key, as whoever calls.
     ("rds:AddTagsToResource", "rds:CopyDBSnapshot"),
     ("rds:AddTagsToResource", "rds:CreateDBSnapshot"),
@@ -32,6 +37,8 @@ fn action(service: &str, operation: &str) -> Option<String> {
         // S3 has no names of operations on the wire.
         ("s3", "HEAD") => Some("s3:ListBucket".to_owned()),
         ("s3", "PUT") => Some("s3:PutObject".to_owned()),
+        ("s3", "GET") => Some("s3:ListBucketVersions".to_owned()),
+        ("s3", "POST") => Some("s3:DeleteObjectVersion".to_owned()),
         ("elasticloadbalancingv2" | "elbv2", _) => Some(format!("elasticloadbalancing:{operation}")),
         _ => Some(format!("{service}:{operation}")),
     }
@@ -49,14 +56,15 @@ fn called(cloud: &Cloud, since: usize) -> Actions {
     all
 }
 
-/// What the callers' policies allow, by account.
+/// What the callers' policies allow, by account, but for what CloudFormation alone may do as whoever calls it: no journal has that.
 fn allowed(cloud: &Cloud, line: &str) -> Actions {
     let told: Value =
         serde_json::from_str(&cloud.scenario.run(format!("{line} --format json").split(' ')).stdout).unwrap();
     let mut all = Actions::new();
     for account in told["permissions"]["accounts"].as_array().unwrap() {
         let statements = account["caller"]["policy"]["Statement"].as_array().unwrap();
-        let actions = statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap());
+        let own = statements.iter().filter(|statement| statement["Condition"]["ForAnyValue:StringEquals"].is_null());
+        let actions = own.flat_map(|statement| statement["Action"].as_array().unwrap());
         let of = all.entry(account["account"].as_str().unwrap().to_owned()).or_default();
         of.extend(actions.map(|action| action.as_str().unwrap().to_owned()));
     }
@@ -85,12 +93,92 @@ fn merge(all: &mut Actions, more: Actions) {
     }
 }
 
-/// Runs a command and gives what it called.
+/// Runs a command and gives what it called. On a watched cloud, where all is in one account, the resources of its calls are held
+/// against those of the policy.
 #[track_caller]
 fn run(cloud: &Cloud, all: &mut Actions, line: &str, code: i32) {
     let since = cloud.operations().len();
+    let _ = cloud.heard();
     cloud.ends(line, code);
     merge(all, called(cloud, since));
+    reaches(cloud, &policy_of(line));
+}
+
+/// The line that prints the policy of another.
+fn policy_of(line: &str) -> String {
+    // What is over is found, and not named.
+    let line = if line.starts_with("reap") { "reap lab" } else { line };
+    let words: Vec<&str> = line.split(' ').collect();
+    let flags = words.iter().filter(|word| ["--read-only", "--revert"].contains(*word));
+    ["permissions"].iter().chain(&words[..2]).chain(flags).copied().collect::<Vec<_>>().join(" ")
+}
+
+/// Every call that was heard is about something that the policy names.
+#[track_caller]
+fn reaches(cloud: &Cloud, line: &str) {
+    let heard = cloud.heard();
+    if heard.is_empty() {
+        return;
+    }
+    let told: Value =
+        serde_json::from_str(&cloud.scenario.run(format!("{line} --format json").split(' ')).stdout).unwrap();
+    let accounts = told["permissions"]["accounts"].as_array().unwrap();
+    let statements: Vec<&Value> = accounts
+        .iter()
+        .flat_map(|account| account["caller"]["policy"]["Statement"].as_array().unwrap())
+        .filter(|statement| statement["Condition"]["ForAnyValue:StringEquals"].is_null())
+        .collect();
+    for call in &heard {
+        let Some((action, resource)) = call_of(call) else { continue };
+        let allows = |statement: &&&Value| {
+            let marks = &statement["Condition"]["StringEquals"]["aws:ResourceTag/greenroom:environment"];
+            let names = |text: &Value| matches(text.as_str().unwrap(), &resource);
+            statement["Action"].as_array().unwrap().iter().any(|it| *it == action)
+                && statement["Resource"].as_array().unwrap().iter().any(names)
+                && (marks.is_null() || bears(cloud, &resource, marks.as_str().unwrap()))
+        };
+        assert!(statements.iter().find(allows).is_some(), "{line}: {action} on {resource}");
+    }
+}
+
+/// The action of a call, and what it is about; nothing where that is not said by the call alone.
+fn call_of(call: &str) -> Option<(String, String)> {
+    let (head, body) = call.split_once("\r\n\r\n").unwrap();
+    let words: Vec<&str> = head.split(' ').take(2).collect();
+    let service = head.split('/').find(|part| ["cloudformation", "s3"].contains(part))?;
+    if service == "s3" {
+        let operation = words[0];
+        let (path, _) = words[1].split_once('?').unwrap_or((words[1], ""));
+        let bucket = format!("arn:aws:s3:::{}", path.trim_matches('/'));
+        let resource = if operation == "POST" { bucket + "/any" } else { bucket };
+        return Some((action(service, operation)?, resource));
+    }
+    let pair = |name: &str| body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let stack = pair("StackName").map(|text| text.replace("%3A", ":").replace("%2F", "/"));
+    let resource = match stack {
+        Some(arn) if arn.starts_with("arn:") => arn,
+        Some(name) => format!("arn:aws:cloudformation:eu-west-1:111111111111:stack/{name}/id"),
+        // By its own ARN, which names no stack.
+        None if pair("ChangeSetName").is_some() => return None,
+        None => "everything".to_owned(),
+    };
+    Some((action(service, pair("Action")?)?, resource))
+}
+
+/// As IAM compares: a star is any text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let parts: Vec<String> = pattern.split('*').map(regex::escape).collect();
+    regex::Regex::new(&format!("^{}$", parts.join(".*"))).unwrap().is_match(text)
+}
+
+/// Whether a stack is an environment's, by its tags.
+fn bears(cloud: &Cloud, arn: &str, environment: &str) -> bool {
+    let state = cloud.control("state", "");
+    let stacks = state["places"]["111111111111"]["eu-west-1"]["cloudformation"]["stacks"].as_object().unwrap();
+    let name = arn.split('/').nth(1).unwrap_or_default();
+    let is_meant =
+        |stack: &&Value| stack["name"] == name && stack["deployed"]["tags"].to_string().contains(environment);
+    stacks.values().find(is_meant).is_some()
 }
 
 const LAB: &str = r#"project: demo
@@ -123,11 +211,17 @@ fn lab() -> Cloud {
         )
         .file("templates/extra/inputs.yaml", "type: object\nproperties: {topic: {type: string, description: Which}}\n")
         .store(&format!("Metadata:\n  Filler: {filler}\n{}", crate::support::STORE));
-    let cloud = Cloud::of(scenario);
+    let cloud = Cloud::of(scenario).watched();
     cloud.by_hand("CreateStack", &[("StackName", "words"), ("TemplateBody", EXPORTS)]);
     cloud.come_to_rest();
     cloud.ends("bootstrap lab --yes", 0);
     cloud
+}
+
+/// What was prepared is cleared away when it cannot be executed.
+fn cannot_execute() -> Value {
+    let denied = json!({"error": {"code": "AccessDenied", "message": "you may not", "status": 403}});
+    json!([{"operation": "ExecuteChangeSet", "effect": denied, "times": 1}])
 }
 
 /// `api` was changed, and the change was undone.
@@ -213,9 +307,7 @@ fn reap_may_do_what_it_does() {
     cloud.ends("deploy lab api store --yes", 0);
     let mut reaps = Actions::new();
     run(&cloud, &mut reaps, "reap --extend lab 9h", 0);
-    let denied = json!({"error": {"code": "AccessDenied", "message": "you may not", "status": 403}});
-    // What was prepared is cleared away when it cannot be executed.
-    cloud.faults(&json!([{"operation": "ExecuteChangeSet", "effect": denied, "times": 1}]));
+    cloud.faults(&cannot_execute());
     run(&cloud, &mut reaps, "reap --extend lab 10h", 1);
     run(&cloud, &mut reaps, "reap --extend lab 11h", 0);
     undo_a_change(&mut cloud, &mut Actions::new());
@@ -251,9 +343,7 @@ fn a_clone_may_do_what_it_does() {
     crate::clone::drop_on_restore(&mut cloud);
     cloud.ends("deploy live --confirm live", 0);
     let mut clones = Actions::new();
-    // What was prepared is cleared away when it cannot be executed.
-    let denied = json!({"error": {"code": "AccessDenied", "message": "you may not", "status": 403}});
-    cloud.faults(&json!([{"operation": "ExecuteChangeSet", "effect": denied, "times": 1}]));
+    cloud.faults(&cannot_execute());
     run(&cloud, &mut clones, "clone live twin --yes --snapshot fresh", 1);
     run(&cloud, &mut clones, "clone live twin --yes", 0);
     let mut destroys = Actions::new();
@@ -265,6 +355,310 @@ fn a_clone_may_do_what_it_does() {
     holds(&cloud, "permissions clone twin", &clones);
     holds(&cloud, "permissions destroy twin", &destroys);
 }
+
+#[test]
+fn destroy_may_empty_what_it_empties() {
+    let bucket = "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete\n    Properties: {BucketName: papers-of-lab}\n";
+    let cloud = Cloud::of(Scenario::small().edit("templates/store/stack.yaml", "Resources:\n", bucket)).watched();
+    cloud.ends("deploy lab --yes", 0);
+    let mut destroys = Actions::new();
+    undo_by_hand(&cloud, "Topic");
+    cloud.s3("PUT", "/papers-of-lab/one", "text");
+    run(&cloud, &mut destroys, "destroy lab --yes", 0);
+    begin_by_hand(&cloud, "111111111111", "demo-lab-store");
+    run(&cloud, &mut destroys, "destroy lab --yes", 0);
+    holds(&cloud, "permissions destroy lab", &destroys);
+}
+
+/// A stack's update was undone, so that its events are of interest.
+fn undo_by_hand(cloud: &Cloud, resource: &str) {
+    cloud.faults(&json!([fails(resource, "update", "no")]));
+    let template =
+        json!({"Resources": {resource: {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": "other"}}}});
+    let update = [("StackName", "demo-lab-store"), ("TemplateBody", &template.to_string())];
+    cloud.by_hand("UpdateStack", &update);
+    cloud.come_to_rest();
+    cloud.faults(&json!([]));
+}
+
+#[test]
+fn drift_may_do_what_it_does() {
+    let mut cloud = crate::drift::beyond().watched();
+    // Of an undone change the events are read.
+    cloud.faults(&json!([fails("Group", "update", "no")]));
+    cloud.edit("templates/all/stack.yaml", r#"MaxSize: "2""#, r#"MaxSize: "3""#);
+    cloud.ends("deploy lab --yes", 1);
+    crate::drift::touch(&cloud, "all", "Group", &json!({"set": {"MaxSize": "4"}}));
+    let mut looks = Actions::new();
+    run(&cloud, &mut looks, "drift lab", 4);
+    // Its template alone says how many.
+    run(&cloud, &mut looks, "drift lab --adopt all/Group/MaxSize --yes", 3);
+    holds(&cloud, "permissions drift lab", &looks);
+}
+
+#[test]
+fn a_revert_may_do_what_it_does() {
+    let mut cloud = lab();
+    cloud.ends("deploy lab --yes", 0);
+    let mut reverts = Actions::new();
+    undo_a_change(&mut cloud, &mut Actions::new());
+    cloud.edit("environments/lab.yaml", "level: debug", "level: info");
+    let touch = |cloud: &Cloud, stack: &str, resource: &str, value: &Value| {
+        crate::drift::touch(cloud, stack, resource, &json!({"set": value}));
+    };
+    touch(&cloud, "api", "Level", &json!({"Value": "by hand"}));
+    touch(&cloud, "extra", "Topic", &json!({"DisplayName": "by hand"}));
+    touch(&cloud, "store", "Topic", &json!({"DisplayName": "by hand"}));
+    run(&cloud, &mut reverts, "drift lab --revert --dry-run", 0);
+    // Whether somebody imports it is asked before it goes.
+    cloud.edit("templates/extra/stack.yaml", ", Export: {Name: extra-topic}", "");
+    // What is to be protected is protected again, and the stack policy is as the file says.
+    cloud.edit("environments/lab.yaml", "stacks:", "protected: true\nstacks:");
+    let open = r#"{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "Update:*", "Resource": "*"}]}"#;
+    for stack in ["store", "api", "extra"] {
+        let name = format!("demo-lab-{stack}");
+        cloud.by_hand(
+            "SetStackPolicy",
+            &[("StackName", &name), ("StackPolicyBody", &open.replace("Update:*", "Update:Modify"))],
+        );
+    }
+    run(&cloud, &mut reverts, "drift lab --revert --confirm lab", 0);
+    holds(&cloud, "permissions drift lab --revert", &reverts);
+}
+
+const API_OF_PAIR: &str = "  api:\n    values:\n      topic_arn: {output: store.TopicArn}\n      level: info\n";
+
+/// The stacks of `pair`, the first with a bucket that goes with it.
+fn with_bucket() -> Scenario {
+    let bucket = "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete\n    Properties: {BucketName: papers-of-lab}\n";
+    pair().edit("templates/store/stack.yaml", "Resources:\n", bucket)
+}
+
+#[test]
+fn recover_may_do_what_it_does() {
+    let mut ways = Actions::new();
+    for (stuck, way) in [
+        (Stuck::RollbackComplete, 1),
+        (Stuck::UpdateFailed, 1),
+        (Stuck::UpdateRollbackFailed, 2),
+        (Stuck::DeleteFailed, 2),
+        (Stuck::ReviewInProgress, 1),
+        (Stuck::ImportRollbackFailed, 1),
+    ] {
+        let cloud = stuck.cloud().watched();
+        if stuck == Stuck::RollbackComplete {
+            let guarded = [("StackName", "demo-lab-store"), ("EnableTerminationProtection", "true")];
+            cloud.by_hand("UpdateTerminationProtection", &guarded);
+        }
+        run(&cloud, &mut ways, &format!("recover lab --choose {way} --yes"), 0);
+        holds_no_more(&cloud, "permissions recover lab", &ways);
+    }
+    // One that the file names no more is known by its tags alone.
+    let mut cloud = Stuck::DeleteFailed.cloud().watched();
+    cloud.faults(&json!([fails("Level", "delete", "no")]));
+    cloud.by_hand("DeleteStack", &[("StackName", "demo-lab-api")]);
+    cloud.come_to_rest();
+    cloud.edit("environments/lab.yaml", API_OF_PAIR, "");
+    run(&cloud, &mut ways, "recover lab --choose api=2 --yes", 0);
+
+    let cloud = Cloud::of(with_bucket()).watched();
+    cloud.ends("deploy lab --yes", 0);
+    cloud.s3("PUT", "/papers-of-lab/one", "text");
+    cloud.by_hand("DeleteStack", &[("StackName", "demo-lab-store")]);
+    cloud.come_to_rest();
+    run(&cloud, &mut ways, "recover lab --choose 3 --yes", 0);
+    holds(&cloud, "permissions recover lab", &ways);
+}
+
+/// Nothing was called that is not allowed.
+#[track_caller]
+fn holds_no_more(cloud: &Cloud, line: &str, called: &Actions) {
+    let allowed = allowed(cloud, line);
+    for (account, of) in called {
+        let denied: Vec<&String> = of.difference(&allowed[account]).collect();
+        assert!(denied.is_empty(), "{line}: {denied:?}");
+    }
+}
+
+#[test]
+fn cancel_may_do_what_it_does() {
+    let cloud = crate::cancel::deployed().watched();
+    let mut cancels = Actions::new();
+    crate::cancel::update(&cloud);
+    run(&cloud, &mut cancels, "cancel lab --dry-run", 0);
+    let since = cloud.operations().len();
+    let _ = cloud.heard();
+    crate::cancel::run_past(&cloud, "cancel lab --yes", "CancelUpdateStack");
+    merge(&mut cancels, called(&cloud, since));
+    reaches(&cloud, "permissions cancel lab");
+    cloud.by_hand("DeleteStack", &[("StackName", "demo-lab-api")]);
+    cloud.come_to_rest();
+    cloud.by_hand("CreateStack", &[("StackName", "demo-lab-api"), ("TemplateBody", crate::cancel::OTHER)]);
+    run(&cloud, &mut cancels, "cancel lab --yes", 3);
+    holds(&cloud, "permissions cancel lab", &cancels);
+}
+
+#[test]
+fn log_may_do_what_it_does() {
+    let mut cloud = lab();
+    cloud.ends("deploy lab --yes", 0);
+    undo_a_change(&mut cloud, &mut Actions::new());
+    let mut looks = Actions::new();
+    run(&cloud, &mut looks, "log lab", 0);
+    run(&cloud, &mut looks, "log lab api --operation 1", 0);
+    cloud.ends("destroy lab --yes", 0);
+    run(&cloud, &mut looks, "log lab", 0);
+    holds(&cloud, "permissions log lab", &looks);
+}
+
+/// What the environment does not manage, it looks at all the same.
+#[test]
+fn looks_may_look_at_what_is_not_managed() {
+    let cloud =
+        Cloud::of(Scenario::small().edit("environments/lab.yaml", "stacks:", "stacks:\n  old: {managed: false}"));
+    let cloud = cloud.watched();
+    cloud.ends("deploy lab --yes", 0);
+    let template =
+        |name: &str| json!({"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": name}}}});
+    let old = ("StackName", "demo-lab-old");
+    cloud.by_hand("CreateStack", &[old, ("TemplateBody", &template("one").to_string())]);
+    cloud.come_to_rest();
+    cloud.faults(&json!([fails("Topic", "update", "no")]));
+    cloud.by_hand("UpdateStack", &[old, ("TemplateBody", &template("two").to_string())]);
+    cloud.come_to_rest();
+    let (mut status, mut log) = (Actions::new(), Actions::new());
+    run(&cloud, &mut status, "status lab", 0);
+    run(&cloud, &mut log, "log lab", 0);
+    holds(&cloud, "permissions status lab", &status);
+    holds_no_more(&cloud, "permissions log lab", &log);
+}
+
+/// Whoever asks for a detection reads every resource through CloudFormation, whichever role the stack has. A failure is followed into
+/// nested stacks, which have names of their own.
+#[test]
+fn a_detection_reads_as_whoever_asks_for_it() {
+    let nested = "Resources:\n  Inner: {Type: AWS::CloudFormation::Stack, DeletionPolicy: Delete, UpdateReplacePolicy: Delete, Properties: {TemplateURL: https://x.s3.amazonaws.com/t.json}}\n";
+    let scenario = Scenario::small()
+        .edit(
+            "environments/lab.yaml",
+            "stacks:",
+            "deploy: {service_role: cloudformation, capabilities: [CAPABILITY_IAM]}\nstacks:",
+        )
+        .edit("templates/store/stack.yaml", "Resources:\n", nested);
+    scenario.run("permissions drift lab".split(' ')).expect(expect![[r#"
+        exit 0
+        -- stdout
+        # 111111111111 · the caller's
+        {
+          "Version": "2012-10-17",
+          "Statement": [
+            {
+              "Sid": "Look",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:DescribeStacks",
+                "cloudformation:ListStacks"
+              ],
+              "Resource": [
+                "*"
+              ]
+            },
+            {
+              "Sid": "Stacks",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:DescribeStackEvents",
+                "cloudformation:DescribeStackResourceDrifts",
+                "cloudformation:DetectStackDrift",
+                "cloudformation:DetectStackResourceDrift",
+                "cloudformation:GetTemplate",
+                "cloudformation:ListStackResources"
+              ],
+              "Resource": [
+                "arn:aws:cloudformation:eu-west-1:111111111111:stack/demo-lab-store/*"
+              ]
+            },
+            {
+              "Sid": "Nested",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:DescribeStackEvents"
+              ],
+              "Resource": [
+                "arn:aws:cloudformation:eu-west-1:111111111111:stack/demo-lab-store-Inner-*/*"
+              ]
+            },
+            {
+              "Sid": "Detection",
+              "Effect": "Allow",
+              "Action": [
+                "cloudformation:DescribeStackDriftDetectionStatus"
+              ],
+              "Resource": [
+                "*"
+              ]
+            },
+            {
+              "Sid": "ThroughCloudFormation",
+              "Effect": "Allow",
+              "Action": [
+                "sns:GetDataProtectionPolicy",
+                "sns:GetTopicAttributes",
+                "sns:ListSubscriptionsByTopic",
+                "sns:ListTagsForResource"
+              ],
+              "Resource": [
+                "*"
+              ],
+              "Condition": {
+                "ForAnyValue:StringEquals": {
+                  "aws:CalledVia": [
+                    "cloudformation.amazonaws.com"
+                  ]
+                }
+              }
+            }
+          ]
+        }
+
+        # AWS::CloudFormation::Stack is not known: what it needs is missing above
+    "#]]);
+}
+
+#[test]
+fn bootstrap_may_do_what_it_does() {
+    let bucket = "demo-111111111111-eu-west-1";
+    let cloud = Cloud::of(Scenario::small().lab(LAB_OF_A_BUCKET)).watched();
+    let mut made = Actions::new();
+    run(&cloud, &mut made, "bootstrap lab --dry-run", 0);
+    cloud.faults(&json!([fails("BucketPolicy", "create", "no")]));
+    run(&cloud, &mut made, "bootstrap lab --yes", 1);
+    cloud.faults(&json!([]));
+    run(&cloud, &mut made, &format!("bootstrap lab --yes --recreate {bucket}"), 0);
+    holds_no_more(&cloud, "permissions bootstrap lab", &made);
+    // One of the same name, made by hand, that lets others use what ours does not.
+    let mut cloud = Cloud::of(Scenario::small().lab(LAB_OF_A_BUCKET)).watched();
+    let template = json!({
+        "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": bucket}}},
+        "Outputs": {"Word": {"Value": "word", "Export": {"Name": "word"}}},
+    });
+    let by_hand = [("StackName", format!("greenroom-{bucket}")), ("TemplateBody", template.to_string())];
+    cloud.by_hand("CreateStack", &by_hand.each_ref().map(|(name, value)| (*name, value.as_str())));
+    cloud.come_to_rest();
+    cloud.edit("environments/lab.yaml", "stacks:", "protected: true\nstacks:");
+    cloud.faults(&cannot_execute());
+    run(&cloud, &mut made, &format!("bootstrap lab --confirm lab --take-over {bucket}"), 1);
+    run(&cloud, &mut made, &format!("bootstrap lab --confirm lab --take-over {bucket}"), 0);
+    holds(&cloud, "permissions bootstrap lab", &made);
+}
+
+const LAB_OF_A_BUCKET: &str = r#"project: demo
+account: "111111111111"
+region: eu-west-1
+deploy: {template_bucket: "demo-${account}-${region}", service_role: cloudformation}
+stacks:
+  store: {values: {topic: papers}}
+"#;
 
 #[test]
 fn policies_are_printed_to_be_copied() {
@@ -341,6 +735,26 @@ fn policies_are_printed_to_be_copied() {
               "Condition": {
                 "StringEquals": {
                   "iam:PassedToService": "cloudformation.amazonaws.com"
+                }
+              }
+            },
+            {
+              "Sid": "ThroughCloudFormation",
+              "Effect": "Allow",
+              "Action": [
+                "sns:GetDataProtectionPolicy",
+                "sns:GetTopicAttributes",
+                "sns:ListSubscriptionsByTopic",
+                "sns:ListTagsForResource"
+              ],
+              "Resource": [
+                "*"
+              ],
+              "Condition": {
+                "ForAnyValue:StringEquals": {
+                  "aws:CalledVia": [
+                    "cloudformation.amazonaws.com"
+                  ]
                 }
               }
             },
@@ -485,6 +899,26 @@ fn policies_are_printed_to_be_copied() {
               }
             },
             {
+              "Sid": "ThroughCloudFormation",
+              "Effect": "Allow",
+              "Action": [
+                "sns:GetDataProtectionPolicy",
+                "sns:GetTopicAttributes",
+                "sns:ListSubscriptionsByTopic",
+                "sns:ListTagsForResource"
+              ],
+              "Resource": [
+                "*"
+              ],
+              "Condition": {
+                "ForAnyValue:StringEquals": {
+                  "aws:CalledVia": [
+                    "cloudformation.amazonaws.com"
+                  ]
+                }
+              }
+            },
+            {
               "Sid": "ItsRole",
               "Effect": "Allow",
               "Action": [
@@ -572,6 +1006,34 @@ fn nobody_is_trusted_by_mistake() {
             exit 2
             -- stderr
             error: `--read-only` is for `plan`
+        "#]],
+        ),
+        (
+            "permissions plan lab --revert",
+            expect![[r#"
+            exit 2
+            -- stderr
+            error: `--revert` is for `drift`
+        "#]],
+        ),
+        (
+            "permissions drift lab --revert --trust github:acme/sync --pull-requests",
+            expect![[r#"
+            exit 3
+            -- stderr
+            error: a pull request may come from anybody, and this changes what runs
+
+            hint: `--branch main`, or a GitHub environment that wants a review
+        "#]],
+        ),
+        (
+            "permissions bootstrap lab",
+            expect![[r#"
+            exit 2
+            -- stderr
+            error: `lab` names no bucket
+
+            hint: say one: `deploy: {template_bucket: NAME-${account}-${region}}`
         "#]],
         ),
         (

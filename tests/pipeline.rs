@@ -566,6 +566,7 @@ fn in_a_shell_the_same() {
         said.contains("repo:acme/sync:pull_request") && said.contains("repo:acme/sync:environment:production"),
         "{said}"
     );
+    assert!(said.contains("cloudformation:DetectStackDrift"), "the night has a policy, too: {said}");
 }
 
 /// The table of exit codes is that of the program.

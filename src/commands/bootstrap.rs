@@ -12,6 +12,7 @@ use crate::commands::{Done, Ended, environment, name, project};
 use crate::deploy::marks::{Owner, owner};
 use crate::deploy::observe::{Observer, look_for_bucket};
 use crate::deploy::{BucketStanding, Desired, DesiredStack, LiveStack, Phase};
+use crate::environment::Environment;
 use crate::error::{Exit, Failure};
 use crate::template::Templates;
 use crate::view::View;
@@ -20,9 +21,7 @@ pub(super) fn run(common: &Common, request: &Request, view: View) -> Ended {
     let mut project = project(common)?;
     let environment = environment(&project, &name(&request.environment)?)?;
     let consent = consent(&environment, &request.agreement)?;
-    let wanted =
-        desired(&environment).map_err(|fault| Failure::new(Exit::Usage, fault.to_string()).hint(fault.hint()))?;
-    let wanted = Desired { allowed: allowed(&request.allow, false), ..wanted };
+    let wanted = Desired { allowed: allowed(&request.allow, false), ..wanted(&environment)? };
     let clients = Clients::new(settings(common, &project.root)?);
     let templates = Templates::load(&mut project, &BTreeSet::new());
     let written = Written { project, environment, templates };
@@ -33,6 +32,11 @@ pub(super) fn run(common: &Common, request: &Request, view: View) -> Ended {
         run.converge(wanted, consent).await
     })??;
     Ok(Done { report, sources: written.project.sources, exit: Exit::Done })
+}
+
+/// The stacks of the buckets that the environment names.
+pub(super) fn wanted(environment: &Environment) -> Result<Desired, Failure> {
+    desired(environment).map_err(|fault| Failure::new(Exit::Usage, fault.to_string()).hint(fault.hint()))
 }
 
 /// Without the buckets that are there and not of our making: they are used as they are.

@@ -1,11 +1,14 @@
 //! `permissions`: the least IAM policies that a verb needs.
 
 use crate::cli::{Common, Permissions as Request, Purpose as Asked};
+use crate::commands::bootstrap;
 use crate::commands::deploy::{Wanted, wanted};
 use crate::commands::lines::Written;
 use crate::commands::reap::{environments, own_places};
 use crate::commands::{Done, Ended, Stop, environment, name, project};
+use crate::deploy::desired::place;
 use crate::deploy::{Desired, ReadStack};
+use crate::environment::Environment;
 use crate::error::{Exit, Failure};
 use crate::permissions::{Claim, Purpose, Trusted, permissions};
 use crate::reap::extension;
@@ -14,6 +17,9 @@ use crate::view::Report;
 pub(super) fn run(common: &Common, request: &Request) -> Ended {
     let purpose = purpose(request)?;
     let trusted = trusted(request, purpose)?;
+    if purpose == Purpose::Bootstrap {
+        return of_buckets(common, &request.environment, trusted.as_ref());
+    }
     let Wanted { written, desired } = wanted(common, &request.environment, &[])?;
     let source = match purpose {
         Purpose::Clone => Some(source(common, &request.environment)?),
@@ -27,12 +33,42 @@ pub(super) fn run(common: &Common, request: &Request) -> Ended {
         | Purpose::Status
         | Purpose::Destroy
         | Purpose::Reap
-        | Purpose::Diff => None,
+        | Purpose::Diff
+        | Purpose::Drift { .. }
+        | Purpose::Recover
+        | Purpose::Cancel
+        | Purpose::Log
+        | Purpose::Bootstrap => None,
     };
     let source = source.map(|source| source.desired);
-    let desired = if purpose == Purpose::Reap { reaped(&written, desired)? } else { desired };
+    let desired = match purpose {
+        Purpose::Reap => reaped(&written, desired)?,
+        Purpose::Status | Purpose::Log => with_unmanaged(&written.environment, desired),
+        _ => desired,
+    };
     let permissions = permissions(purpose, &desired, source.as_ref(), trusted.as_ref());
     Ok(Done { report: Report::Permissions(permissions), sources: written.project.sources, exit: Exit::Done })
+}
+
+/// The buckets have stacks of their own, and need nothing of the environment's to be rendered.
+fn of_buckets(common: &Common, text: &str, trusted: Option<&Trusted>) -> Ended {
+    let project = project(common)?;
+    let environment = environment(&project, &name(text)?)?;
+    let permissions = permissions(Purpose::Bootstrap, &bootstrap::wanted(&environment)?, None, trusted);
+    Ok(Done { report: Report::Permissions(permissions), sources: project.sources, exit: Exit::Done })
+}
+
+/// With the stacks that the environment does not manage: they are looked at like its own.
+fn with_unmanaged(environment: &Environment, desired: Desired) -> Desired {
+    let unmanaged = environment.stacks.iter().filter(|stack| !stack.is_managed);
+    let unmanaged = unmanaged.map(|stack| ReadStack {
+        label: stack.name.clone(),
+        stack_name: stack.stack_name.value.clone(),
+        place: place(stack),
+    });
+    let mut desired = desired;
+    desired.read.extend(unmanaged);
+    desired
 }
 
 /// With the stack that extends a lifetime, and with every place that is looked at: what is over may be in any.
@@ -53,7 +89,7 @@ fn reaped(written: &Written, desired: Desired) -> Result<Desired, Stop> {
 
 fn purpose(request: &Request) -> Result<Purpose, Failure> {
     let purpose = match request.purpose {
-        Asked::Plan if request.read_only => return Ok(Purpose::ReadOnlyPlan),
+        Asked::Plan if request.read_only => Purpose::ReadOnlyPlan,
         Asked::Plan => Purpose::Plan,
         Asked::Deploy => Purpose::Deploy,
         Asked::Status | Asked::Outputs => Purpose::Status,
@@ -61,9 +97,19 @@ fn purpose(request: &Request) -> Result<Purpose, Failure> {
         Asked::Reap => Purpose::Reap,
         Asked::Diff => Purpose::Diff,
         Asked::Clone => Purpose::Clone,
+        Asked::Drift => Purpose::Drift { reverts: request.revert },
+        Asked::Recover => Purpose::Recover,
+        Asked::Cancel => Purpose::Cancel,
+        Asked::Log => Purpose::Log,
+        Asked::Bootstrap => Purpose::Bootstrap,
     };
-    if request.read_only {
-        return Err(Failure::new(Exit::Usage, "`--read-only` is for `plan`"));
+    for (is_given, flag, verb, has_it) in [
+        (request.read_only, "--read-only", "plan", purpose == Purpose::ReadOnlyPlan),
+        (request.revert, "--revert", "drift", matches!(purpose, Purpose::Drift { .. })),
+    ] {
+        if is_given && !has_it {
+            return Err(Failure::new(Exit::Usage, format!("`{flag}` is for `{verb}`")));
+        }
     }
     Ok(purpose)
 }

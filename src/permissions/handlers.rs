@@ -53,16 +53,28 @@ impl Handlers {
     /// Adds what other stacks need, for other handlers.
     pub(super) fn add<'a>(&mut self, stacks: impl Iterator<Item = &'a DesiredStack>, handlers: &[&str]) {
         for stack in stacks.filter(|_| !handlers.is_empty()) {
-            let needs = self.by_role.entry(stack.service_role.clone()).or_default();
-            for kind in kinds(&stack.template) {
-                let Some(known) = SHIPPED.types.get(&kind) else {
-                    self.unknown.insert(kind);
-                    continue;
-                };
-                let of = |handler: &&str| known.get(*handler);
-                needs.actions.extend(handlers.iter().filter_map(of).flatten().cloned());
-            }
-            needs.look_up(stack);
+            self.allow(stack.service_role.as_ref(), stack, handlers);
+            self.by_role.entry(stack.service_role.clone()).or_default().look_up(stack);
+        }
+    }
+
+    /// Adds what a comparison with what runs needs of whoever asks for it, whichever role runs the stack: they must be able to read
+    /// every resource (User Guide, "Considerations when detecting drift"). Nothing is looked up for it.
+    pub(super) fn add_detection<'a>(&mut self, stacks: impl Iterator<Item = &'a DesiredStack>) {
+        for stack in stacks {
+            self.allow(None, stack, &["read"]);
+        }
+    }
+
+    fn allow(&mut self, role: Option<&String>, stack: &DesiredStack, handlers: &[&str]) {
+        let needs = self.by_role.entry(role.cloned()).or_default();
+        for kind in kinds(&stack.template) {
+            let Some(known) = SHIPPED.types.get(&kind) else {
+                self.unknown.insert(kind);
+                continue;
+            };
+            let of = |handler: &&str| known.get(*handler);
+            needs.actions.extend(handlers.iter().filter_map(of).flatten().cloned());
         }
     }
 }
@@ -108,6 +120,19 @@ mod tests {
     fn every_type_that_we_know_has_its_permissions() {
         let known: Vec<&str> = ResourceTypes::shipped().types.keys().copied().collect();
         assert_eq!(SHIPPED.types.keys().map(String::as_str).collect::<Vec<_>>(), known);
+    }
+
+    #[test]
+    fn who_asks_for_a_comparison_reads_and_looks_nothing_up() {
+        let template =
+            json!({"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"A": "{{resolve:ssm:/a}}"}}}});
+        let stack = DesiredStack { template, service_role: Some("role".to_owned()), ..DesiredStack::default() };
+        let mut found = Handlers::default();
+        found.add_detection([&stack].into_iter());
+        assert_eq!(found.by_role.keys().collect::<Vec<_>>(), [&None]);
+        let needs = &found.by_role[&None];
+        assert_eq!(needs.actions.iter().collect::<Vec<_>>(), ["sqs:GetQueueAttributes", "sqs:ListQueueTags"]);
+        assert_eq!(needs.parameters, BTreeSet::new());
     }
 
     #[test]

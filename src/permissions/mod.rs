@@ -4,6 +4,7 @@
 //! Which calls a verb makes is written here by hand, and a test holds it against those that it really makes. What CloudFormation's
 //! handlers need says the registry.
 
+mod buckets;
 mod handlers;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,9 @@ use crate::aws::{Target, partition, role_arn};
 use crate::clone::copy_prefix;
 use crate::deploy::lifetime::EXTENSION;
 use crate::deploy::plan::bucket_in_use;
+use crate::deploy::world::STACK_TYPE;
 use crate::deploy::{Desired, Place, marks};
+use crate::drift::beyond::KINDS;
 use handlers::Handlers;
 
 /// What is to be done.
@@ -37,14 +40,60 @@ pub enum Purpose {
     Diff,
     /// `clone`, into the environment.
     Clone,
+    /// `drift`.
+    Drift {
+        /// Whether what was found is undone, too: `--revert`.
+        reverts: bool,
+    },
+    /// `recover`.
+    Recover,
+    /// `cancel`.
+    Cancel,
+    /// `log`.
+    Log,
+    /// `bootstrap`. What is wanted are the buckets' own stacks.
+    Bootstrap,
 }
 
 impl Purpose {
     /// Whether it changes what runs.
     pub fn changes_something(self) -> bool {
         match self {
-            Self::Deploy | Self::Destroy | Self::Reap | Self::Clone => true,
-            Self::Plan | Self::ReadOnlyPlan | Self::Status | Self::Diff => false,
+            Self::Deploy
+            | Self::Destroy
+            | Self::Reap
+            | Self::Clone
+            | Self::Drift { reverts: true }
+            | Self::Recover
+            | Self::Cancel
+            | Self::Bootstrap => true,
+            Self::Plan
+            | Self::ReadOnlyPlan
+            | Self::Status
+            | Self::Diff
+            | Self::Drift { reverts: false }
+            | Self::Log => false,
+        }
+    }
+
+    /// Whether stacks are compared with what is wanted of them, as a plan does.
+    fn plans(self) -> bool {
+        self == Self::ReadOnlyPlan || self.makes_change_sets()
+    }
+
+    /// Whether change sets are made, be it only to be looked at.
+    fn makes_change_sets(self) -> bool {
+        match self {
+            Self::Plan | Self::Deploy | Self::Clone | Self::Drift { reverts: true } | Self::Bootstrap => true,
+            Self::ReadOnlyPlan
+            | Self::Status
+            | Self::Destroy
+            | Self::Reap
+            | Self::Diff
+            | Self::Drift { reverts: false }
+            | Self::Recover
+            | Self::Cancel
+            | Self::Log => false,
         }
     }
 }
@@ -201,6 +250,29 @@ fn is_extension(stack: &crate::deploy::DesiredStack) -> bool {
 /// The service that carries changes out.
 const CLOUDFORMATION: &str = "cloudformation.amazonaws.com";
 
+/// What makes a change set and looks at what it is about to write over.
+const MAKES_CHANGE_SETS: [&str; 4] = [
+    "cloudformation:CreateChangeSet",
+    "cloudformation:DeleteChangeSet",
+    "cloudformation:DetectStackResourceDrift",
+    "cloudformation:GetStackPolicy",
+];
+
+/// What compares a stack with what runs, and tells of it.
+const DETECTS: [&str; 3] = [
+    "cloudformation:DescribeStackResourceDrifts",
+    "cloudformation:DetectStackDrift",
+    "cloudformation:DetectStackResourceDrift",
+];
+
+/// What the ways out of a stuck stack do.
+const FREES: [&str; 4] = [
+    "cloudformation:ContinueUpdateRollback",
+    "cloudformation:DeleteStack",
+    "cloudformation:RollbackStack",
+    "cloudformation:UpdateTerminationProtection",
+];
+
 impl<'a> Here<'a> {
     fn permissions(&self, handlers: &Handlers, trusted: Option<&Trusted>) -> InAccount {
         let (by_role, by_caller): (Vec<_>, Vec<_>) = handlers.by_role.iter().partition(|(role, _)| role.is_some());
@@ -264,11 +336,25 @@ impl<'a> Here<'a> {
 
     fn handlers(&self) -> Handlers {
         let kinds: &[&str] = match self.purpose {
-            Purpose::Deploy | Purpose::Clone => &["create", "delete", "read", "update"],
+            Purpose::Deploy | Purpose::Clone | Purpose::Drift { reverts: true } | Purpose::Bootstrap => {
+                &["create", "delete", "read", "update"]
+            }
             Purpose::Destroy | Purpose::Reap => &["delete", "read"],
-            Purpose::Plan | Purpose::ReadOnlyPlan | Purpose::Status | Purpose::Diff => &[],
+            // What was made goes, and what was changed is changed back.
+            Purpose::Recover | Purpose::Cancel => &["delete", "read", "update"],
+            Purpose::Plan
+            | Purpose::ReadOnlyPlan
+            | Purpose::Status
+            | Purpose::Diff
+            | Purpose::Drift { reverts: false }
+            | Purpose::Log => &[],
         };
         let mut handlers = Handlers::of(self.stacks().filter(|stack| !is_extension(stack)), kinds);
+        // What a change is about to write over is compared, too.
+        if self.purpose.plans() || matches!(self.purpose, Purpose::Drift { .. }) {
+            handlers.add_detection(self.stacks());
+        }
+        handlers.add_detection(self.extension().into_iter());
         handlers.add(self.extension().into_iter(), &["create", "delete", "read", "update"]);
         handlers
     }
@@ -278,10 +364,26 @@ impl<'a> Here<'a> {
         self.stacks().find(|stack| is_extension(stack))
     }
 
-    /// The ARNs of the stacks, whatever id they have.
+    /// The ARNs of the stacks, whatever id they have. Whoever only looks, looks at those, too, that the environment does not manage.
     fn arns(&self) -> BTreeSet<String> {
-        let named = self.stacks().map(|stack| (&stack.place, &stack.stack_name));
-        named.map(|(place, name)| self.arn(place, name)).collect()
+        let looks = matches!(self.purpose, Purpose::Status | Purpose::Log);
+        let own = self.stacks().map(|stack| (&stack.place, &stack.stack_name));
+        let read = self.desired.read.iter().filter(|read| looks && read.place.account == self.account);
+        let is_ours = |(place, name): &(&Place, &String)| {
+            self.desired.named.contains(&(place.account.clone(), place.region.clone(), (*name).clone()))
+        };
+        let read = read.map(|read| (&read.place, &read.stack_name)).filter(is_ours);
+        own.chain(read).map(|(place, name)| self.arn(place, name)).collect()
+    }
+
+    /// The nested stacks, into which a failure is followed: `CloudFormation` calls them `STACK-RESOURCE-RANDOM`, and so on inwards.
+    fn nested(&self) -> Statement {
+        let nested = self.stacks().flat_map(|stack| {
+            let resources = stack.template.get("Resources").and_then(Json::as_object);
+            let of_kind = resources.into_iter().flatten().filter(|(_, it)| it["Type"] == STACK_TYPE);
+            of_kind.map(|(id, _)| self.arn(&stack.place, &format!("{}-{id}-*", stack.stack_name)))
+        });
+        Statement::new("Nested", ["cloudformation:DescribeStackEvents"], nested)
     }
 
     /// What `--extend` needs beyond a destruction: one stack of a known name, through change sets.
@@ -303,7 +405,7 @@ impl<'a> Here<'a> {
     }
 
     fn caller(&self) -> Vec<Statement> {
-        let plans = matches!(self.purpose, Purpose::Plan | Purpose::ReadOnlyPlan | Purpose::Deploy | Purpose::Clone);
+        let plans = self.purpose.plans();
         let asks_for_exports = plans && self.desired.asks_for_exports();
         let exports = asks_for_exports.then_some("cloudformation:ListExports");
         // The list of all stacks is one call where each would be one otherwise; it wants both.
@@ -312,38 +414,76 @@ impl<'a> Here<'a> {
         let imports = may_lose_exports.then_some("cloudformation:ListImports");
         let list = ["cloudformation:DescribeStacks", "cloudformation:ListStacks"];
         let list = list.into_iter().chain(exports).chain(imports);
-        let mut statements = vec![Statement::new("Stacks", self.on_stacks(), self.arns())];
+        let mut statements = vec![Statement::new("Stacks", self.on_stacks(), self.arns()), self.nested()];
         if self.looks_at_stacks() {
             statements.insert(0, Statement::everywhere("Look", list));
         }
-        if matches!(self.purpose, Purpose::Deploy | Purpose::Destroy | Purpose::Reap) && self.stacks().next().is_some()
-        {
+        let removes = matches!(self.purpose, Purpose::Deploy | Purpose::Destroy | Purpose::Reap | Purpose::Recover);
+        if removes && self.stacks().next().is_some() {
             statements.push(self.strays());
         }
         if plans {
             statements.extend(self.buckets());
         }
-        if matches!(self.purpose, Purpose::Plan | Purpose::Deploy | Purpose::Clone) {
+        if self.purpose.makes_change_sets() {
             statements.push(self.pass_role());
         }
+        statements.extend(self.own_statements());
+        statements
+    }
+
+    /// What this purpose alone wants.
+    fn own_statements(&self) -> Vec<Statement> {
         match self.purpose {
-            Purpose::Clone => statements.extend(self.clone_statements()),
-            Purpose::Destroy | Purpose::Reap if self.source.is_some() => statements.extend(self.removal_statements()),
             Purpose::Plan
             | Purpose::ReadOnlyPlan
             | Purpose::Deploy
             | Purpose::Status
-            | Purpose::Destroy
-            | Purpose::Reap
-            | Purpose::Diff => {}
+            | Purpose::Cancel
+            | Purpose::Log => Vec::new(),
+            Purpose::Destroy | Purpose::Reap => {
+                let mut statements = self.emptied();
+                if self.source.is_some() {
+                    statements.extend(self.removal_statements());
+                }
+                if self.purpose == Purpose::Reap {
+                    statements.extend(self.extension_statements());
+                }
+                statements
+            }
+            Purpose::Recover => self.emptied(),
+            Purpose::Clone => self.clone_statements(),
+            Purpose::Diff => vec![Statement::everywhere("LiveResources", live_resources(self.stacks(), |_| true))],
+            Purpose::Drift { .. } => self.detection(),
+            Purpose::Bootstrap => {
+                let partition = partition(self.region());
+                let buckets = self.stacks().map(|stack| format!("arn:{partition}:s3:::{}", stack.name));
+                vec![Statement::new("Buckets", ["s3:ListBucket"], buckets)]
+            }
         }
-        if self.purpose == Purpose::Reap {
-            statements.extend(self.extension_statements());
-        }
-        if self.purpose == Purpose::Diff {
-            statements.push(Statement::everywhere("LiveResources", live_resources(self.stacks())));
-        }
-        statements
+    }
+
+    /// What a detection is asked for and read by, and what reads the rest. Its status has no resource: it is known by its own id.
+    fn detection(&self) -> Vec<Statement> {
+        let is_read = |kind: &str| KINDS.contains(&kind);
+        let status = self.stacks().next().map(|_| "cloudformation:DescribeStackDriftDetectionStatus");
+        vec![
+            Statement::everywhere("Detection", status),
+            Statement::everywhere("LiveResources", live_resources(self.stacks(), is_read)),
+        ]
+    }
+
+    /// Buckets are looked into before they go, and emptied where they go.
+    fn emptied(&self) -> Vec<Statement> {
+        let partition = partition(self.region());
+        let all: Vec<buckets::Bucket> = self.stacks().flat_map(buckets::buckets).collect();
+        let looked_into = all.iter().map(|bucket| format!("arn:{partition}:s3:::{}", bucket.name));
+        let emptied = all.iter().filter(|bucket| !bucket.is_retained);
+        let emptied = emptied.map(|bucket| format!("arn:{partition}:s3:::{}/*", bucket.name));
+        vec![
+            Statement::new("InBuckets", ["s3:ListBucketVersions"], looked_into),
+            Statement::new("Emptied", ["s3:DeleteObject", "s3:DeleteObjectVersion"], emptied),
+        ]
     }
 
     fn exports_something(&self) -> bool {
@@ -364,46 +504,68 @@ impl<'a> Here<'a> {
 
     fn on_stacks(&self) -> BTreeSet<&'static str> {
         let mut actions: BTreeSet<&'static str> = BTreeSet::from(["cloudformation:DescribeStackEvents"]);
-        if !matches!(self.purpose, Purpose::Diff | Purpose::Status) {
-            actions.extend(["cloudformation:DescribeChangeSet", "cloudformation:ListChangeSets"]);
-        }
-        let policy = "cloudformation:GetStackPolicy";
+        let change_sets = ["cloudformation:DescribeChangeSet", "cloudformation:ListChangeSets"];
         let resources = ["cloudformation:GetTemplate", "cloudformation:ListStackResources"];
-        // What a change is about to write over is looked at.
-        let drift = "cloudformation:DetectStackResourceDrift";
-        let change_sets = ["cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet", drift, policy];
+        if self.purpose.makes_change_sets() {
+            actions.extend(change_sets);
+            actions.extend(MAKES_CHANGE_SETS);
+        }
         match self.purpose {
-            Purpose::Status => {}
-            Purpose::ReadOnlyPlan => actions.extend([policy, drift, "cloudformation:GetTemplate"]),
-            Purpose::Plan => actions.extend(change_sets),
-            Purpose::Deploy | Purpose::Clone => {
+            Purpose::Status | Purpose::Plan => {}
+            Purpose::ReadOnlyPlan => {
                 actions.extend(change_sets);
-                actions.extend(["cloudformation:DeleteStack", "cloudformation:ExecuteChangeSet"]);
-                let is_protected = self.desired.is_protected;
-                actions.extend(is_protected.then_some("cloudformation:UpdateTerminationProtection"));
-                let has_policy = self.stacks().any(|stack| stack.stack_policy.is_some());
-                actions.extend(has_policy.then_some("cloudformation:SetStackPolicy"));
+                // What a change is about to write over is looked at.
+                actions.extend(["cloudformation:DetectStackResourceDrift", "cloudformation:GetStackPolicy"]);
+                actions.insert("cloudformation:GetTemplate");
+            }
+            Purpose::Deploy | Purpose::Clone | Purpose::Bootstrap => {
+                actions.extend(self.carried_out());
+                actions.insert("cloudformation:DeleteStack");
                 if self.purpose == Purpose::Clone {
                     actions.extend(resources);
                 }
             }
             Purpose::Destroy | Purpose::Reap => {
+                actions.extend(change_sets);
                 actions.extend(resources);
                 actions.insert("cloudformation:DeleteStack");
             }
-            Purpose::Diff => actions.extend(resources),
+            Purpose::Diff | Purpose::Log => actions.extend(resources),
+            Purpose::Drift { reverts } => {
+                actions.extend(resources);
+                actions.extend(DETECTS);
+                if reverts {
+                    actions.extend(self.carried_out());
+                }
+            }
+            Purpose::Recover => {
+                actions.extend(change_sets);
+                actions.extend(resources);
+                actions.extend(FREES);
+            }
+            Purpose::Cancel => drop(actions.insert("cloudformation:CancelUpdateStack")),
         }
         actions
     }
 
+    /// What carries change sets out, with what else a stack is to have.
+    fn carried_out(&self) -> BTreeSet<&'static str> {
+        let protection = self.desired.is_protected.then_some("cloudformation:UpdateTerminationProtection");
+        let has_policy = self.stacks().any(|stack| stack.stack_policy.is_some());
+        let policy = has_policy.then_some("cloudformation:SetStackPolicy");
+        ["cloudformation:ExecuteChangeSet"].into_iter().chain(protection).chain(policy).collect()
+    }
+
     /// Stacks that the file names no more are known by their tags alone.
     fn strays(&self) -> Statement {
-        let actions = [
+        let deletes = [
             "cloudformation:DeleteStack",
             "cloudformation:DescribeStackEvents",
             "cloudformation:GetTemplate",
             "cloudformation:ListStackResources",
         ];
+        // One that is stuck is freed like any other.
+        let actions = if self.purpose == Purpose::Recover { self.on_stacks() } else { deletes.into() };
         let regions: BTreeSet<&Place> = self.stacks().map(|stack| &stack.place).collect();
         let places = regions.into_iter().map(|place| self.arn(place, "*"));
         Statement::new("GoneFromTheFile", actions, places).on(self.marked())
@@ -478,7 +640,8 @@ impl<'a> Here<'a> {
             let database = format!("arn:{partition}:rds:*:{}:db:*", self.account);
             statements.push(Statement::new("FreshSnapshot", ["rds:CreateDBSnapshot"], [database, made.clone()]));
             statements.push(self.source_stacks());
-            statements.push(Statement::everywhere("SourceResources", live_resources(source.stacks.iter())));
+            let read = live_resources(source.stacks.iter(), |_| true);
+            statements.push(Statement::everywhere("SourceResources", read));
             let asked = ["kms:DescribeKey", "kms:GetKeyPolicy", "rds:DescribeAccountAttributes"];
             statements.push(Statement::everywhere("SourceGuards", asked));
             let share = ["rds:DescribeDBSnapshotAttributes", "rds:ModifyDBSnapshotAttribute"];
@@ -488,7 +651,7 @@ impl<'a> Here<'a> {
             let databases = format!("arn:{partition}:rds:*:{}:db:*", self.account);
             statements
                 .push(Statement::new("WhatARestoreDrops", ["rds:ModifyDBInstance"], [databases]).on(self.marked()));
-            statements.push(Statement::everywhere("LiveResources", live_resources(self.stacks())));
+            statements.push(Statement::everywhere("LiveResources", live_resources(self.stacks(), |_| true)));
             let kinds: BTreeSet<String> = self.stacks().flat_map(|stack| handlers::kinds(&stack.template)).collect();
             let has_subnets = kinds.contains("AWS::RDS::DBSubnetGroup");
             let zones = ["ec2:DescribeAvailabilityZones", "ec2:DescribeSubnets"].into_iter().filter(|_| has_subnets);
@@ -500,10 +663,13 @@ impl<'a> Here<'a> {
     }
 }
 
-/// What reads the resources that a live comparison knows.
-fn live_resources<'a>(stacks: impl Iterator<Item = &'a crate::deploy::DesiredStack>) -> BTreeSet<&'static str> {
+/// What reads the resources that a live comparison knows, of the types that are wanted.
+fn live_resources<'a>(
+    stacks: impl Iterator<Item = &'a crate::deploy::DesiredStack>,
+    is_wanted: impl Fn(&str) -> bool,
+) -> BTreeSet<&'static str> {
     let kinds: BTreeSet<String> = stacks.flat_map(|stack| handlers::kinds(&stack.template)).collect();
-    let known = READERS.iter().filter(|(kind, _)| kinds.contains(*kind));
+    let known = READERS.iter().filter(|(kind, _)| is_wanted(kind) && kinds.contains(*kind));
     known.flat_map(|(_, actions)| actions.iter().copied()).collect()
 }
 

@@ -30,6 +30,7 @@ struct Shared {
     calls: AtomicUsize,
     fate: Mutex<Fate>,
     caller: Mutex<Option<Child>>,
+    heard: Mutex<Vec<String>>,
 }
 
 impl Proxy {
@@ -42,6 +43,7 @@ impl Proxy {
             calls: AtomicUsize::new(0),
             fate: Mutex::new(Fate::Lives),
             caller: Mutex::new(None),
+            heard: Mutex::default(),
         });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
@@ -56,6 +58,11 @@ impl Proxy {
     /// Where it listens.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The calls since this was asked last, each as it came.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut *self.shared.heard.lock().unwrap())
     }
 
     /// Passes everything on to another port from here on.
@@ -98,6 +105,9 @@ fn pass_one(stream: &TcpStream, shared: &Shared) -> Option<()> {
     let request = message(&mut BufReader::new(stream))?;
     let is_counted = !request.starts_with(b"POST /_sim/");
     let number = if is_counted { shared.calls.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
+    if is_counted {
+        shared.heard.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
+    }
     let fate = *shared.fate.lock().unwrap();
     if is_counted && fate == Fate::DiesBefore(number) {
         shared.kill();
