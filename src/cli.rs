@@ -556,6 +556,7 @@ pub struct Reap {
 /// By account: what the caller may do, what CloudFormation's own role may do (by what the registry says of each type), and with
 /// `--trust` who may be the caller. AWS is not asked. Actions that no resource can be named for are allowed on all.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Permissions {
     /// What is to be done; for `clone` to the environment that is made
     #[arg(value_enum)]
@@ -568,6 +569,9 @@ pub struct Permissions {
     /// Of `drift`: what `--revert` needs, too
     #[arg(long)]
     pub revert: bool,
+    /// Of `drift`: what `--who` needs, too
+    #[arg(long)]
+    pub who: bool,
     /// Let a pipeline be the caller: github:ORG/REPO, for its GitHub environment of the same name
     #[arg(long, value_name = "github:ORG/REPO")]
     pub trust: Option<String>,

@@ -109,7 +109,7 @@ fn policy_of(line: &str) -> String {
     // What is over is found, and not named.
     let line = if line.starts_with("reap") { "reap lab" } else { line };
     let words: Vec<&str> = line.split(' ').collect();
-    let flags = words.iter().filter(|word| ["--read-only", "--revert"].contains(*word));
+    let flags = words.iter().filter(|word| ["--read-only", "--revert", "--who"].contains(*word));
     ["permissions"].iter().chain(&words[..2]).chain(flags).copied().collect::<Vec<_>>().join(" ")
 }
 
@@ -394,6 +394,8 @@ fn drift_may_do_what_it_does() {
     // Its template alone says how many.
     run(&cloud, &mut looks, "drift lab --adopt all/Group/MaxSize --yes", 3);
     holds(&cloud, "permissions drift lab", &looks);
+    run(&cloud, &mut looks, "drift lab --who", 4);
+    holds(&cloud, "permissions drift lab --who", &looks);
 }
 
 #[test]

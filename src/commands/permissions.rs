@@ -97,7 +97,7 @@ fn purpose(request: &Request) -> Result<Purpose, Failure> {
         Asked::Reap => Purpose::Reap,
         Asked::Diff => Purpose::Diff,
         Asked::Clone => Purpose::Clone,
-        Asked::Drift => Purpose::Drift { reverts: request.revert },
+        Asked::Drift => Purpose::Drift { reverts: request.revert, asks_who: request.who },
         Asked::Recover => Purpose::Recover,
         Asked::Cancel => Purpose::Cancel,
         Asked::Log => Purpose::Log,
@@ -106,6 +106,7 @@ fn purpose(request: &Request) -> Result<Purpose, Failure> {
     for (is_given, flag, verb, has_it) in [
         (request.read_only, "--read-only", "plan", purpose == Purpose::ReadOnlyPlan),
         (request.revert, "--revert", "drift", matches!(purpose, Purpose::Drift { .. })),
+        (request.who, "--who", "drift", matches!(purpose, Purpose::Drift { .. })),
     ] {
         if is_given && !has_it {
             return Err(Failure::new(Exit::Usage, format!("`{flag}` is for `{verb}`")));

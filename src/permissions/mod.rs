@@ -44,6 +44,8 @@ pub enum Purpose {
     Drift {
         /// Whether what was found is undone, too: `--revert`.
         reverts: bool,
+        /// Whether it is asked who made it: `--who`.
+        asks_who: bool,
     },
     /// `recover`.
     Recover,
@@ -63,7 +65,7 @@ impl Purpose {
             | Self::Destroy
             | Self::Reap
             | Self::Clone
-            | Self::Drift { reverts: true }
+            | Self::Drift { reverts: true, .. }
             | Self::Recover
             | Self::Cancel
             | Self::Bootstrap => true,
@@ -71,7 +73,7 @@ impl Purpose {
             | Self::ReadOnlyPlan
             | Self::Status
             | Self::Diff
-            | Self::Drift { reverts: false }
+            | Self::Drift { reverts: false, .. }
             | Self::Log => false,
         }
     }
@@ -84,13 +86,13 @@ impl Purpose {
     /// Whether change sets are made, be it only to be looked at.
     fn makes_change_sets(self) -> bool {
         match self {
-            Self::Plan | Self::Deploy | Self::Clone | Self::Drift { reverts: true } | Self::Bootstrap => true,
+            Self::Plan | Self::Deploy | Self::Clone | Self::Drift { reverts: true, .. } | Self::Bootstrap => true,
             Self::ReadOnlyPlan
             | Self::Status
             | Self::Destroy
             | Self::Reap
             | Self::Diff
-            | Self::Drift { reverts: false }
+            | Self::Drift { reverts: false, .. }
             | Self::Recover
             | Self::Cancel
             | Self::Log => false,
@@ -336,7 +338,7 @@ impl<'a> Here<'a> {
 
     fn handlers(&self) -> Handlers {
         let kinds: &[&str] = match self.purpose {
-            Purpose::Deploy | Purpose::Clone | Purpose::Drift { reverts: true } | Purpose::Bootstrap => {
+            Purpose::Deploy | Purpose::Clone | Purpose::Drift { reverts: true, .. } | Purpose::Bootstrap => {
                 &["create", "delete", "read", "update"]
             }
             Purpose::Destroy | Purpose::Reap => &["delete", "read"],
@@ -346,7 +348,7 @@ impl<'a> Here<'a> {
             | Purpose::ReadOnlyPlan
             | Purpose::Status
             | Purpose::Diff
-            | Purpose::Drift { reverts: false }
+            | Purpose::Drift { reverts: false, .. }
             | Purpose::Log => &[],
         };
         let mut handlers = Handlers::of(self.stacks().filter(|stack| !is_extension(stack)), kinds);
@@ -454,7 +456,11 @@ impl<'a> Here<'a> {
             Purpose::Recover => self.emptied(),
             Purpose::Clone => self.clone_statements(),
             Purpose::Diff => vec![Statement::everywhere("LiveResources", live_resources(self.stacks(), |_| true))],
-            Purpose::Drift { .. } => self.detection(),
+            Purpose::Drift { asks_who, .. } => {
+                let mut statements = self.detection();
+                statements.push(Statement::everywhere("Trail", asks_who.then_some("cloudtrail:LookupEvents")));
+                statements
+            }
             Purpose::Bootstrap => {
                 let partition = partition(self.region());
                 let buckets = self.stacks().map(|stack| format!("arn:{partition}:s3:::{}", stack.name));
@@ -531,7 +537,7 @@ impl<'a> Here<'a> {
                 actions.insert("cloudformation:DeleteStack");
             }
             Purpose::Diff | Purpose::Log => actions.extend(resources),
-            Purpose::Drift { reverts } => {
+            Purpose::Drift { reverts, .. } => {
                 actions.extend(resources);
                 actions.extend(DETECTS);
                 if reverts {
