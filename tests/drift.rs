@@ -455,6 +455,26 @@ fn nothing_is_undone_that_nobody_named() {
     cloud.ends("drift lab", 0);
 }
 
+/// A template is sent whole, and a change set does not show outputs: what waits in the files is not smuggled in.
+#[test]
+fn an_output_that_waits_in_the_files_is_not_changed_by_the_way() {
+    let mut cloud = deployed(scenario());
+    modify_database(&cloud, "DBInstanceClass", "db.t4g.large");
+    cloud.edit("templates/data/stack.yaml", "Outputs:\n", "Outputs:\n  Access: {Value: !Ref Access}\n");
+    cloud.run("drift lab --revert data/Database --yes").expect(expect![[r#"
+        exit 3
+        -- stderr
+        lab · local cloud, nothing is real · eu-west-1
+        error: the drift of `lab` cannot be undone like this
+          output `Access` of `data` would change too, as the files say by now
+
+        hint: a change set undoes all drift of its stack: name what else may go, `--revert STACK/RESOURCE`
+        hint: `greenroom plan lab` shows changes of the files that wait to be deployed
+    "#]]);
+    let outputs = cloud.ends("outputs lab", 0);
+    assert!(!outputs.stdout.contains("Access"), "{outputs}");
+}
+
 /// The service shows changes that are none, even replacements (coverage roadmap, 2505 and 2559).
 #[test]
 fn a_phantom_change_is_never_carried_out() {

@@ -414,6 +414,8 @@ fn a_revert_may_do_what_it_does() {
     run(&cloud, &mut reverts, "drift lab --revert --dry-run", 0);
     // Whether somebody imports it is asked before it goes.
     cloud.edit("templates/extra/stack.yaml", ", Export: {Name: extra-topic}", "");
+    run(&cloud, &mut reverts, "drift lab --revert --yes", 3);
+    cloud.edit("templates/extra/stack.yaml", "!Ref Topic}", "!Ref Topic, Export: {Name: extra-topic}}");
     // What is to be protected is protected again, and the stack policy is as the file says.
     cloud.edit("environments/lab.yaml", "stacks:", "protected: true\nstacks:");
     let open = r#"{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "Update:*", "Resource": "*"}]}"#;

@@ -290,6 +290,15 @@ impl<'clients> Observer<'clients> {
         }
     }
 
+    /// The deployed template of a stack, as a document; nothing where there is none that can be read.
+    ///
+    /// # Errors
+    /// What a call ended with.
+    pub async fn document(&self, place: &Place, id: &str) -> Result<Option<Json>, Fault> {
+        let body = self.template(place, id).await?;
+        Ok(yaml::read(SourceId::RENDERED, &body).root.map(|root| Document::new(root).json))
+    }
+
     async fn client(&self, place: &Place) -> Client {
         self.clients.cloudformation(target(place)).await
     }

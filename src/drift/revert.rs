@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value as Json;
+
 use super::report::{Class, Finding, Settled};
 use crate::deploy::changes::{Action, Change, PropertyChange};
 
@@ -32,6 +34,23 @@ pub enum Objection {
         /// `STACK/RESOURCE/PROPERTY`.
         path: String,
     },
+    /// The files give the stack other outputs by now. A change set does not show outputs.
+    #[error("output `{output}` of `{stack}` would change too, as the files say by now")]
+    Output {
+        /// The stack.
+        stack: String,
+        /// Its name.
+        output: String,
+    },
+}
+
+/// Says which outputs would change with the template, which is sent whole. `deployed` and `wanted` are templates.
+pub fn outputs(stack: &str, deployed: &Json, wanted: &Json) -> Vec<Objection> {
+    let of = |template: &Json| template.get("Outputs").and_then(Json::as_object).cloned().unwrap_or_default();
+    let (deployed, wanted) = (of(deployed), of(wanted));
+    let names: BTreeSet<&String> = deployed.keys().chain(wanted.keys()).collect();
+    let changed = names.into_iter().filter(|name| deployed.get(*name) != wanted.get(*name));
+    changed.map(|name| Objection::Output { stack: stack.to_owned(), output: name.clone() }).collect()
 }
 
 /// Says everything that stands against undoing drift by these changes of a stack. `chosen` is what is to be undone.

@@ -6,13 +6,13 @@ use super::edits::chosen;
 use super::{look, report};
 use crate::aws::Clients;
 use crate::cli::{Common, Drift};
-use crate::commands::cloud::{ask, block_on};
+use crate::commands::cloud::{ask, block_on, failed};
 use crate::commands::deploy::{Consent, Run, Wanted, consent, reached, wanted};
 use crate::commands::{Done, Ended};
 use crate::deploy::observe::Observer;
 use crate::deploy::report::{Preview, approval};
 use crate::deploy::{Desired, DesiredStack, Goal, ReadStack, Reason};
-use crate::drift::revert::objections;
+use crate::drift::revert::{Objection, objections, outputs};
 use crate::drift::{Class, Finding, Report as DriftReport};
 use crate::error::{Exit, Failure};
 use crate::template::rules::holds_data;
@@ -49,7 +49,8 @@ impl Undoing<'_> {
             let withdrawn = Desired { goal: Goal::Withdrawn, ..desired.clone() };
             run.drive(&withdrawn, &observer, "the clearing away").await.map(drop)
         };
-        if let Err(refused) = self.is_only_that(&shown, &found, &chosen) {
+        let outputs = self.outputs(&desired, &observer).await?;
+        if let Err(refused) = self.is_only_that(&shown, &found, &chosen, &outputs) {
             withdraw().await?;
             return Err(refused);
         }
@@ -86,12 +87,30 @@ impl Undoing<'_> {
         ask(self.view, "Undo this? Type `yes`:", "yes", "--yes").await
     }
 
+    /// What would become of the stacks' outputs beside.
+    async fn outputs(&self, desired: &Desired, observer: &Observer<'_>) -> Result<Vec<Objection>, Failure> {
+        let mut found = Vec::new();
+        for stack in &desired.stacks {
+            let deployed = observer.document(&stack.place, &stack.stack_name).await;
+            let what = || format!("the template of `{}` could not be read", stack.name);
+            let deployed = deployed.map_err(|fault| failed(fault, what()))?.unwrap_or_default();
+            found.extend(outputs(&stack.name, &deployed, &stack.template));
+        }
+        Ok(found)
+    }
+
     /// Whether what would be done is to undo what is meant, and nothing else.
-    fn is_only_that(&self, shown: &Preview, found: &DriftReport, chosen: &[Finding]) -> Result<(), Failure> {
+    fn is_only_that(
+        &self,
+        shown: &Preview,
+        found: &DriftReport,
+        chosen: &[Finding],
+        outputs: &[Objection],
+    ) -> Result<(), Failure> {
         let name = &self.wanted.desired.environment;
-        let against = shown.stacks.iter().flat_map(|stack| {
-            objections(&stack.stack, &stack.changes, &found.findings, chosen).into_iter().map(|it| it.to_string())
-        });
+        let against =
+            shown.stacks.iter().flat_map(|stack| objections(&stack.stack, &stack.changes, &found.findings, chosen));
+        let against = against.chain(outputs.iter().cloned()).map(|it| it.to_string());
         // No flag of ours allows a replacement here, so none is offered.
         let others: Vec<&Reason> =
             shown.refusals.iter().filter(|refusal| !matches!(refusal, Reason::HoldsData { .. })).collect();
