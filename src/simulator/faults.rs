@@ -485,7 +485,7 @@ fn throttled(service: Service) -> Refusal {
     match service {
         Service::Ec2 => Refusal::new("RequestLimitExceeded", "Request limit exceeded.").with_status(503),
         Service::S3 => Refusal::new("SlowDown", "Please reduce your request rate.").with_status(503),
-        Service::Ssm | Service::SecretsManager | Service::Kms | Service::CloudTrail => {
+        Service::Ssm | Service::SecretsManager | Service::Kms | Service::CloudTrail | Service::CloudControl => {
             Refusal::new("ThrottlingException", "Rate exceeded")
         }
         Service::CloudFormation

@@ -12,6 +12,7 @@ mod auto_scaling;
 #[cfg(test)]
 mod bench;
 mod clock;
+mod cloudcontrol;
 mod cloudformation;
 mod cloudtrail;
 mod control;

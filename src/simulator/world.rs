@@ -13,7 +13,7 @@ use super::resources::Object;
 use super::s3::{self, Objects, Version};
 use super::settings::{Pace, Rules, Settings};
 use super::wire::{self, Answer, Call, Request, Service};
-use super::{auto_scaling, cloudtrail, ec2, kms, load_balancing, secrets_manager, ssm, sts};
+use super::{auto_scaling, cloudcontrol, cloudtrail, ec2, kms, load_balancing, secrets_manager, ssm, sts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -293,6 +293,7 @@ impl World {
             Service::Sts => sts::call(call),
             Service::Ssm => ssm::call(self, call),
             Service::Kms => kms::call(self, call),
+            Service::CloudControl => cloudcontrol::call(self, call),
             Service::CloudTrail => {
                 cloudtrail::catch_up(self, call);
                 cloudtrail::call(self, call)

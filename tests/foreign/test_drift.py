@@ -118,6 +118,33 @@ class Drift(LocalCloud):
             ignored = "drift:\n  ignore:\n    - {path: data/Database/CopyTagsToSnapshot, because: bills need them, until: 2099-06-30}\n"
             self.assertEqual(file.read(), adopted + ignored)
 
+    def test_cloud_control_changes_and_deletes_what_a_stack_made(self):
+        self.ends(0, "deploy", "lab", "--yes")
+        subnet, group = self.id_of("demo-lab-web", "Subnet"), self.id_of("demo-lab-web", "Group")
+        of_subnet = ["--type-name", "AWS::EC2::Subnet", "--identifier", subnet]
+        of_group = ["--type-name", "AWS::AutoScaling::AutoScalingGroup", "--identifier", group]
+        patch = json.dumps([{"op": "replace", "path": "/MaxSize", "value": "7"}])
+        done = self.aws("cloudcontrol", "update-resource", *of_group, "--patch-document", patch)
+        self.assertEqual(done["ProgressEvent"]["OperationStatus"], "SUCCESS")
+        told = self.aws("cloudcontrol", "get-resource", *of_group)["ResourceDescription"]
+        self.assertEqual(json.loads(told["Properties"])["MaxSize"], "7")
+        self.aws("cloudcontrol", "delete-resource", *of_subnet)
+        found = self.ends(4, "drift", "lab")
+        self.assertIn("MaxSize  2 → 7   environments/lab.yaml:9:13", found)
+        self.assertIn("- Subnet  AWS::EC2::Subnet", found)
+        cloud_control = self.client("cloudcontrol")
+        gone = {"TypeName": "AWS::EC2::Subnet", "Identifier": subnet}
+        self.refused("ResourceNotFoundException", "was not found", cloud_control.get_resource, **gone)
+        fixed = json.dumps([{"op": "add", "path": "/AutoScalingGroupName", "value": "other"}])
+        self.refused(
+            *["NotUpdatableException", "AutoScalingGroupName", cloud_control.update_resource],
+            **{"TypeName": "AWS::AutoScaling::AutoScalingGroup", "Identifier": group, "PatchDocument": fixed},
+        )
+        self.refused(
+            *["ValidationException", "", cloud_control.update_resource],
+            **{"TypeName": "AWS::AutoScaling::AutoScalingGroup", "Identifier": group, "PatchDocument": "rubbish"},
+        )
+
     def test_whoever_changed_it_is_told(self):
         self.ends(0, "deploy", "lab", "--yes")
         database = self.id_of("demo-lab-data", "Database")

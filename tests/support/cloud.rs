@@ -147,16 +147,26 @@ impl Cloud {
         let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
         let pairs: String = parameters.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect();
         let body = format!("Action={operation}&Version={version}{pairs}");
+        self.signed([account, region, service], "content-type: application/x-www-form-urlencoded", &body)
+    }
+
+    /// What somebody else does past greenroom to a resource of any type: an operation of Cloud Control.
+    pub(crate) fn by_cloud_control(&self, [account, region]: [&str; 2], operation: &str, parameters: &Value) -> String {
+        let head = format!("content-type: application/x-amz-json-1.0\r\nx-amz-target: CloudApiService.{operation}");
+        self.signed([account, region, "cloudcontrolapi"], &head, &parameters.to_string())
+    }
+
+    fn signed(&self, [account, region, service]: [&str; 3], headers: &str, body: &str) -> String {
         let scope = format!("AWS4-HMAC-SHA256 Credential={account}/20260101/{region}/{service}/aws4_request");
         let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).unwrap();
         let head = format!(
-            "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: {scope}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: {scope}\r\n{headers}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
         );
-        stream.write_all((head + &body).as_bytes()).unwrap();
+        stream.write_all((head + body).as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{operation}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{body}: {answer}");
         answer
     }
 

@@ -89,6 +89,7 @@ pub(crate) enum Service {
     SecretsManager,
     Kms,
     CloudTrail,
+    CloudControl,
     Other(Protocol),
 }
 
@@ -114,6 +115,7 @@ impl Service {
             "ssm" => Self::Ssm,
             "kms" => Self::Kms,
             "cloudtrail" => Self::CloudTrail,
+            "cloudcontrolapi" => Self::CloudControl,
             "secretsmanager" => Self::SecretsManager,
             "route53" => Self::Other(Protocol::RestXml),
             _ if request.header("x-amz-target").is_some() || !request.body.starts_with(b"Action=") => {
@@ -128,7 +130,7 @@ impl Service {
             Self::CloudFormation | Self::Rds | Self::Sts | Self::AutoScaling | Self::LoadBalancing => Protocol::Query,
             Self::Ec2 => Protocol::Ec2Query,
             Self::S3 => Protocol::RestXml,
-            Self::Ssm | Self::SecretsManager | Self::Kms | Self::CloudTrail => Protocol::Json,
+            Self::Ssm | Self::SecretsManager | Self::Kms | Self::CloudTrail | Self::CloudControl => Protocol::Json,
             Self::Other(protocol) => protocol,
         }
     }
@@ -142,7 +144,7 @@ impl Service {
             Self::LoadBalancing => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             Self::S3 => "http://s3.amazonaws.com/doc/2006-03-01/",
-            Self::Ssm | Self::SecretsManager | Self::Kms | Self::CloudTrail | Self::Other(_) => "",
+            Self::Ssm | Self::SecretsManager | Self::Kms | Self::CloudTrail | Self::CloudControl | Self::Other(_) => "",
         }
     }
 
@@ -160,6 +162,7 @@ impl Service {
             Self::SecretsManager => "secretsmanager",
             Self::Kms => "kms",
             Self::CloudTrail => "cloudtrail",
+            Self::CloudControl => "cloudcontrolapi",
             Self::Other(_) => "other",
         }
     }
