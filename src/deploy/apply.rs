@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_cloudformation::config::Config;
+use aws_sdk_cloudformation::config::retry::RetryConfig;
 use aws_sdk_cloudformation::{Client, types};
 use aws_sdk_s3::primitives::ByteStream;
 
@@ -56,6 +58,10 @@ async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), F
             let call = client(clients, stack).await.delete_change_set();
             call.stack_name(&stack.stack_name).change_set_name(name).send().await.map(drop).map_err(Fault::from)
         }
+        Step::DeleteEmptyStack { stack, id, change_sets, token } => {
+            let client = client(clients, find(desired, stack)?).await;
+            delete_empty_stack(&client, id, change_sets, token).await
+        }
         Step::ProtectStack { stack } => {
             let stack = find(desired, stack)?;
             let call = client(clients, stack).await.update_termination_protection();
@@ -68,7 +74,7 @@ async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), F
             let call = client(clients, stack).await.set_stack_policy();
             call.stack_name(&stack.stack_name).set_stack_policy_body(policy).send().await.map(drop).map_err(Fault::from)
         }
-        Step::DeleteEmptyStack { stack, id, token } | Step::DeleteFailedStack { stack, id, token } => {
+        Step::DeleteFailedStack { stack, id, token } => {
             let stack = find(desired, stack)?;
             delete_stack(&client(clients, stack).await, id, token).await
         }
@@ -94,6 +100,22 @@ async fn client(clients: &Clients, stack: &DesiredStack) -> Client {
 pub async fn delete_stack(client: &Client, id: &str, token: &str) -> Result<(), Fault> {
     client.delete_stack().stack_name(id).client_request_token(token).send().await?;
     Ok(())
+}
+
+/// Deletes a stack that was never created, unless one of these change sets is in use by now.
+///
+/// The two calls follow each other at once, so that little can happen between them: the second is tried once. Whether it is still
+/// right when it did not get through is for another look to say.
+async fn delete_empty_stack(client: &Client, id: &str, change_sets: &[String], token: &str) -> Result<(), Fault> {
+    for name in change_sets {
+        match client.delete_change_set().stack_name(id).change_set_name(name).send().await.map_err(Fault::from) {
+            Ok(_) | Err(Fault::Missing { .. }) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    let once = Config::builder().retry_config(RetryConfig::disabled());
+    let call = client.delete_stack().stack_name(id).client_request_token(token);
+    call.customize().config_override(once).send().await.map(drop).map_err(Fault::from)
 }
 
 struct NewChangeSet<'a> {

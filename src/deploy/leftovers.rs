@@ -56,8 +56,7 @@ impl Leftovers {
         let is_listed = |name: &String| listed.iter().any(|it| &it.name == name);
         left.steps.extend(made.iter().filter(|name| !is_listed(name)).map(|name| deletion(stack, name)));
         if let Some(live) = live.filter(|live| left.is_empty() && is_nobodys(desired, stack, live, now)) {
-            let token = deletion_token(live);
-            left.steps.push(Step::DeleteEmptyStack { stack: stack.name.clone(), id: live.id.clone(), token });
+            left.steps.extend(empty_stack(stack, live, now));
         }
         left
     }
@@ -104,12 +103,24 @@ fn wanted_names(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: 
     Some([wanted.against_drift(stack, live).name, wanted.name])
 }
 
-/// An empty stack on which nobody has any plans is of no use to anybody, and a stack of that name to everybody who looks.
+/// The deletion of a stack that this run has emptied.
+///
+/// A look that is old shows a stack empty that somebody else creates by now, through a change set of the same name, made since
+/// ours was deleted. Where the environment is protected, CloudFormation refuses the deletion then: everybody guards a stack before
+/// executing anything. Where it is not, the step asks once more for the change set, which is refused while it is in use. What is
+/// left is a change set of another name, made, computed and executed in the time that one look is old.
+fn empty_stack(stack: &DesiredStack, live: &LiveStack, now: &World) -> Option<Step> {
+    let change_sets = now.emptied.get(&stack.name)?.iter().cloned().collect();
+    let (stack, id, token) = (stack.name.clone(), live.id.clone(), deletion_token(live));
+    Some(Step::DeleteEmptyStack { stack, id, change_sets, token })
+}
+
+/// An empty stack on which nobody has any plans is of no use to anybody, and a stack of that name to everybody who looks. One that
+/// is protected cannot be deleted, and is not unguarded for that.
 fn is_nobodys(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: &World) -> bool {
     let is_somebodys = |reason: &Reason| matches!(reason, Reason::NotOurs { .. });
     live.status.phase() == Phase::Empty
-        // A look that is old shows a stack empty that somebody creates by now; the deletion of its change set would have failed.
-        && now.emptied.contains(&stack.name)
+        && !live.is_termination_protected
         && live.change_sets.is_empty()
         && !objections(desired, stack, Some(live), now).iter().any(is_somebodys)
 }

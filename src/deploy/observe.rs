@@ -53,8 +53,8 @@ struct Memory {
     computed: HashMap<String, Vec<ChangeSet>>,
     /// By the stack's label: change sets that were asked for, and whose end is not known.
     made: BTreeMap<String, BTreeSet<String>>,
-    /// The labels of stacks of which a change set was deleted, and none made since.
-    emptied: BTreeSet<String>,
+    /// By the stack's label: the change sets that were deleted, where none was made since.
+    emptied: BTreeMap<String, BTreeSet<String>>,
     /// When a change set of a stack was executed.
     executed: BTreeMap<String, Timestamp>,
     /// The labels of stacks that were not as wanted at some look. Looks that are old may have left something there.
@@ -163,7 +163,7 @@ impl<'clients> Observer<'clients> {
             (Step::DeleteChangeSet { stack, name }, Ok(()) | Err(Fault::Missing { .. })) => {
                 memory.made.entry(stack.clone()).or_default().remove(name);
                 if done.is_ok() {
-                    memory.emptied.insert(stack.clone());
+                    memory.emptied.entry(stack.clone()).or_default().insert(name.clone());
                 }
             }
             // Whatever is executed or deleted takes all change sets of its stack with it.

@@ -1659,9 +1659,11 @@ mod tests {
             ("database REVIEW_IN_PROGRESS", true, "delete stack `database`, which was never created"),
             ("database REVIEW_IN_PROGRESS", false, "done"),
             ("database REVIEW_IN_PROGRESS theirs", true, "done"),
+            ("database REVIEW_IN_PROGRESS protected", true, "done"),
             ("database CREATE_COMPLETE", true, "done"),
         ] {
-            let emptied = is_emptied.then(|| "database".to_owned()).into_iter().collect();
+            let names = BTreeSet::from(["r-0123456789abcdef".to_owned()]);
+            let emptied = is_emptied.then(|| ("database".to_owned(), names)).into_iter().collect();
             let now = World { emptied, ..world(&desired, &[words]) };
             assert_eq!(reads(&plan(&desired, &now, &now)), [expectation], "{words}");
         }

@@ -23,9 +23,9 @@ pub struct World {
     pub strays: Vec<Stray>,
     /// The names of the change sets that this run asked for and whose end it has not seen, by the labels of their stacks.
     pub made: BTreeMap<String, BTreeSet<String>>,
-    /// The labels of stacks of which this run has deleted a change set since it last made one. That the call was answered well
-    /// says more than a look: what is being executed cannot be deleted.
-    pub emptied: BTreeSet<String>,
+    /// The names of the change sets that this run has deleted since it last made one, by the labels of their stacks. That the call
+    /// was answered well says more than a look: what is being executed cannot be deleted.
+    pub emptied: BTreeMap<String, BTreeSet<String>>,
     /// When this run executed a change set of a stack, by the cloud's clock.
     pub executed: BTreeMap<String, Timestamp>,
     /// What is exported, by account, Region and name. Empty unless a parameter asks for an export.
