@@ -23,7 +23,7 @@ use crate::template::rules::limits::TEMPLATE_BODY_BYTES_MAX;
 /// What the call ended with, unless somebody was merely faster.
 pub async fn apply(clients: &Clients, desired: &Desired, observer: &Observer<'_>, step: &Step) -> Result<(), Fault> {
     observer.begins(step);
-    let done = call(clients, desired, step).await;
+    let done = call(clients, desired, observer, step).await;
     observer.ended(step, done.as_ref());
     match done {
         Err(fault) if fault.is_overtaken() => Ok(()),
@@ -31,10 +31,10 @@ pub async fn apply(clients: &Clients, desired: &Desired, observer: &Observer<'_>
     }
 }
 
-async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), Fault> {
+async fn call(clients: &Clients, desired: &Desired, observer: &Observer<'_>, step: &Step) -> Result<(), Fault> {
     match step {
-        Step::CreateChangeSet { stack, name, kind, digest, parameters, tags, clears, is_drift_aware } => {
-            let stack = find(desired, stack)?;
+        Step::CreateChangeSet { stack: label, name, kind, digest, parameters, tags, clears, is_drift_aware } => {
+            let stack = find(desired, label)?;
             let client = client(clients, stack).await;
             let wanted = NewChangeSet {
                 name,
@@ -45,9 +45,11 @@ async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), F
                 clears: *clears,
                 is_drift_aware: *is_drift_aware,
             };
-            create_change_set(clients, &client, desired, stack, &wanted).await
+            let id = create_change_set(clients, &client, desired, stack, &wanted).await?;
+            observer.was_made(label, name, id);
+            Ok(())
         }
-        Step::ExecuteChangeSet { stack, name, token } => {
+        Step::ExecuteChangeSet { stack, name, token, .. } => {
             let stack = find(desired, stack)?;
             let call = client(clients, stack).await.execute_change_set();
             let call = call.stack_name(&stack.stack_name).change_set_name(name).disable_rollback(false);
@@ -166,7 +168,7 @@ async fn create_change_set(
     desired: &Desired,
     stack: &DesiredStack,
     wanted: &NewChangeSet<'_>,
-) -> Result<(), Fault> {
+) -> Result<Option<String>, Fault> {
     let mark = Mark { digest: wanted.digest.to_owned(), revision: desired.revision.clone() };
     let service_role = stack.service_role.as_deref().map(|role| role_arn(target(&stack.place), role));
     let (body, url) = match carried(clients, stack, marks::marked(&stack.template, &mark)).await? {
@@ -193,8 +195,7 @@ async fn create_change_set(
         .set_deployment_mode(wanted.is_drift_aware.then_some(types::DeploymentMode::RevertDrift))
         // The name says what it is for: the same name is the same call.
         .client_token(wanted.name);
-    call.send().await?;
-    Ok(())
+    Ok(call.send().await?.id)
 }
 
 fn parameter((name, given): &(String, Given)) -> types::Parameter {

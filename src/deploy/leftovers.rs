@@ -41,8 +41,11 @@ impl Leftovers {
         }
         let listed = live.map(|live| live.change_sets.as_slice()).unwrap_or_default();
         let wanted = live.and_then(|live| wanted_names(desired, stack, live, now)).unwrap_or_default();
-        let is_ours = |it: &&ChangeSet| made.contains(&it.name) || wanted.contains(&it.name) || has_expired(it, now);
-        for change_set in listed.iter().filter(is_ours).filter(|it| !is_for_a_seal(desired, it)) {
+        let is_old = |it: &ChangeSet| made.get(&it.name).is_some_and(|made| !made.is_shown_by(it));
+        let listed: Vec<&ChangeSet> = listed.iter().filter(|it| !is_old(it)).collect();
+        let is_ours =
+            |it: &&ChangeSet| made.contains_key(&it.name) || wanted.contains(&it.name) || has_expired(it, now);
+        for change_set in listed.iter().copied().filter(is_ours).filter(|it| !is_for_a_seal(desired, it)) {
             left.judge(stack, change_set);
         }
         if desired.goal == Goal::Sealed {
@@ -54,7 +57,7 @@ impl Leftovers {
         }
         // A list may be old. What is asked to be deleted and is not there is answered so.
         let is_listed = |name: &String| listed.iter().any(|it| &it.name == name);
-        left.steps.extend(made.iter().filter(|name| !is_listed(name)).map(|name| deletion(stack, name)));
+        left.steps.extend(made.keys().filter(|name| !is_listed(name)).map(|name| deletion(stack, name)));
         if let Some(live) = live.filter(|live| left.is_empty() && is_nobodys(desired, stack, live, now)) {
             left.steps.extend(empty_stack(stack, live, now));
         }

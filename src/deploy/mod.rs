@@ -244,6 +244,9 @@ pub enum Step {
         stack: String,
         /// The change set's name.
         name: String,
+        /// The change set's ARN; nothing while it does not exist.
+        #[serde(skip)]
+        id: Option<String>,
         /// What makes a repeated call the same call; nothing while the change set does not exist.
         #[serde(skip)]
         token: Option<String>,
