@@ -239,20 +239,61 @@ fn rollback(stack: &DesiredStack, alarms: &[String]) -> types::RollbackConfigura
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::canned::{Canned, result};
+    use crate::aws::canned::{Answer, Canned, refusal, result};
 
-    /// What is said about topics and alarms when a change set is made.
-    async fn said_of_lists(topics: &[&str], clears: bool) -> Vec<String> {
-        let canned = Canned::serve(vec![result("CreateChangeSet", "<Id>arn:set</Id>")]).await;
+    fn api() -> Desired {
         let stack = DesiredStack {
             name: "api".to_owned(),
             stack_name: "sync-api".to_owned(),
             place: Place { account: "333333333333".to_owned(), region: "eu-west-1".to_owned(), role: None },
             template: serde_json::json!({"Resources": {}}),
-            notify: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             ..DesiredStack::default()
         };
-        let desired = Desired { stacks: vec![stack], ..Desired::default() };
+        Desired { stacks: vec![stack], ..Desired::default() }
+    }
+
+    /// What is asked when an empty stack is deleted, and whether that is an end.
+    async fn asked_to_delete_an_empty_stack(answers: Vec<Answer>) -> (Vec<String>, Result<(), Fault>) {
+        let canned = Canned::serve(answers).await;
+        let step = Step::DeleteEmptyStack {
+            stack: "api".to_owned(),
+            id: "arn:api".to_owned(),
+            change_sets: vec!["r-1".to_owned()],
+            token: "token".to_owned(),
+        };
+        let done = apply(&canned.clients, &api(), &Observer::new(&canned.clients), &step).await;
+        let action = |body: &String| body.split('&').next().unwrap_or_default().to_owned();
+        (canned.asked().iter().map(action).collect(), done)
+    }
+
+    #[tokio::test]
+    async fn an_empty_stack_is_not_deleted_while_its_change_set_is_in_use() {
+        let (both, first) = (["Action=DeleteChangeSet", "Action=DeleteStack"], ["Action=DeleteChangeSet"]);
+        let deleted = || (200, "<DeleteStackResponse/>".to_owned());
+        let gone = || result("DeleteChangeSet", "");
+        let (asked, done) = asked_to_delete_an_empty_stack(vec![gone(), deleted()]).await;
+        assert_eq!((asked.as_slice(), done), (both.map(str::to_owned).as_slice(), Ok(())));
+
+        let nobody = refusal(404, "ChangeSetNotFound", "ChangeSet [r-1] does not exist");
+        let (asked, done) = asked_to_delete_an_empty_stack(vec![nobody, deleted()]).await;
+        assert_eq!((asked.as_slice(), done), (both.map(str::to_owned).as_slice(), Ok(())));
+
+        let in_use = refusal(400, "InvalidChangeSetStatus", "it is being executed");
+        let (asked, done) = asked_to_delete_an_empty_stack(vec![in_use, deleted()]).await;
+        assert_eq!((asked.as_slice(), done), (first.map(str::to_owned).as_slice(), Ok(())));
+
+        // When it is tried again, it may be wrong.
+        let throttled = refusal(400, "Throttling", "Rate exceeded");
+        let (asked, done) = asked_to_delete_an_empty_stack(vec![gone(), throttled]).await;
+        assert_eq!(asked, both);
+        assert!(done.is_err_and(|fault| fault.is_momentary()));
+    }
+
+    /// What is said about topics and alarms when a change set is made.
+    async fn said_of_lists(topics: &[&str], clears: bool) -> Vec<String> {
+        let canned = Canned::serve(vec![result("CreateChangeSet", "<Id>arn:set</Id>")]).await;
+        let mut desired = api();
+        desired.stacks[0].notify = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let step = Step::CreateChangeSet {
             stack: "api".to_owned(),
             name: "r-1".to_owned(),

@@ -1079,6 +1079,32 @@ mod tests {
         canned::result("DescribeStacks", &format!("<Stacks>{stacks}</Stacks>{next}"))
     }
 
+    /// The answer to a repeated execution was taken for the end of whatever had been made since.
+    #[tokio::test]
+    async fn a_repeated_execution_says_nothing_about_what_was_made_since() {
+        let canned = canned::Canned::serve(vec![stacks_page("", None)]).await;
+        for (made, left) in [("arn:executed", 0), ("arn:since", 1)] {
+            let observer = Observer::new(&canned.clients);
+            let (stack, name) = ("api".to_owned(), "r-1".to_owned());
+            let creation = Step::CreateChangeSet {
+                stack: stack.clone(),
+                name: name.clone(),
+                kind: crate::deploy::Kind::Update,
+                digest: String::new(),
+                parameters: Vec::new(),
+                tags: BTreeMap::new(),
+                clears: false,
+                is_drift_aware: false,
+            };
+            observer.begins(&creation);
+            observer.was_made(&stack, &name, Some(made.to_owned()));
+            let execution = Step::ExecuteChangeSet { stack, name, id: Some("arn:executed".to_owned()), token: None };
+            observer.begins(&execution);
+            observer.ended(&execution, Ok(&()));
+            assert_eq!(observer.memory().made.len(), left, "{made}");
+        }
+    }
+
     #[tokio::test]
     async fn one_list_answers_for_all_stacks_of_a_place() {
         let both = stack_xml("network", "") + &stack_xml("database", "");
