@@ -631,6 +631,7 @@ async fn operate(desired: &Desired, cloud: &RefCell<Cloud>) {
 struct Told(u64);
 
 impl Drop for Told {
+    #[expect(clippy::print_stderr, reason = "it is told to whoever reads why the test failed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("seed {}", self.0);
