@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_cloudformation::config::Config;
+use aws_sdk_cloudformation::config::retry::RetryConfig;
 use aws_sdk_cloudformation::{Client, types};
 use aws_sdk_s3::primitives::ByteStream;
 
@@ -21,7 +23,7 @@ use crate::template::rules::limits::TEMPLATE_BODY_BYTES_MAX;
 /// What the call ended with, unless somebody was merely faster.
 pub async fn apply(clients: &Clients, desired: &Desired, observer: &Observer<'_>, step: &Step) -> Result<(), Fault> {
     observer.begins(step);
-    let done = call(clients, desired, step).await;
+    let done = call(clients, desired, observer, step).await;
     observer.ended(step, done.as_ref());
     match done {
         Err(fault) if fault.is_overtaken() => Ok(()),
@@ -29,10 +31,10 @@ pub async fn apply(clients: &Clients, desired: &Desired, observer: &Observer<'_>
     }
 }
 
-async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), Fault> {
+async fn call(clients: &Clients, desired: &Desired, observer: &Observer<'_>, step: &Step) -> Result<(), Fault> {
     match step {
-        Step::CreateChangeSet { stack, name, kind, digest, parameters, tags, clears, is_drift_aware } => {
-            let stack = find(desired, stack)?;
+        Step::CreateChangeSet { stack: label, name, kind, digest, parameters, tags, clears, is_drift_aware } => {
+            let stack = find(desired, label)?;
             let client = client(clients, stack).await;
             let wanted = NewChangeSet {
                 name,
@@ -43,9 +45,11 @@ async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), F
                 clears: *clears,
                 is_drift_aware: *is_drift_aware,
             };
-            create_change_set(clients, &client, desired, stack, &wanted).await
+            let id = create_change_set(clients, &client, desired, stack, &wanted).await?;
+            observer.was_made(label, name, id);
+            Ok(())
         }
-        Step::ExecuteChangeSet { stack, name, token } => {
+        Step::ExecuteChangeSet { stack, name, token, .. } => {
             let stack = find(desired, stack)?;
             let call = client(clients, stack).await.execute_change_set();
             let call = call.stack_name(&stack.stack_name).change_set_name(name).disable_rollback(false);
@@ -55,6 +59,10 @@ async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), F
             let stack = find(desired, stack)?;
             let call = client(clients, stack).await.delete_change_set();
             call.stack_name(&stack.stack_name).change_set_name(name).send().await.map(drop).map_err(Fault::from)
+        }
+        Step::DeleteEmptyStack { stack, id, change_sets, token } => {
+            let client = client(clients, find(desired, stack)?).await;
+            delete_empty_stack(&client, id, change_sets, token).await
         }
         Step::ProtectStack { stack } => {
             let stack = find(desired, stack)?;
@@ -68,7 +76,7 @@ async fn call(clients: &Clients, desired: &Desired, step: &Step) -> Result<(), F
             let call = client(clients, stack).await.set_stack_policy();
             call.stack_name(&stack.stack_name).set_stack_policy_body(policy).send().await.map(drop).map_err(Fault::from)
         }
-        Step::DeleteEmptyStack { stack, id, token } | Step::DeleteFailedStack { stack, id, token } => {
+        Step::DeleteFailedStack { stack, id, token } => {
             let stack = find(desired, stack)?;
             delete_stack(&client(clients, stack).await, id, token).await
         }
@@ -94,6 +102,22 @@ async fn client(clients: &Clients, stack: &DesiredStack) -> Client {
 pub async fn delete_stack(client: &Client, id: &str, token: &str) -> Result<(), Fault> {
     client.delete_stack().stack_name(id).client_request_token(token).send().await?;
     Ok(())
+}
+
+/// Deletes a stack that was never created, unless one of these change sets is in use by now.
+///
+/// The two calls follow each other at once, so that little can happen between them: the second is tried once. Whether it is still
+/// right when it did not get through is for another look to say.
+async fn delete_empty_stack(client: &Client, id: &str, change_sets: &[String], token: &str) -> Result<(), Fault> {
+    for name in change_sets {
+        match client.delete_change_set().stack_name(id).change_set_name(name).send().await.map_err(Fault::from) {
+            Ok(_) | Err(Fault::Missing { .. }) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    let once = Config::builder().retry_config(RetryConfig::disabled());
+    let call = client.delete_stack().stack_name(id).client_request_token(token);
+    call.customize().config_override(once).send().await.map(drop).map_err(Fault::from)
 }
 
 struct NewChangeSet<'a> {
@@ -144,7 +168,7 @@ async fn create_change_set(
     desired: &Desired,
     stack: &DesiredStack,
     wanted: &NewChangeSet<'_>,
-) -> Result<(), Fault> {
+) -> Result<Option<String>, Fault> {
     let mark = Mark { digest: wanted.digest.to_owned(), revision: desired.revision.clone() };
     let service_role = stack.service_role.as_deref().map(|role| role_arn(target(&stack.place), role));
     let (body, url) = match carried(clients, stack, marks::marked(&stack.template, &mark)).await? {
@@ -171,8 +195,7 @@ async fn create_change_set(
         .set_deployment_mode(wanted.is_drift_aware.then_some(types::DeploymentMode::RevertDrift))
         // The name says what it is for: the same name is the same call.
         .client_token(wanted.name);
-    call.send().await?;
-    Ok(())
+    Ok(call.send().await?.id)
 }
 
 fn parameter((name, given): &(String, Given)) -> types::Parameter {
@@ -216,20 +239,61 @@ fn rollback(stack: &DesiredStack, alarms: &[String]) -> types::RollbackConfigura
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::canned::{Canned, result};
+    use crate::aws::canned::{Answer, Canned, refusal, result};
 
-    /// What is said about topics and alarms when a change set is made.
-    async fn said_of_lists(topics: &[&str], clears: bool) -> Vec<String> {
-        let canned = Canned::serve(vec![result("CreateChangeSet", "<Id>arn:set</Id>")]).await;
+    fn api() -> Desired {
         let stack = DesiredStack {
             name: "api".to_owned(),
             stack_name: "sync-api".to_owned(),
             place: Place { account: "333333333333".to_owned(), region: "eu-west-1".to_owned(), role: None },
             template: serde_json::json!({"Resources": {}}),
-            notify: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             ..DesiredStack::default()
         };
-        let desired = Desired { stacks: vec![stack], ..Desired::default() };
+        Desired { stacks: vec![stack], ..Desired::default() }
+    }
+
+    /// What is asked when an empty stack is deleted, and whether that is an end.
+    async fn asked_to_delete_an_empty_stack(answers: Vec<Answer>) -> (Vec<String>, Result<(), Fault>) {
+        let canned = Canned::serve(answers).await;
+        let step = Step::DeleteEmptyStack {
+            stack: "api".to_owned(),
+            id: "arn:api".to_owned(),
+            change_sets: vec!["r-1".to_owned()],
+            token: "token".to_owned(),
+        };
+        let done = apply(&canned.clients, &api(), &Observer::new(&canned.clients), &step).await;
+        let action = |body: &String| body.split('&').next().unwrap_or_default().to_owned();
+        (canned.asked().iter().map(action).collect(), done)
+    }
+
+    #[tokio::test]
+    async fn an_empty_stack_is_not_deleted_while_its_change_set_is_in_use() {
+        let (both, first) = (["Action=DeleteChangeSet", "Action=DeleteStack"], ["Action=DeleteChangeSet"]);
+        let deleted = || (200, "<DeleteStackResponse/>".to_owned());
+        let gone = || result("DeleteChangeSet", "");
+        let (asked, done) = asked_to_delete_an_empty_stack(vec![gone(), deleted()]).await;
+        assert_eq!((asked.as_slice(), done), (both.map(str::to_owned).as_slice(), Ok(())));
+
+        let nobody = refusal(404, "ChangeSetNotFound", "ChangeSet [r-1] does not exist");
+        let (asked, done) = asked_to_delete_an_empty_stack(vec![nobody, deleted()]).await;
+        assert_eq!((asked.as_slice(), done), (both.map(str::to_owned).as_slice(), Ok(())));
+
+        let in_use = refusal(400, "InvalidChangeSetStatus", "it is being executed");
+        let (asked, done) = asked_to_delete_an_empty_stack(vec![in_use, deleted()]).await;
+        assert_eq!((asked.as_slice(), done), (first.map(str::to_owned).as_slice(), Ok(())));
+
+        // When it is tried again, it may be wrong.
+        let throttled = refusal(400, "Throttling", "Rate exceeded");
+        let (asked, done) = asked_to_delete_an_empty_stack(vec![gone(), throttled]).await;
+        assert_eq!(asked, both);
+        assert!(done.is_err_and(|fault| fault.is_momentary()));
+    }
+
+    /// What is said about topics and alarms when a change set is made.
+    async fn said_of_lists(topics: &[&str], clears: bool) -> Vec<String> {
+        let canned = Canned::serve(vec![result("CreateChangeSet", "<Id>arn:set</Id>")]).await;
+        let mut desired = api();
+        desired.stacks[0].notify = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let step = Step::CreateChangeSet {
             stack: "api".to_owned(),
             name: "r-1".to_owned(),

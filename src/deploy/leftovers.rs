@@ -41,8 +41,11 @@ impl Leftovers {
         }
         let listed = live.map(|live| live.change_sets.as_slice()).unwrap_or_default();
         let wanted = live.and_then(|live| wanted_names(desired, stack, live, now)).unwrap_or_default();
-        let is_ours = |it: &&ChangeSet| made.contains(&it.name) || wanted.contains(&it.name) || has_expired(it, now);
-        for change_set in listed.iter().filter(is_ours).filter(|it| !is_for_a_seal(desired, it)) {
+        let is_old = |it: &ChangeSet| made.get(&it.name).is_some_and(|made| !made.is_shown_by(it));
+        let listed: Vec<&ChangeSet> = listed.iter().filter(|it| !is_old(it)).collect();
+        let is_ours =
+            |it: &&ChangeSet| made.contains_key(&it.name) || wanted.contains(&it.name) || has_expired(it, now);
+        for change_set in listed.iter().copied().filter(is_ours).filter(|it| !is_for_a_seal(desired, it)) {
             left.judge(stack, change_set);
         }
         if desired.goal == Goal::Sealed {
@@ -54,10 +57,9 @@ impl Leftovers {
         }
         // A list may be old. What is asked to be deleted and is not there is answered so.
         let is_listed = |name: &String| listed.iter().any(|it| &it.name == name);
-        left.steps.extend(made.iter().filter(|name| !is_listed(name)).map(|name| deletion(stack, name)));
+        left.steps.extend(made.keys().filter(|name| !is_listed(name)).map(|name| deletion(stack, name)));
         if let Some(live) = live.filter(|live| left.is_empty() && is_nobodys(desired, stack, live, now)) {
-            let token = deletion_token(live);
-            left.steps.push(Step::DeleteEmptyStack { stack: stack.name.clone(), id: live.id.clone(), token });
+            left.steps.extend(empty_stack(stack, live, now));
         }
         left
     }
@@ -104,12 +106,24 @@ fn wanted_names(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: 
     Some([wanted.against_drift(stack, live).name, wanted.name])
 }
 
-/// An empty stack on which nobody has any plans is of no use to anybody, and a stack of that name to everybody who looks.
+/// The deletion of a stack that this run has emptied.
+///
+/// A look that is old shows a stack empty that somebody else creates by now, through a change set of the same name, made since
+/// ours was deleted. Where the environment is protected, CloudFormation refuses the deletion then: everybody guards a stack before
+/// executing anything. Where it is not, the step asks once more for the change set, which is refused while it is in use. What is
+/// left is a change set of another name, made, computed and executed in the time that one look is old.
+fn empty_stack(stack: &DesiredStack, live: &LiveStack, now: &World) -> Option<Step> {
+    let change_sets = now.emptied.get(&stack.name)?.iter().cloned().collect();
+    let (stack, id, token) = (stack.name.clone(), live.id.clone(), deletion_token(live));
+    Some(Step::DeleteEmptyStack { stack, id, change_sets, token })
+}
+
+/// An empty stack on which nobody has any plans is of no use to anybody, and a stack of that name to everybody who looks. One that
+/// is protected cannot be deleted, and is not unguarded for that.
 fn is_nobodys(desired: &Desired, stack: &DesiredStack, live: &LiveStack, now: &World) -> bool {
     let is_somebodys = |reason: &Reason| matches!(reason, Reason::NotOurs { .. });
     live.status.phase() == Phase::Empty
-        // A look that is old shows a stack empty that somebody creates by now; the deletion of its change set would have failed.
-        && now.emptied.contains(&stack.name)
+        && !live.is_termination_protected
         && live.change_sets.is_empty()
         && !objections(desired, stack, Some(live), now).iter().any(is_somebodys)
 }

@@ -244,6 +244,9 @@ pub enum Step {
         stack: String,
         /// The change set's name.
         name: String,
+        /// The change set's ARN; nothing while it does not exist.
+        #[serde(skip)]
+        id: Option<String>,
         /// What makes a repeated call the same call; nothing while the change set does not exist.
         #[serde(skip)]
         token: Option<String>,
@@ -271,6 +274,10 @@ pub enum Step {
         stack: String,
         /// Its ARN.
         id: String,
+        /// The change sets that this run has deleted of it. They are deleted once more just before, which is refused if somebody
+        /// has made one anew and executes it: of a stack's deletion nothing can be made a condition.
+        #[serde(skip)]
+        change_sets: Vec<String>,
         /// What makes a repeated call the same call.
         #[serde(skip)]
         token: String,

@@ -18,7 +18,7 @@ use super::marks::{self, CHANGE_SET_PREFIX};
 use super::plan::{bucket_in_use, seems_as_wanted};
 use super::world::{
     BucketStanding, ChangeSet, ChangeSetStatus, Detail, Drifted, DriftedProperty, Execution, LiveResource, LiveStack,
-    NestedStack, Phase, PolicyAction, Replacement, Row, RowAction, StackEvent, StackStatus, Stray, Wish, World,
+    Made, NestedStack, Phase, PolicyAction, Replacement, Row, RowAction, StackEvent, StackStatus, Stray, Wish, World,
 };
 use super::{Desired, DesiredStack, Place, Step};
 use crate::aws::{Clients, Fault, Page, Target, pages};
@@ -51,10 +51,10 @@ struct Memory {
     strays: HashMap<Place, Vec<String>>,
     /// By the stack's ARN: change sets of ours that were seen computed.
     computed: HashMap<String, Vec<ChangeSet>>,
-    /// By the stack's label: change sets that were asked for, and whose end is not known.
-    made: BTreeMap<String, BTreeSet<String>>,
-    /// The labels of stacks of which a change set was deleted, and none made since.
-    emptied: BTreeSet<String>,
+    /// By the stack's label and their names: change sets that were asked for, and whose end is not known.
+    made: BTreeMap<String, BTreeMap<String, Made>>,
+    /// By the stack's label: the change sets that were deleted, where none was made since.
+    emptied: BTreeMap<String, BTreeSet<String>>,
     /// When a change set of a stack was executed.
     executed: BTreeMap<String, Timestamp>,
     /// The labels of stacks that were not as wanted at some look. Looks that are old may have left something there.
@@ -75,6 +75,14 @@ struct Memory {
     told: HashMap<String, (StackStatus, u64)>,
     /// How often was looked.
     looks: u64,
+}
+
+impl Memory {
+    /// Whether a change set was asked for that has this name and another ARN.
+    fn has_made_another(&self, stack: &str, name: &str, id: &str) -> bool {
+        let made = self.made.get(stack).and_then(|made| made.get(name)).and_then(|made| made.id.as_deref());
+        made.is_some_and(|made| made != id)
+    }
 }
 
 /// How deep to look into a stack.
@@ -141,7 +149,8 @@ impl<'clients> Observer<'clients> {
         match step {
             Step::CreateChangeSet { stack, name, .. } => {
                 memory.emptied.remove(stack);
-                memory.made.entry(stack.clone()).or_default().insert(name.clone());
+                let made = Made { id: None, asked: self.clients.now() };
+                memory.made.entry(stack.clone()).or_default().insert(name.clone(), made);
             }
             Step::ExecuteChangeSet { stack, .. } => {
                 memory.emptied.remove(stack);
@@ -156,6 +165,13 @@ impl<'clients> Observer<'clients> {
         }
     }
 
+    /// Takes notice of the ARN of a change set that was asked for.
+    pub(super) fn was_made(&self, stack: &str, name: &str, id: Option<String>) {
+        if let Some(made) = self.memory().made.get_mut(stack).and_then(|made| made.get_mut(name)) {
+            made.id = id;
+        }
+    }
+
     /// Takes notice of an answer that says what has become of change sets. Writes are never old, as looks may be.
     pub(super) fn ended(&self, step: &Step, done: Result<&(), &Fault>) {
         let mut memory = self.memory();
@@ -163,9 +179,12 @@ impl<'clients> Observer<'clients> {
             (Step::DeleteChangeSet { stack, name }, Ok(()) | Err(Fault::Missing { .. })) => {
                 memory.made.entry(stack.clone()).or_default().remove(name);
                 if done.is_ok() {
-                    memory.emptied.insert(stack.clone());
+                    memory.emptied.entry(stack.clone()).or_default().insert(name.clone());
                 }
             }
+            // Executed by an earlier call: the answer to a repeated one says nothing about what was made since.
+            (Step::ExecuteChangeSet { stack, name, id: Some(executed), .. }, Ok(()))
+                if memory.has_made_another(stack, name, executed) => {}
             // Whatever is executed or deleted takes all change sets of its stack with it.
             (
                 Step::ExecuteChangeSet { stack, .. }
@@ -190,7 +209,7 @@ impl<'clients> Observer<'clients> {
         is_stray: impl Fn(&LiveStack, &Place) -> bool,
     ) -> Result<World, Fault> {
         let places: BTreeSet<&Place> = wishes.iter().map(|wish| &wish.place).collect();
-        let mut world = World::default();
+        let mut world = World { asked: self.clients.now(), ..World::default() };
         for place in places {
             let here: Vec<&Wish> = wishes.iter().filter(|wish| &wish.place == place).collect();
             for live in self.stacks(place, &here).await? {
@@ -1067,6 +1086,32 @@ mod tests {
     fn stacks_page(stacks: &str, next: Option<&str>) -> canned::Answer {
         let next = next.map(|next| format!("<NextToken>{next}</NextToken>")).unwrap_or_default();
         canned::result("DescribeStacks", &format!("<Stacks>{stacks}</Stacks>{next}"))
+    }
+
+    /// The answer to a repeated execution was taken for the end of whatever had been made since.
+    #[tokio::test]
+    async fn a_repeated_execution_says_nothing_about_what_was_made_since() {
+        let canned = canned::Canned::serve(vec![stacks_page("", None)]).await;
+        for (made, left) in [("arn:executed", 0), ("arn:since", 1)] {
+            let observer = Observer::new(&canned.clients);
+            let (stack, name) = ("api".to_owned(), "r-1".to_owned());
+            let creation = Step::CreateChangeSet {
+                stack: stack.clone(),
+                name: name.clone(),
+                kind: crate::deploy::Kind::Update,
+                digest: String::new(),
+                parameters: Vec::new(),
+                tags: BTreeMap::new(),
+                clears: false,
+                is_drift_aware: false,
+            };
+            observer.begins(&creation);
+            observer.was_made(&stack, &name, Some(made.to_owned()));
+            let execution = Step::ExecuteChangeSet { stack, name, id: Some("arn:executed".to_owned()), token: None };
+            observer.begins(&execution);
+            observer.ended(&execution, Ok(&()));
+            assert_eq!(observer.memory().made.len(), left, "{made}");
+        }
     }
 
     #[tokio::test]

@@ -166,7 +166,7 @@ fn assemble(standings: Vec<Standing>) -> Plan<Step, Reason> {
 fn execution_after(step: &Step) -> Option<Step> {
     match step {
         Step::CreateChangeSet { stack, name, .. } => {
-            Some(Step::ExecuteChangeSet { stack: stack.clone(), name: name.clone(), token: None })
+            Some(Step::ExecuteChangeSet { stack: stack.clone(), name: name.clone(), id: None, token: None })
         }
         Step::ExecuteChangeSet { .. }
         | Step::DeleteChangeSet { .. }
@@ -335,11 +335,12 @@ impl Look<'_> {
         }
     }
 
-    /// A stack shows within seconds that something has begun. Emulators have been met that never do.
+    /// A stack shows within seconds that something has begun. Emulators have been met that never do. What counts is when the stack
+    /// was asked for: a look may last long, and its end says nothing about what it saw at first.
     fn beginning(&self, wanted: &Wanted) -> Standing {
         let (stack, name) = (self.name(), wanted.name.clone());
         let since = self.now.executed.get(&self.stack.name).copied().max(self.began);
-        let passed = self.now.now.zip(since).map(|(now, since)| now.duration_since(since).as_mins());
+        let passed = self.now.asked.zip(since).map(|(asked, since)| asked.duration_since(since).as_mins());
         match passed {
             Some(minutes) if minutes >= BEGINNING_MINUTES_MAX => {
                 Standing::Fail(Reason::NothingCame { stack, name, minutes })
@@ -392,7 +393,8 @@ impl Look<'_> {
         }
         let last_operation = self.live.map(|live| live.last_operation.as_str()).unwrap_or_default();
         let token = marks::digest([change_set.id.as_str(), last_operation]);
-        Standing::Change(Step::ExecuteChangeSet { stack: self.name(), name: wanted.name.clone(), token: Some(token) })
+        let (name, id) = (wanted.name.clone(), Some(change_set.id.clone()));
+        Standing::Change(Step::ExecuteChangeSet { stack: self.name(), name, id, token: Some(token) })
     }
 }
 
@@ -847,7 +849,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::deploy::world::{LiveResource, PolicyAction, Replacement, Row, RowAction, StackEvent};
+    use crate::deploy::world::{LiveResource, Made, PolicyAction, Replacement, Row, RowAction, StackEvent};
     use crate::deploy::{Place, ReadStack, StackStatus};
     use crate::operation::Approval;
     use crate::template::Parameter;
@@ -1659,9 +1661,11 @@ mod tests {
             ("database REVIEW_IN_PROGRESS", true, "delete stack `database`, which was never created"),
             ("database REVIEW_IN_PROGRESS", false, "done"),
             ("database REVIEW_IN_PROGRESS theirs", true, "done"),
+            ("database REVIEW_IN_PROGRESS protected", true, "done"),
             ("database CREATE_COMPLETE", true, "done"),
         ] {
-            let emptied = is_emptied.then(|| "database".to_owned()).into_iter().collect();
+            let names = BTreeSet::from(["r-0123456789abcdef".to_owned()]);
+            let emptied = is_emptied.then(|| ("database".to_owned(), names)).into_iter().collect();
             let now = World { emptied, ..world(&desired, &[words]) };
             assert_eq!(reads(&plan(&desired, &now, &now)), [expectation], "{words}");
         }
@@ -1671,9 +1675,31 @@ mod tests {
     #[test]
     fn what_this_run_made_is_withdrawn_though_no_list_shows_it() {
         let desired = wanted(["database"]);
-        let made = [("database".to_owned(), ["r-0123456789abcdef".to_owned()].into())].into();
+        let made = [("r-0123456789abcdef".to_owned(), Made::default())].into();
+        let made = [("database".to_owned(), made)].into();
         let now = World { made, ..world(&desired, &["database UPDATE_COMPLETE wanted"]) };
         assert_eq!(reads(&plan(&desired, &now, &now)), ["delete change set `r-…` of stack `database`"]);
+    }
+
+    /// Looks that were out of date asked for a change set once more after it was executed, and its list still showed that one: what
+    /// was made last stayed on the stack, as one that had failed because there was nothing to change.
+    #[test]
+    fn what_was_executed_is_not_what_was_made_of_that_name_since() {
+        let desired = wanted(["database"]);
+        let time = |second: i64| Timestamp::from_second(second).ok();
+        let made = |id: &str| Made { id: Some(id.to_owned()), asked: time(20) };
+        for (listed, created, expectation) in [
+            ("executed", 10, "delete change set `r-…` of stack `database`"),
+            ("made", 10, "done"),
+            ("made by somebody since", 30, "done"),
+        ] {
+            let mut now = world(&desired, &["database UPDATE_COMPLETE wanted set=begun"]);
+            for change_set in now.stacks.values_mut().flat_map(|live| &mut live.change_sets) {
+                (change_set.id, change_set.created) = (listed.to_owned(), time(created));
+                now.made.entry("database".to_owned()).or_default().insert(change_set.name.clone(), made("made"));
+            }
+            assert_eq!(reads(&plan(&desired, &now, &now)), [expectation], "{listed}");
+        }
     }
 
     /// An emulator tells neither of operations nor of times, and was waited for.
@@ -1681,6 +1707,7 @@ mod tests {
     fn an_executed_change_set_without_effect_is_not_waited_for_without_end() {
         let desired = wanted(["database"]);
         let at = |minute: i64| World {
+            asked: Timestamp::from_second(minute * 60).ok(),
             now: Timestamp::from_second(minute * 60).ok(),
             executed: Timestamp::from_second(60).ok().map(|time| ("database".to_owned(), time)).into_iter().collect(),
             ..world(&desired, &["database UPDATE_COMPLETE set=begun"])
@@ -1688,6 +1715,22 @@ mod tests {
         assert_eq!(reads(&plan(&desired, &at(0), &at(5))), ["wait: database: change set `r-…` has begun"]);
         let nothing = "fail: change set `r-…` was executed 5 minutes ago, and stack `database` shows nothing of it";
         assert_eq!(reads(&plan(&desired, &at(0), &at(6))), [nothing]);
+    }
+
+    /// A look asked for the stack a second after its change set was executed, and for the change sets and much else after that. It
+    /// lasted nineteen minutes: nothing was known against the execution, and the next look saw its end.
+    #[test]
+    fn a_look_that_lasts_long_is_no_evidence_that_nothing_came() {
+        let desired = wanted(["database"]);
+        let second = |second: i64| Timestamp::from_second(second).ok();
+        let at = |asked, now| World {
+            asked: second(asked),
+            now: second(now),
+            executed: second(60).map(|time| ("database".to_owned(), time)).into_iter().collect(),
+            ..world(&desired, &["database REVIEW_IN_PROGRESS set=begun"])
+        };
+        let waiting = ["wait: database: change set `r-…` has begun"];
+        assert_eq!(reads(&plan(&desired, &at(0, 0), &at(61, 60 + 19 * 60))), waiting);
     }
 
     // Showing without changing.

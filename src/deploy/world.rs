@@ -17,15 +17,17 @@ use crate::environment::StackPolicy;
 pub struct World {
     /// The cloud's own clock: the `Date` of its last answer.
     pub now: Option<Timestamp>,
+    /// The same before the first question of this look. What it shows was so then or later, as far as reads are not old.
+    pub asked: Option<Timestamp>,
     /// The stacks that were looked for, by their labels; those that do not exist are not there.
     pub stacks: BTreeMap<String, LiveStack>,
     /// Stacks that bear the environment's marks and are not in its file, newest first.
     pub strays: Vec<Stray>,
-    /// The names of the change sets that this run asked for and whose end it has not seen, by the labels of their stacks.
-    pub made: BTreeMap<String, BTreeSet<String>>,
-    /// The labels of stacks of which this run has deleted a change set since it last made one. That the call was answered well
-    /// says more than a look: what is being executed cannot be deleted.
-    pub emptied: BTreeSet<String>,
+    /// The change sets that this run asked for and whose end it has not seen, by the labels of their stacks and their names.
+    pub made: BTreeMap<String, BTreeMap<String, Made>>,
+    /// The names of the change sets that this run has deleted since it last made one, by the labels of their stacks. That the call
+    /// was answered well says more than a look: what is being executed cannot be deleted.
+    pub emptied: BTreeMap<String, BTreeSet<String>>,
     /// When this run executed a change set of a stack, by the cloud's clock.
     pub executed: BTreeMap<String, Timestamp>,
     /// What is exported, by account, Region and name. Empty unless a parameter asks for an export.
@@ -39,6 +41,25 @@ pub struct World {
     pub contents: BTreeMap<String, Contents>,
     /// How many deletions of a stack this run has seen fail, by the labels of stacks.
     pub failed_deletions: BTreeMap<String, usize>,
+}
+
+/// A change set that this run asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Its ARN, as the last answer told it.
+    pub id: Option<String>,
+    /// When it was asked for last, by the cloud's clock.
+    pub asked: Option<Timestamp>,
+}
+
+impl Made {
+    /// Whether a change set of that name in a list is this one, or one that took its place. Otherwise it was there before, for the
+    /// name of one that was executed can be used again, and the list is old.
+    pub fn is_shown_by(&self, listed: &ChangeSet) -> bool {
+        let is_another = self.id.as_ref().is_some_and(|id| *id != listed.id);
+        let is_older = listed.created.zip(self.asked).is_some_and(|(created, asked)| created < asked);
+        !(is_another && is_older)
+    }
 }
 
 /// What is in a bucket: all versions of objects, and what marks them as deleted.
