@@ -241,6 +241,27 @@ fn swapped_environments_are_told_so() {
 }
 
 #[test]
+fn a_clone_that_is_there_is_nobody_elses() {
+    let mut cloud = with_source();
+    cloud.ends("clone live twin --yes", 0);
+    cloud.edit("environments/live.yaml", "targets: [twin]", "targets: [other]");
+    cloud.edit("environments/twin.yaml", "from: live", "from: other");
+    let before = cloud.state();
+    let ran = cloud.ends("clone live twin --yes", 3);
+    expect![[r#"
+        twin · local cloud, nothing is real · eu-west-1
+        error: the clone of `live` as `twin` is refused
+          `twin` is not made from `live`: its file says `clone: {from: other}`
+          `live` does not allow clones called `twin`
+
+        hint: in environments/twin.yaml: `clone: {from: live}`
+        hint: in environments/live.yaml: `clone_policy: {targets: [twin]}`
+    "#]]
+    .assert_eq(&ran.stderr);
+    assert_eq!(cloud.state(), before);
+}
+
+#[test]
 fn all_that_is_against_it_is_said_at_once() {
     let mut cloud = with_source();
     cloud.edit("environments/twin.yaml", "lifetime: 24h", "lifetime: 72h");
