@@ -78,56 +78,32 @@ pub enum Color {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "clap would show it instead of all that the verb's own struct says")]
 pub enum Verb {
-    /// Write a project to start from
     Init(Init),
-    /// Show what CloudFormation would be given
     Render(Render),
-    /// Find everything that can be known to be wrong without asking AWS
     Check(Check),
-    /// List what may be set in a template
     Inputs(Inputs),
-    /// Tell where a value comes from and where it ends up
     Explain(Explain),
-    /// Compare two environments, or one with what it was, in meaning
     Diff(Diff),
-    /// Tell which stacks of which environments a change of the repository touches
     Affected(Affected),
-    /// Show what a deployment would do, and change nothing
     Plan(Plan),
-    /// Bring an environment to what its file says
     Deploy(Deploy),
-    /// Show the stacks of environments as they are
     Status(Status),
-    /// Tell what happened: operations, first causes, what took how long
     Log(Log),
-    /// Stop updates that are in progress
     Cancel(Cancel),
-    /// Free stacks that are stuck
     Recover(Recover),
-    /// Print the outputs of an environment's stacks, for scripts
     Outputs(Outputs),
-    /// Find what was changed past CloudFormation, and decide about it
     Drift(Drift),
-    /// Make an environment another's twin, on the other's data
     Clone(Clone),
-    /// Make the buckets that large templates and packages go through
     Bootstrap(Bootstrap),
-    /// Delete an environment and all that is in it
     Destroy(Destroy),
-    /// Delete environments whose lifetime is over
     Reap(Reap),
-    /// Print the least IAM policies that a verb needs
     Permissions(Permissions),
-    /// Draw the stacks and what flows between them
     Graph(Graph),
-    /// Print the JSON Schema of environment files, for editors
     Schema(Schema),
-    /// Run the local cloud as a server
     Simulate(Simulate),
-    /// Print the completions of a shell
     Completions(Completions),
-    /// Print the manual page
     Man(Man),
 }
 
@@ -704,5 +680,31 @@ fn pace(text: &str) -> Result<Pace, String> {
             Ok(factor) if factor > 0 => Ok(Pace::Factor(factor)),
             _ => Err("a whole number above 0, `auto` or `manual` expected".to_string()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_help_of_a_verb_is_all_that_is_written_of_it() {
+        let told = |verb: &str| {
+            let command = Cli::command();
+            command
+                .find_subcommand(verb)
+                .and_then(|it| it.get_long_about())
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        };
+        assert_eq!(
+            told("check"),
+            "Find everything that can be known to be wrong without asking AWS.\n\n\
+             All mistakes at once, each with its place. Silent where there is none."
+        );
+        // What hints send people there for.
+        assert!(told("clone").contains("`{currency: USD, database_hour: {db.r7g.xlarge: 0.55}"), "{}", told("clone"));
     }
 }

@@ -241,6 +241,46 @@ fn swapped_environments_are_told_so() {
 }
 
 #[test]
+fn a_clone_that_is_there_is_nobody_elses() {
+    let mut cloud = with_source();
+    cloud.ends("clone live twin --yes", 0);
+    cloud.edit("environments/live.yaml", "targets: [twin]", "targets: [other]");
+    cloud.edit("environments/twin.yaml", "from: live", "from: other");
+    let before = cloud.state();
+    let ran = cloud.ends("clone live twin --yes", 3);
+    expect![[r#"
+        twin · local cloud, nothing is real · eu-west-1
+        error: the clone of `live` as `twin` is refused
+          `twin` is not made from `live`: its file says `clone: {from: other}`
+          `live` does not allow clones called `twin`
+
+        hint: in environments/twin.yaml: `clone: {from: live}`
+        hint: in environments/live.yaml: `clone_policy: {targets: [twin]}`
+    "#]]
+    .assert_eq(&ran.stderr);
+    assert_eq!(cloud.state(), before);
+}
+
+#[test]
+fn one_of_many_is_mended_in_the_file_of_all_of_them() {
+    let mut cloud = Cloud::of(twins().file("environments/lab.yaml", TWIN));
+    cloud.edit("environments/lab.yaml", "lifetime: 24h", "named: true");
+    let ran = cloud.ends("clone live lab@jane --yes", 3);
+    expect![[r#"
+        lab@jane · local cloud, nothing is real · eu-west-1
+        error: the clone of `live` as `lab@jane` is refused
+          `live` does not allow clones called `lab@jane`
+          `lab@jane` has no lifetime; a clone of customers' data must end
+          `live` has no database to clone: stack `demo-live-database` is not there
+
+        hint: in environments/live.yaml: `clone_policy: {targets: [lab@jane]}`
+        hint: in environments/lab.yaml: `lifetime: 48h`
+        hint: `greenroom deploy live` first
+    "#]]
+    .assert_eq(&ran.stderr);
+}
+
+#[test]
 fn all_that_is_against_it_is_said_at_once() {
     let mut cloud = with_source();
     cloud.edit("environments/twin.yaml", "lifetime: 24h", "lifetime: 72h");

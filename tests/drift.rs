@@ -280,6 +280,14 @@ fn an_exception_that_means_nothing_is_refused() {
         let ran = scenario.run(["drift", "lab", "--local", "--ignore", path, "--until", until, "--because", because]);
         assert_eq!(ran.code, Some(2), "{ran}");
     }
+    for path in ["", "data/", "data/Database/", "data//StorageType", "/Database"] {
+        let rest = ["--ignore", path, "--until", "2027-06-30", "--because", "x"];
+        let ran = scenario.run(["drift", "lab", "--local"].into_iter().chain(rest));
+        let said = format!(
+            "error: `{path}` leaves a name out\n\nhint: write STACK, STACK/RESOURCE or STACK/RESOURCE/PROPERTY\n"
+        );
+        assert_eq!((ran.code, ran.stderr), (Some(2), said));
+    }
     assert_eq!(scenario.read(LAB), ENVIRONMENT);
 }
 

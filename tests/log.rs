@@ -64,6 +64,31 @@ fn the_timeline_of_a_stack_marks_the_chain_that_took_the_time() {
 }
 
 #[test]
+fn of_what_was_before_no_chain_is_told() {
+    let cloud = deployed();
+    cloud.control("advance", &json!({"seconds": 7200}).to_string());
+    told(&cloud, "log lab --since 1h").expect(expect![[r#"
+        exit 0
+        -- stdout
+        store  demo-lab-store  CREATE_COMPLETE
+          nothing has happened
+
+        api  demo-lab-api  CREATE_COMPLETE
+          nothing has happened
+        -- stderr
+        lab · local cloud, nothing is real · eu-west-1
+    "#]]);
+    told(&cloud, "log lab store --since 1h").expect(expect![[r#"
+        exit 0
+        -- stdout
+        store  demo-lab-store  CREATE_COMPLETE
+          nothing has happened
+        -- stderr
+        lab · local cloud, nothing is real · eu-west-1
+    "#]]);
+}
+
+#[test]
 fn what_could_not_be_undone_is_told_beside_the_first_cause() {
     let mut cloud = deployed();
     cloud.edit("environments/lab.yaml", "topic: papers", "topic: sheets, size: 4");

@@ -19,8 +19,15 @@ use crate::template::ParameterValue;
 type Left = Plan<Step, Reason>;
 
 /// Says all that is left to do.
+///
+/// What the files themselves say against it stops a clone that is there as well: it is another's, or is to share what nobody said
+/// that it may.
 pub fn plan(desired: &Desired, first: &World, now: &World) -> Left {
-    match stage(desired, now) {
+    let stage = stage(desired, now);
+    if !matches!(stage, Stage::Beginning) && !desired.objections.is_empty() {
+        return Plan::Refused { because: desired.objections.clone(), waiting: Vec::new() };
+    }
+    match stage {
         Stage::Beginning => begin(desired, first, now),
         Stage::Restoring { snapshot } => closed(desired, Some(&snapshot), first, now),
         Stage::Opening => opened(desired, first, now),
@@ -545,6 +552,17 @@ mod tests {
         wanted.open.stacks[2].parameters.push(parameter);
         let said = plan(&wanted, &beginning(), &beginning());
         assert!(matches!(said, Plan::Refused { ref because, .. } if because.len() == 1), "{said:?}");
+    }
+
+    #[test]
+    fn what_the_files_say_against_it_stops_a_clone_that_is_there() {
+        let mut wanted = desired();
+        wanted.objections =
+            vec![Reason::NotAllowed { source_environment: "production".to_owned(), target: "twin".to_owned() }];
+        let there = |status| restored(status, Some(database("available", "db.r7g.large")));
+        for status in ["CREATE_IN_PROGRESS", "CREATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"] {
+            check(&wanted, &there(status), &["`production` does not allow clones called `twin`"]);
+        }
     }
 
     #[test]

@@ -430,26 +430,28 @@ fn span(seconds: u64) -> String {
 impl Reason {
     /// What to type next, where something can be done.
     pub fn hint(&self, source: &str, target: &str) -> Option<String> {
+        // One of many is said by the file of all of them.
+        let [source_file, target_file] = [source, target].map(|name| name.split('@').next().unwrap_or_default());
         Some(match self {
             Self::Making { .. } | Self::Settling { .. } => return None,
             Self::NotAllowed { .. } => {
-                format!("in environments/{source}.yaml: `clone_policy: {{targets: [{target}]}}`")
+                format!("in environments/{source_file}.yaml: `clone_policy: {{targets: [{target}]}}`")
             }
             Self::NotItsSource { from: Some(from), .. } if from == target => {
                 format!("they are the wrong way round: `greenroom clone {target} {source}`")
             }
-            Self::NotItsSource { .. } => format!("in environments/{target}.yaml: `clone: {{from: {source}}}`"),
+            Self::NotItsSource { .. } => format!("in environments/{target_file}.yaml: `clone: {{from: {source}}}`"),
             Self::Protected { .. } => "clone into an environment that is not `protected`".to_owned(),
-            Self::NoLifetime { .. } => format!("in environments/{target}.yaml: `lifetime: 48h`"),
-            Self::LivesTooLong { .. } => format!("shorten `lifetime` in environments/{target}.yaml"),
+            Self::NoLifetime { .. } => format!("in environments/{target_file}.yaml: `lifetime: 48h`"),
+            Self::LivesTooLong { .. } => format!("shorten `lifetime` in environments/{target_file}.yaml"),
             Self::NoPrices { .. } => format!(
-                "write prices.yaml beside environments/ (`greenroom clone --help` shows one), or take `max_cost` out of environments/{target}.yaml"
+                "write prices.yaml beside environments/ (`greenroom clone --help` shows one), or take `max_cost` out of environments/{target_file}.yaml"
             ),
             Self::PricesMissing { .. } => {
                 "put them into prices.yaml; `greenroom clone --help` shows what stands there".to_owned()
             }
             Self::TooDear { .. } => {
-                format!("`--dry-run` says what it costs; raise `clone.max_cost` in environments/{target}.yaml, or declare something smaller under `differences`")
+                format!("`--dry-run` says what it costs; raise `clone.max_cost` in environments/{target_file}.yaml, or declare something smaller under `differences`")
             }
             Self::OtherRegion { .. } => {
                 format!("give `{target}` a region of the same partition as that of `{source}`; in China, the same one")
@@ -473,14 +475,14 @@ impl Reason {
                 "`aws kms cancel-key-deletion`, then `aws kms enable-key`; or name another snapshot with `--snapshot ID`".to_owned()
             }
             Self::KeyUnusable { state, .. } if state == NOT_THERE => format!(
-                "name a key that is there under `clone.key` of environments/{target}.yaml, or another snapshot with `--snapshot ID`"
+                "name a key that is there under `clone.key` of environments/{target_file}.yaml, or another snapshot with `--snapshot ID`"
             ),
             Self::KeyUnusable { .. } => "`aws kms enable-key`; or name another snapshot with `--snapshot ID`".to_owned(),
             Self::NameTaken { .. } => {
                 format!("take `DBInstanceIdentifier` out of the template of `{target}`, or give it another value")
             }
             Self::KeyNotShared { account, .. } => format!(
-                "in environments/{source}.yaml, stack of the database: `clone_account_ids: [\"{account}\"]`, and deploy it"
+                "in environments/{source_file}.yaml, stack of the database: `clone_account_ids: [\"{account}\"]`, and deploy it"
             ),
             Self::Shared { path, .. } => {
                 format!("give `{target}` its own `{path}`, or let both use it: `clone: {{share: [{path}]}}`")
@@ -490,7 +492,7 @@ impl Reason {
                 format!("bring file and cloud together first: `greenroom drift {source}`; or clone it as it is: `--from-live`")
             }
             Self::TargetDiffers { .. } => {
-                format!("take the line out of environments/{target}.yaml, or declare it there under `differences`")
+                format!("take the line out of environments/{target_file}.yaml, or declare it there under `differences`")
             }
             Self::NoSnapshot { .. } | Self::TooOld { .. } => {
                 "`--snapshot fresh` takes one now; `--max-age` says how old it may be".to_owned()

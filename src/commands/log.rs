@@ -98,11 +98,14 @@ fn stack(
         let resource = operation.failure.as_ref().and_then(FirstFailure::own_resource);
         operation.place = resource.and_then(|resource| written.resource(&wish.label, resource));
     }
+    // Of what is not told, no timeline is drawn.
+    let is_told = |number: usize| operations.iter().any(|operation| operation.number == number);
+    let timeline = past.and_then(|past| timeline(past, number)).filter(|timeline| is_told(timeline.operation));
     Ok(StackLog {
         stack: wish.label.clone(),
         stack_name: wish.stack_name.clone(),
         status: past.map(|past| past.live.status.clone()),
-        timeline: past.and_then(|past| timeline(past, number)),
+        timeline,
         is_detailed: request.stack.is_some() || request.operation.is_some(),
         operations,
     })

@@ -78,6 +78,10 @@ fn last_day(text: &str) -> Result<Date, Failure> {
 fn known(wanted: &Wanted, path: &str) -> Result<(), Failure> {
     let (stack, rest) = path.split_once('/').unwrap_or((path, ""));
     let environment = &wanted.desired.environment;
+    if path.split('/').any(str::is_empty) {
+        let what = format!("`{path}` leaves a name out");
+        return Err(Failure::new(Exit::Usage, what).hint("write STACK, STACK/RESOURCE or STACK/RESOURCE/PROPERTY"));
+    }
     let Some(desired) = wanted.desired.stack(stack) else {
         let names: Vec<&str> = wanted.desired.stacks.iter().map(|stack| stack.name.as_str()).collect();
         let hint =
