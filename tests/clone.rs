@@ -228,6 +228,16 @@ fn without_a_clone_a_deployment_says_how_to_make_one() {
 }
 
 #[test]
+fn a_clone_that_is_there_is_not_taken_for_one_of_another_snapshot() {
+    let cloud = with_source();
+    cloud.ends(CLONE, 0);
+    let ran = cloud.ends("clone live twin --snapshot nope-1 --yes", 3);
+    assert!(ran.stderr.contains("`twin` is there, and was made from snapshot `arn:aws:rds:"), "{ran}");
+    assert!(ran.stderr.contains("not from `nope-1`\n\nhint: leave it as it is: without `--snapshot`"), "{ran}");
+    cloud.ends("clone live twin --snapshot= --yes", 2);
+}
+
+#[test]
 fn swapped_environments_are_told_so() {
     let cloud = with_source();
     let ran = cloud.ends("clone twin live --yes", 3);
@@ -482,6 +492,33 @@ fn the_end_of_a_clone_may_be_killed_and_run_again() {
     cloud.ends(CLONE, 0);
     sweep(&mut cloud, "destroy twin --yes", CALLS_BETWEEN_DEATHS);
     assert!(account(&cloud.state(), "444444444444").is_empty(), "{}", cloud.state());
+}
+
+/// In one account only names keep a clone and its source apart. Neither its making nor its end, killed on the way, touches the source.
+#[test]
+fn a_clone_may_live_beside_its_source() {
+    let beside = twins().edit("environments/twin.yaml", "444444444444", "222222222222");
+    let mut cloud = Cloud::of(beside).watched();
+    cloud.ends("deploy live --confirm live", 0);
+    let before = cloud.state();
+    sweep(&mut cloud, CLONE, 60);
+    sweep(&mut cloud, "destroy twin --yes", 60);
+    assert_eq!(cloud.state(), before);
+    cloud.ends("plan live --exit-code", 0);
+
+    // What CloudTrail tells of it, creation included.
+    let state = || cloud.control("state", "")["places"]["222222222222"]["eu-west-1"].clone();
+    let stacks = state()["cloudformation"]["stacks"].clone();
+    let mut of_source = stacks.as_object().unwrap().values().filter(|stack| stack["name"] == "demo-live-database");
+    let database = of_source.next().unwrap()["resources"]["Database"]["physical_id"].clone();
+    let calls = || -> Vec<Value> {
+        let names_it = |event: &&Value| event["resources"].as_array().unwrap().iter().any(|it| it[1] == database);
+        state()["trail"].as_array().unwrap().iter().filter(names_it).map(|event| event["name"].clone()).collect()
+    };
+    assert_eq!(calls(), ["CreateDBInstance"]);
+    cloud.ends(CLONE, 0);
+    cloud.ends("destroy twin --yes", 0);
+    assert_eq!(calls(), ["CreateDBInstance"]);
 }
 
 /// Calls are throttled, answers are lost after taking effect, lists are of a moment ago, and the run is killed besides.

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::frozen::{MENDABLE, no_twins, unlike};
 use super::snapshot::{Next, next, origin};
 use super::{
-    DATA_AS_OF, Desired, Properties, Reason, SOURCE_DATABASE, SOURCE_SNAPSHOT, SeenDatabase, Step, World, daily, guards,
+    DATA_AS_OF, Desired, Properties, Reason, SOURCE_DATABASE, SOURCE_SNAPSHOT, SeenDatabase, Step, Which, World, daily,
+    guards,
 };
 use crate::deploy::plan::{plan as deploy, resolve};
 use crate::deploy::{self, LiveStack, Missing, Phase, StackStatus, Stuck};
@@ -24,8 +25,11 @@ type Left = Plan<Step, Reason>;
 /// that it may.
 pub fn plan(desired: &Desired, first: &World, now: &World) -> Left {
     let stage = stage(desired, now);
-    if !matches!(stage, Stage::Beginning) && !desired.objections.is_empty() {
-        return Plan::Refused { because: desired.objections.clone(), waiting: Vec::new() };
+    if !matches!(stage, Stage::Beginning) {
+        let because: Vec<Reason> = desired.objections.iter().cloned().chain(from_another(desired, now)).collect();
+        if !because.is_empty() {
+            return Plan::Refused { because, waiting: Vec::new() };
+        }
     }
     match stage {
         Stage::Beginning => begin(desired, first, now),
@@ -83,6 +87,18 @@ pub fn is_beginning(desired: &Desired, live: &LiveStack) -> bool {
         }
         Phase::Busy | Phase::Steady | Phase::Stuck(_) => false,
     }
+}
+
+/// Whether a certain snapshot is asked for, and a clone is there that was made from another.
+fn from_another(desired: &Desired, now: &World) -> Option<Reason> {
+    let Which::Id(asked) = &desired.choice.which else { return None };
+    let live = existing(desired, now)?;
+    let from = live.tags.get(SOURCE_SNAPSHOT)?;
+    // By its name or its ARN; or by the copy's.
+    let is_it = |name: &String| name == asked || name.ends_with(&format!(":{asked}"));
+    let pinned = live.parameters.get(&desired.target.parameter);
+    let (target, asked) = (desired.target.environment.clone(), asked.clone());
+    (!is_it(from) && !pinned.is_some_and(is_it)).then(|| Reason::FromAnother { target, asked, from: from.clone() })
 }
 
 fn existing<'a>(desired: &Desired, now: &'a World) -> Option<&'a LiveStack> {
@@ -566,6 +582,22 @@ mod tests {
     }
 
     #[test]
+    fn a_clone_is_not_made_from_another_snapshot_afterwards() {
+        let said =
+            "`twin` is there, and was made from snapshot `arn:aws:rds:eu-west-1:2:snapshot:rds:a`, not from `rds:b`";
+        for (asked, told) in [("rds:a", None), ("twin-src-1", None), ("rds:b", Some(said))] {
+            let mut wanted = desired();
+            wanted.choice.which = Which::Id(asked.to_owned());
+            let mut world = restored("CREATE_COMPLETE", Some(database("available", "db.r7g.large")));
+            let live = world.deploy.stacks.get_mut("database").expect("it is there");
+            live.tags.insert(SOURCE_SNAPSHOT.to_owned(), "arn:aws:rds:eu-west-1:2:snapshot:rds:a".to_owned());
+            let left = plan(&wanted, &world, &world);
+            let refused = matches!(left, Plan::Refused { .. }).then(|| super::tests::told(&left).join("\n"));
+            assert_eq!(refused.as_deref(), told, "{asked}");
+        }
+    }
+
+    #[test]
     fn a_database_that_has_not_come_to_rest_stays_closed() {
         let mut settling = database("modifying", "db.r7g.large");
         settling.pending = vec!["MaxAllocatedStorage".to_owned()];
@@ -687,14 +719,20 @@ mod tests {
     #[test]
     fn in_no_world_is_anything_of_the_sources_changed() {
         let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
-        let (mut taken, mut copied, mut shared, mut mended, mut opened) = (0, 0, 0, 0, 0);
-        for _ in 0..20_000 {
+        let (mut taken, mut copied, mut shared, mut mended, mut opened, mut beside) = (0, 0, 0, 0, 0, 0);
+        for _ in 0..40_000 {
             let mut wanted = desired();
             wanted.choice.which = match dice.roll(3) {
                 0 => Which::Newest,
                 1 => Which::Fresh,
                 _ => Which::Id("mine".to_owned()),
             };
+            // Names alone keep twins apart that live in one account.
+            let is_beside = dice.roll(2) == 0;
+            if is_beside {
+                wanted.source.place = wanted.target.place.clone();
+                beside += 1;
+            }
             let (first, now) = (random_world(&mut dice), random_world(&mut dice));
             let left = plan(&wanted, &first, &now);
             assert_eq!(left.flaw(), None, "{now:?}");
@@ -717,6 +755,7 @@ mod tests {
                     }
                     Step::ShareSnapshot { snapshot, account, place } => {
                         shared += 1;
+                        assert!(!is_beside, "nobody shares with himself");
                         assert_eq!((account.as_str(), place.account.as_str()), ("4", "2"));
                         let source = now.source.clone().unwrap_or_default();
                         let mut ours = source.snapshots.iter().filter(|it| was_made_for("sync", "twin", it));
@@ -734,11 +773,12 @@ mod tests {
                         let stack = step.stack_name();
                         let target = wanted.open.stack(&stack).expect("a stack of the target");
                         assert_eq!(target.place.account, "4");
+                        assert_ne!(target.stack_name, wanted.source.stack_name);
                     }
                 }
             }
         }
-        let counts = [taken, copied, shared, mended, opened];
+        let counts = [taken, copied, shared, mended, opened, beside];
         assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
     }
 }

@@ -162,6 +162,16 @@ pub enum Reason {
         /// The source that the file says; the target itself where they are the wrong way round.
         from: Option<String>,
     },
+    /// A clone is made from one snapshot, and stays so.
+    #[error("`{target}` is there, and was made from snapshot `{from}`, not from `{asked}`")]
+    FromAnother {
+        /// The target.
+        target: String,
+        /// The snapshot that was asked for.
+        asked: String,
+        /// Where its data came from first.
+        from: String,
+    },
     /// Nothing is cloned into what is harder to hurt.
     #[error("`{target}` is protected: nothing is cloned into it")]
     Protected {
@@ -441,6 +451,9 @@ impl Reason {
                 format!("they are the wrong way round: `greenroom clone {target} {source}`")
             }
             Self::NotItsSource { .. } => format!("in environments/{target_file}.yaml: `clone: {{from: {source}}}`"),
+            Self::FromAnother { .. } => {
+                format!("leave it as it is: without `--snapshot`; or make it anew: `greenroom destroy {target}` first")
+            }
             Self::Protected { .. } => "clone into an environment that is not `protected`".to_owned(),
             Self::NoLifetime { .. } => format!("in environments/{target_file}.yaml: `lifetime: 48h`"),
             Self::LivesTooLong { .. } => format!("shorten `lifetime` in environments/{target_file}.yaml"),
@@ -539,6 +552,7 @@ impl About for Reason {
             Self::Deploy(reason) => reason.subject(),
             Self::NotAllowed { .. }
             | Self::NotItsSource { .. }
+            | Self::FromAnother { .. }
             | Self::Protected { .. }
             | Self::NoLifetime { .. }
             | Self::LivesTooLong { .. }
@@ -573,6 +587,7 @@ impl About for Reason {
             Self::Deploy(reason) => reason.is_running(),
             Self::NotAllowed { .. }
             | Self::NotItsSource { .. }
+            | Self::FromAnother { .. }
             | Self::Protected { .. }
             | Self::NoLifetime { .. }
             | Self::LivesTooLong { .. }

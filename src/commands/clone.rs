@@ -489,6 +489,10 @@ fn choice(target: &Environment, request: &Request) -> Result<Choice, Failure> {
         None => {}
         Some("newest") => choice.which = Which::Newest,
         Some("fresh") => choice.which = Which::Fresh,
+        Some("") => {
+            let hint = "write `newest`, `fresh`, or the id of a snapshot";
+            return Err(Failure::new(Exit::Usage, "`--snapshot` names none").hint(hint));
+        }
         // Who names a snapshot knows how old it is.
         Some(id) => choice = Choice { which: Which::Id(id.to_owned()), max_age: None },
     }

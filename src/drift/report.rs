@@ -288,6 +288,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_weeks_notice_is_given_and_no_more() {
+        let today = jiff::civil::date(2026, 11, 25);
+        let check = |day: i8, left: Option<i32>| {
+            assert_eq!(days_left(jiff::civil::date(2026, 12, day), today), left, "December {day}");
+        };
+        check(1, Some(6));
+        check(2, Some(7));
+        check(3, None);
+        assert_eq!(days_left(today, today), Some(0));
+    }
+
+    #[test]
     fn an_edit_shows_the_lines_that_differ_and_no_others() {
         let edit = FileEdit::between("a", "1\n2\n3\n4\n", "1\nzwei\n3\n3a\n4\n");
         let piece = |line, removed: &[&str], added: &[&str]| Piece {
