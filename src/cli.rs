@@ -424,7 +424,13 @@ pub struct Drift {
     #[arg(long, value_name = "STACK/RESOURCE", num_args = 0..)]
     pub revert: Option<Vec<String>>,
     /// Let a difference be, by a line in the environment's file
-    #[arg(long, value_name = "STACK/RESOURCE[/PROPERTY]", requires = "until", requires = "because")]
+    #[arg(
+        long,
+        value_name = "STACK/RESOURCE[/PROPERTY]",
+        requires = "until",
+        requires = "because",
+        conflicts_with = "stacks"
+    )]
     pub ignore: Option<String>,
     /// With --ignore: the last day on which it holds, 2027-06-30
     #[arg(long, value_name = "DATE", requires = "ignore")]

@@ -197,6 +197,24 @@ fn what_could_not_be_read_is_never_fine() {
     "#]]);
 }
 
+/// What was never deployed need not be ignored.
+#[test]
+fn a_stack_that_is_not_there_is_to_be_made() {
+    let cloud = Cloud::of(scenario());
+    cloud.ends("deploy lab data --yes", 0);
+    cloud.run("drift lab").stdout_only().expect(expect![[r#"
+        exit 6
+        -- stdout
+        could not be read
+          web    it does not exist
+
+        lab: 1 unread; 3 resources in sync, in 2 stacks
+        hint: make what is not there: `greenroom deploy lab`
+    "#]]);
+    let ran = cloud.ends("drift lab data --ignore web/Queue --until 2099-06-30 --because x", 2);
+    assert!(ran.stderr.contains("cannot be used with"), "{ran}");
+}
+
 const LAB: &str = "environments/lab.yaml";
 
 /// The lines of a file that an edit took out and put in.

@@ -151,6 +151,9 @@ impl About for Step {
     }
 }
 
+/// Why a stack cannot be compared that was never deployed, or is gone.
+pub const NOT_THERE: &str = "it does not exist";
+
 /// Why a detection is not simply over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "reason", rename_all = "snake_case")]

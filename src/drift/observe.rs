@@ -11,7 +11,7 @@ use aws_sdk_cloudformation::{Client, types};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
-use super::{Asked, Comparison, Detection, Difference, SeenResource, SeenStack, World, is_older};
+use super::{Asked, Comparison, Detection, Difference, NOT_THERE, SeenResource, SeenStack, World, is_older};
 use crate::aws::{Clients, Fault, Page, pages};
 use crate::deploy::observe::{Observer, target};
 use crate::deploy::world::{LiveResource, LiveStack, Phase, Wish};
@@ -125,7 +125,7 @@ impl<'a> Detector<'a> {
     }
 
     async fn look(&self, asked: &Asked) -> Result<SeenStack, Fault> {
-        let Some(live) = self.live(asked) else { return Ok(impossible("it does not exist")) };
+        let Some(live) = self.live(asked) else { return Ok(impossible(NOT_THERE)) };
         if live.status.phase() == Phase::Empty {
             return Ok(impossible("it was never created"));
         }

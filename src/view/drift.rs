@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::human::{columns, plural};
 use crate::drift::report::{Change, Edits, Ended};
-use crate::drift::{Class, Finding, Report, Settled, Unread};
+use crate::drift::{Class, Finding, NOT_THERE, Report, Settled, Unread};
 
 /// A list of rules would fill the screen; `--format json` has it whole.
 const LETTERS_MAX: usize = 60;
@@ -140,7 +140,12 @@ fn hints(report: &Report) -> Vec<String> {
     if let Some(finding) = report.findings.iter().find(undoable) {
         hints.push(format!("undo it: `greenroom drift {environment} --revert {}`", finding.resource_path()));
     }
-    let unread = report.unread.iter().find(|unread| unread.settled.is_none()).map(|unread| unread.path.clone());
+    let (not_there, unread): (Vec<&Unread>, Vec<&Unread>) =
+        report.unread.iter().filter(|unread| unread.settled.is_none()).partition(|unread| unread.because == NOT_THERE);
+    if !not_there.is_empty() {
+        hints.push(format!("make what is not there: `greenroom deploy {environment}`"));
+    }
+    let unread = unread.first().map(|unread| unread.path.clone());
     if let Some(path) = open.map(Finding::path).or(unread) {
         hints.push(format!("let it be: `greenroom drift {environment} --ignore {path} --until DATE --because TEXT`"));
     }
