@@ -711,6 +711,38 @@ mod tests {
         assert_eq!(CONDITIONAL.map(|(property, ..)| property).to_vec(), conditional);
     }
 
+    /// What is said once makes a new resource whenever it is said otherwise, and endangers what the old one holds.
+    #[test]
+    fn every_create_only_property_of_every_type_replaces_for_every_turn_it_can_take() {
+        let mut tried = 0;
+        for (kind, facts) in &ResourceTypes::shipped().types {
+            let row = |replacement, details| Row {
+                logical_id: "It".to_owned(),
+                kind: (*kind).to_owned(),
+                replacement,
+                details,
+                ..Row::default()
+            };
+            for property in &facts.create_only {
+                assert_eq!(facts.replaces(property), Replaces::Always, "{kind} {property}");
+                let turns = [("added", "", "a"), ("changed", "a", "b"), ("removed", "a", "")];
+                // A row may leave open what its details say.
+                for ((turn, before, after), said) in
+                    turns.iter().flat_map(|turn| [(turn, Replacement::Always), (turn, Replacement::Conditional)])
+                {
+                    let made =
+                        change(&row(said, vec![detail(property, Replacement::Always, before, after)]), &Json::Null);
+                    assert_eq!(made.action, Action::Replace, "{kind} {property} {turn}, {said:?}");
+                    assert_eq!(made.verdict.is_some(), holds_data(kind), "{kind} {property} {turn}");
+                    tried += 1;
+                }
+                let unchanged = change(&row(Replacement::Never, Vec::new()), &Json::Null);
+                assert_eq!((unchanged.action, unchanged.verdict), (Action::Modify, None), "{kind} {property}");
+            }
+        }
+        assert!(tried > 500, "{tried}");
+    }
+
     #[test]
     fn the_values_that_turn_a_decision_round() {
         check("UseLatestRestorableTime", "false", "true", Action::Replace);
