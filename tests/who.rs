@@ -49,10 +49,7 @@ fn deployed() -> Cloud {
 }
 
 fn touch(cloud: &Cloud, resource: &str, change: &Value) -> String {
-    let mut body =
-        json!({"account": "111111111111", "region": "eu-west-1", "stack": "demo-lab-all", "logical_id": resource});
-    body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-    cloud.control("touch", &body.to_string())["physical_id"].as_str().unwrap().to_owned()
+    crate::drift::touch(cloud, "all", resource, change)
 }
 
 /// The database is changed by RDS's own API.

@@ -315,7 +315,7 @@ impl<'clients> Observer<'clients> {
     /// What a call ended with.
     pub async fn document(&self, place: &Place, id: &str) -> Result<Option<Json>, Fault> {
         let body = self.template(place, id).await?;
-        Ok(yaml::read(SourceId::RENDERED, &body).root.map(|root| Document::new(root).json))
+        Ok(document(&body))
     }
 
     async fn client(&self, place: &Place) -> Client {
@@ -650,8 +650,8 @@ impl<'clients> Observer<'clients> {
             };
             let client = self.client(&stack.place).await;
             let answer = client.get_template().stack_name(&live.id).send().await.map_err(Fault::from)?;
-            let root = yaml::read(SourceId::RENDERED, answer.template_body.as_deref().unwrap_or_default()).root;
-            templates.extend(root.map(|root| (stack.name.clone(), Document::new(root).json)));
+            let document = document(answer.template_body.as_deref().unwrap_or_default());
+            templates.extend(document.map(|document| (stack.name.clone(), document)));
         }
         Ok(templates)
     }
@@ -1029,6 +1029,11 @@ pub async fn deleted(client: &Client, names: &BTreeSet<&str>) -> Result<BTreeMap
         }
     }
     Ok(found)
+}
+
+/// A deployed template, where it can be read.
+fn document(body: &str) -> Option<Json> {
+    yaml::read(SourceId::RENDERED, body).root.map(|root| Document::new(root).json)
 }
 
 /// What a deployed template says of a resource that matters when it goes.

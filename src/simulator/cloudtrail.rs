@@ -162,6 +162,14 @@ impl Caller {
         }
     }
 
+    /// What AWS calls `UserId` and `principalId`.
+    pub(crate) fn id(&self) -> String {
+        match self {
+            Self::User | Self::CloudFormation => "AIDALOCALCLOUD".to_owned(),
+            Self::Role(_) => format!("AROALOCALCLOUD:{}", self.user_name()),
+        }
+    }
+
     fn user_name(&self) -> &str {
         match self {
             Self::User | Self::CloudFormation => "local",
@@ -174,7 +182,7 @@ impl Caller {
         match self {
             Self::User | Self::CloudFormation => {
                 let mut identity = json!({
-                    "type": "IAMUser", "principalId": "AIDALOCALCLOUD", "arn": arn, "accountId": account, "userName": "local",
+                    "type": "IAMUser", "principalId": self.id(), "arn": arn, "accountId": account, "userName": "local",
                 });
                 if *self == Self::CloudFormation {
                     identity["invokedBy"] = json!(CLOUDFORMATION);
@@ -185,7 +193,7 @@ impl Caller {
                 let role = session.split('/').next().unwrap_or_default();
                 json!({
                     "type": "AssumedRole",
-                    "principalId": format!("AROALOCALCLOUD:{}", self.user_name()),
+                    "principalId": self.id(),
                     "arn": arn,
                     "accountId": account,
                     "sessionContext": {"sessionIssuer": {

@@ -10,12 +10,8 @@ pub(crate) fn call(call: &Call) -> Option<Result<Value, Refusal>> {
     let account = &call.place.account;
     match call.operation.as_str() {
         "GetCallerIdentity" => {
-            let user = match &call.session {
-                Some(session) => format!("AROALOCALCLOUD:{}", session.rsplit('/').next().unwrap_or_default()),
-                None => "AIDALOCALCLOUD".to_owned(),
-            };
-            let arn = Caller::of(call.session.as_deref()).arn(account);
-            Some(Ok(json!({"UserId": user, "Account": account, "Arn": arn})))
+            let caller = Caller::of(call.session.as_deref());
+            Some(Ok(json!({"UserId": caller.id(), "Account": account, "Arn": caller.arn(account)})))
         }
         "AssumeRole" => Some(assume_role(Parameters(&call.parameters))),
         _ => None,

@@ -44,12 +44,13 @@ impl Undoing<'_> {
         let run = Run { written: Some(&self.wanted.written), clients: self.clients, view: self.view };
         let observer = Observer::new(self.clients);
         let known = Desired { goal: Goal::Known, ..desired.clone() };
+        // Before anything is made that would have to be cleared away.
+        let outputs = self.outputs(&desired, &observer).await?;
         let shown = run.show(&known, &observer).await?;
         let withdraw = async || {
             let withdrawn = Desired { goal: Goal::Withdrawn, ..desired.clone() };
             run.drive(&withdrawn, &observer, "the clearing away").await.map(drop)
         };
-        let outputs = self.outputs(&desired, &observer).await?;
         if let Err(refused) = self.is_only_that(&shown, &found, &chosen, &outputs) {
             withdraw().await?;
             return Err(refused);

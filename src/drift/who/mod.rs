@@ -106,16 +106,22 @@ pub fn is_by_hand(event: &Event) -> bool {
 
 /// Says by which of the calls about its resource a difference came. The newest comes first.
 pub fn who(events: &[Event], property: Option<&str>) -> Who {
-    let mut by_hand = events.iter().filter(|event| is_by_hand(event));
-    let names_it = |event: &&Event| names_property(event, property);
-    match by_hand.clone().find(names_it) {
+    match events.iter().find(|event| is_the_one(event, property)) {
         Some(event) => Who::Caller(call(event, true)),
-        None => by_hand.next().map_or(Who::Unknown, |event| Who::Caller(call(event, false))),
+        None => {
+            let last = events.iter().find(|event| is_by_hand(event));
+            last.map_or(Who::Unknown, |event| Who::Caller(call(event, false)))
+        }
     }
 }
 
+/// Whether a difference of this property came by a call.
+pub fn is_the_one(event: &Event, property: Option<&str>) -> bool {
+    is_by_hand(event) && names_property(event, property)
+}
+
 /// Whether a call says the property: in its name, in the name of a parameter, or in the value of one.
-pub fn names_property(event: &Event, property: Option<&str>) -> bool {
+fn names_property(event: &Event, property: Option<&str>) -> bool {
     let operation = event.operation.to_lowercase();
     let Some(property) = property else {
         return ["delete", "terminate", "remove"].iter().any(|verb| operation.starts_with(verb));

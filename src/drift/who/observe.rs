@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde_json::{Map, Value as Json};
 
-use super::{Caller, Event, Who, is_by_hand, is_somebodys, names_property, who};
-use crate::aws::cloudtrail::{self, CloudTrail};
+use super::{Caller, Event, Who, is_by_hand, is_somebodys, is_the_one, who};
+use crate::aws::cloudtrail::CloudTrail;
 use crate::aws::{Clients, Fault, home_region, partition};
 use crate::deploy::Place;
 use crate::deploy::observe::target;
@@ -100,16 +102,13 @@ async fn calls(
 ) -> Result<Vec<Event>, Fault> {
     for name in names(id, place) {
         let pages = Cell::new(0);
-        let is_enough = |told: &[cloudtrail::Event]| {
+        let is_enough = |events: &[Event]| {
             pages.set(pages.get() + 1);
-            let events: Vec<Event> = told.iter().map(event).collect();
-            let is_found = |property: &Option<String>| {
-                events.iter().any(|event| is_by_hand(event) && names_property(event, property.as_deref()))
-            };
+            let is_found =
+                |property: &Option<String>| events.iter().any(|event| is_the_one(event, property.as_deref()));
             pages.get() == PAGES_LOOKED || properties.iter().all(is_found)
         };
-        let told = cloudtrail.calls_about(&name, is_enough).await?;
-        let events: Vec<Event> = told.iter().map(event).collect();
+        let events = cloudtrail.calls_about(&name, event, is_enough).await?;
         if events.iter().any(is_by_hand) {
             return Ok(events);
         }
@@ -117,30 +116,110 @@ async fn calls(
     Ok(Vec::new())
 }
 
-fn event(told: &cloudtrail::Event) -> Event {
-    let caller = &told.caller;
-    Event {
-        id: told.id.clone(),
-        time: told.time,
-        service: told.service.clone(),
-        operation: told.operation.clone(),
-        is_read: told.is_read,
-        has_failed: told.error.is_some(),
-        caller: Caller {
-            is_root: caller.kind == "Root",
-            arn: caller.arn.clone(),
-            account: caller.account.clone(),
-            user_name: caller.user_name.clone(),
-            role: caller.role.clone(),
-            service: caller.service.clone(),
-        },
-        parameters: told.parameters.clone(),
+/// Reads an event of `LookupEvents` (AWS CloudTrail User Guide, "CloudTrail record contents").
+fn event(told: &Json) -> Option<Event> {
+    let of = |name: &str| told.get(name).and_then(Json::as_str);
+    // A record that cannot be read tells less, and is a call all the same.
+    let record: Map<String, Json> =
+        of("CloudTrailEvent").and_then(|it| serde_json::from_str(it).ok()).unwrap_or_default();
+    let source = of("EventSource")?;
+    Some(Event {
+        id: of("EventId")?.to_owned(),
+        time: moment(told.get("EventTime")?)?,
+        service: source.split('.').next().unwrap_or(source).to_owned(),
+        operation: of("EventName")?.to_owned(),
+        is_read: of("ReadOnly") == Some("true"),
+        has_failed: record.contains_key("errorCode"),
+        caller: caller(&record, of("Username")),
+        parameters: record.get("requestParameters").cloned().unwrap_or_default(),
+    })
+}
+
+/// Seconds since 1970, whole or with a fraction.
+fn moment(value: &Json) -> Option<Timestamp> {
+    let seconds = value.as_i64().or_else(|| value.to_string().split('.').next()?.parse().ok())?;
+    Timestamp::from_second(seconds).ok()
+}
+
+fn caller(record: &Map<String, Json>, user_name: Option<&str>) -> Caller {
+    let identity = record.get("userIdentity");
+    let of = |pointer: &str| identity.and_then(|it| it.pointer(pointer)).and_then(Json::as_str).map(str::to_owned);
+    let by_address = record.get("sourceIPAddress").and_then(Json::as_str).filter(|it| it.ends_with(".amazonaws.com"));
+    Caller {
+        is_root: of("/type").as_deref() == Some("Root"),
+        arn: of("/arn"),
+        account: of("/accountId"),
+        user_name: of("/userName").or_else(|| user_name.map(str::to_owned)),
+        role: of("/sessionContext/sessionIssuer/userName"),
+        service: of("/invokedBy").or_else(|| by_address.map(str::to_owned)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::aws::Target;
+    use crate::aws::canned::{Answer, Canned};
+
+    async fn asking(answers: Vec<Answer>) -> (Canned, CloudTrail) {
+        let canned = Canned::serve(answers).await;
+        let target = Target { account: "333333333333", region: "ap-southeast-2", role: None };
+        let cloudtrail = canned.clients.cloudtrail(target).await;
+        (canned, cloudtrail)
+    }
+
+    fn told(record: &Json, next: &Json) -> Answer {
+        let event = json!({
+            "EventId": "e", "EventName": "ModifyDBInstance", "ReadOnly": "false", "EventTime": 1_795_000_000.5,
+            "EventSource": "rds.amazonaws.com", "Username": "jane", "CloudTrailEvent": record.to_string(),
+        });
+        (200, json!({"Events": [event], "NextToken": next}).to_string())
+    }
+
+    #[tokio::test]
+    async fn a_call_tells_who_made_it_when_and_what_it_said() {
+        let record = json!({
+            "userIdentity": {
+                "type": "AssumedRole", "arn": "arn:aws:sts::333333333333:assumed-role/Admin/jane", "accountId": "333333333333",
+                "sessionContext": {"sessionIssuer": {"userName": "Admin"}},
+            },
+            "sourceIPAddress": "203.0.113.7",
+            "requestParameters": {"allocatedStorage": 400},
+        });
+        let (canned, cloudtrail) = asking(vec![told(&record, &json!("more")), told(&json!({}), &Json::Null)]).await;
+        let events = cloudtrail.calls_about("data", event, |_| false).await.expect("calls");
+        let first = Event {
+            id: "e".to_owned(),
+            time: Timestamp::from_second(1_795_000_000).expect("a time"),
+            service: "rds".to_owned(),
+            operation: "ModifyDBInstance".to_owned(),
+            is_read: false,
+            has_failed: false,
+            caller: Caller {
+                is_root: false,
+                arn: Some("arn:aws:sts::333333333333:assumed-role/Admin/jane".to_owned()),
+                account: Some("333333333333".to_owned()),
+                user_name: Some("jane".to_owned()),
+                role: Some("Admin".to_owned()),
+                service: None,
+            },
+            parameters: json!({"allocatedStorage": 400}),
+        };
+        assert_eq!(events[0], first);
+        assert_eq!(events.len(), 2);
+        assert!(canned.asked()[1].contains("\"NextToken\":\"more\""), "{:?}", canned.asked());
+    }
+
+    #[tokio::test]
+    async fn what_came_from_a_service_says_so() {
+        let record =
+            json!({"userIdentity": {"type": "AssumedRole"}, "sourceIPAddress": "cloudformation.amazonaws.com"});
+        let (_canned, cloudtrail) = asking(vec![told(&record, &Json::Null)]).await;
+        let events = cloudtrail.calls_about("data", event, |_| false).await.expect("calls");
+        assert_eq!(events[0].caller.service.as_deref(), Some("cloudformation.amazonaws.com"));
+    }
 
     #[test]
     fn a_resource_is_looked_for_by_every_name_that_a_service_may_write() {
